@@ -1,0 +1,1 @@
+"""Quality diversity on numpy; pure."""

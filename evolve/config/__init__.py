@@ -1,0 +1,1 @@
+"""Configuration files, problem folders and plug-in references."""

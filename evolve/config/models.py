@@ -1,0 +1,187 @@
+"""The configuration of a run and the description of a problem, as frozen pydantic models.
+
+These classes are the schema: `evolve config schema` prints them, unknown keys are refused, and a
+test proves that every key has a reader. Units are part of the names.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of a configuration file: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class MeasureConfig(Section):
+    """One axis of the map."""
+
+    name: str = Field(description="as the evaluator returns it, or a built-in code measure")
+    low: float = Field(description="lower bound, in the measure's unit")
+    high: float = Field(description="upper bound; values beyond it are clipped and counted")
+    cells: PositiveInt = Field(default=10, description="equal cells between the bounds")
+
+
+class ObjectiveConfig(Section):
+    """The one number to improve."""
+
+    name: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    offset: float = Field(
+        default=0.0, description="worst value worth counting: the zero of the QD score"
+    )
+
+
+class LimitsConfig(Section):
+    """What one evaluation may use; see `evolve.core.limits.Limits`."""
+
+    wall_s: Positive = Field(default=60.0, description="seconds for import and all cases together")
+    cpu_s: Positive | None = Field(default=None, description="CPU seconds; default wall_s * cpus")
+    memory_mb: PositiveInt = 1024
+    cpus: Positive = 1.0
+    processes: PositiveInt = Field(default=64, description="processes and threads alive at once")
+    disk_mb: PositiveInt = Field(default=256, description="size of the private folder")
+    output_kb: PositiveInt = Field(default=64, description="kept of stdout and of stderr")
+    result_mb: PositiveInt = Field(default=64, description="size of returned data")
+    gpus: Annotated[int, Field(ge=0)] = 0
+
+
+class RecordConfig(Section):
+    """The best value known."""
+
+    value: float
+    source: str
+
+
+class BaselineConfig(Section):
+    """A known program that results are compared with."""
+
+    name: str
+    program: str = Field(description="file beside problem.yaml")
+
+
+class ProblemConfig(Section):
+    """``problem.yaml``."""
+
+    title: str
+    seed_program: str = Field(description="file or folder beside problem.yaml")
+    entrypoint: str = Field(description="function called once per case; FILE.py:FUNCTION for many")
+    evaluator: str = Field(description="plug-in reference of an Evaluator class")
+    evaluator_options: dict[str, JsonValue] = Field(default_factory=dict)
+    objective: ObjectiveConfig
+    measures: tuple[MeasureConfig, ...] = Field(min_length=1)
+    limits: LimitsConfig = LimitsConfig()
+    record: RecordConfig | None = None
+    baselines: tuple[BaselineConfig, ...] = ()
+
+
+class SandboxConfig(Section):
+    """Where programs run."""
+
+    kind: str = Field(
+        default="auto",
+        description="auto (docker for code from a model, else process), docker, process, plug-in",
+    )
+    image: str | None = Field(
+        default=None, description="Docker image; default: made from this Python"
+    )
+    allow_untrusted: bool = Field(
+        default=False, description="let code from a model run in the weaker process sandbox"
+    )
+
+
+class PriceConfig(Section):
+    """US dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    cached: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="cached input; default: the input price"
+    )
+
+
+class ModelConfig(Section):
+    """A language model."""
+
+    id: str = Field(description="openai/NAME, anthropic/NAME, replay/FILE, or a plug-in")
+    base_url: str | None = Field(default=None, description="any server that speaks the protocol")
+    api_key_env: str | None = Field(
+        default=None, description="NAME of the environment variable that holds the key"
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: PositiveInt = Field(default=8192, description="longest reply, in tokens")
+    timeout_s: Positive = 300.0
+    retries: Annotated[int, Field(ge=0)] = 3
+    concurrency: PositiveInt = Field(default=8, description="calls in flight at once")
+    price: PriceConfig | None = Field(default=None, description="needed for a budget in money")
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class ProposerConfig(Section):
+    """A variation operator and how often it is used."""
+
+    kind: str = Field(description="genetic, diff, rewrite, or a plug-in")
+    weight: Positive = Field(default=1.0, description="relative frequency")
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict, description="keyword arguments of the operator"
+    )
+
+
+class SelectionConfig(Section):
+    """Who becomes a parent, and who else is shown."""
+
+    kind: str = Field(default="mixed", description="uniform, rank, mixed, or a plug-in")
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    inspirations: Annotated[int, Field(ge=0)] = Field(
+        default=3, description="elites of other cells in a prompt"
+    )
+
+
+class ArchiveConfig(Section):
+    """The map; its axes come from the problem unless given here."""
+
+    measures: tuple[MeasureConfig, ...] | None = Field(default=None, min_length=1)
+
+
+class StopConfig(Section):
+    """The run ends at whichever comes first. A run without any rule is refused."""
+
+    evaluations: PositiveInt | None = None
+    wall_s: Positive | None = Field(
+        default=None, description="seconds of running, resumed included"
+    )
+    cost_usd: Positive | None = Field(default=None, description="reserved before it is spent")
+    target: float | None = Field(default=None, description="objective value to reach")
+    no_improvement: PositiveInt | None = Field(
+        default=None, description="evaluations in a row without a better best"
+    )
+
+
+class RunConfig(Section):
+    """A configuration file of `evolve run`."""
+
+    problem: str = Field(description="bundled name, or a folder relative to this file")
+    name: str = Field(default="", description="label of the run; default: the file's name")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    slots: PositiveInt = Field(default=2, description="evaluations at once")
+    proposals: PositiveInt | None = Field(
+        default=None, description="proposals in flight at most; default: adapted to latency"
+    )
+    interaction: Literal["auto", "boundary", "harness"] = Field(
+        default="auto",
+        description="how cases reach a program when the problem has both ways: auto takes the "
+        "harness for closed-set programs and the boundary for code from a model",
+    )
+    sandbox: SandboxConfig = SandboxConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    selection: SelectionConfig = SelectionConfig()
+    models: tuple[ModelConfig, ...] = ()
+    proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
+    stop: StopConfig

@@ -1,0 +1,122 @@
+"""Every error `evolve` raises on purpose.
+
+    EvolveError
+    ├── ConfigError            a configuration or problem file is wrong (file, line, column)
+    │   └── PluginError        a plug-in reference names nothing that can be loaded
+    ├── PatchError             a model's edit does not apply (hunk, nearest lines)
+    ├── PrerequisiteError      something this machine lacks (what to install or set)
+    │   ├── SandboxUnavailable     no Docker engine, no image, or refused on purpose
+    │   └── ModelUnavailable       no key, no server, no such model
+    ├── StoreError             the database cannot be used
+    │   └── RunLocked              another live process writes this run (holder)
+    ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
+    ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
+    ├── SeedProgramInvalid     the seed program does not evaluate (outcome, message)
+    └── RunFailed              the run stopped because it could not go on
+
+The message says what, where and how to fix it; ``exit_code`` is what the command line returns.
+    ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EvolveError(Exception):
+    """Base of all errors raised on purpose; printed without a traceback."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(EvolveError):
+    """A configuration or problem file is wrong.
+
+    Args:
+        message: What is wrong and how to fix it.
+        path: The file, as the user named it.
+        line: 1-based line, 0 when unknown.
+        column: 1-based column, 0 when unknown.
+        source_line: The offending line's text.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, message: str, *, path: str = "", line: int = 0, column: int = 0, source_line: str = ""
+    ) -> None:
+        where = ":".join(str(part) for part in (path, line, column) if part)
+        text = f"{where}: {message}" if where else message
+        if source_line:
+            text += f"\n    {source_line.rstrip()}\n    {' ' * max(column - 1, 0)}^"
+        super().__init__(text)
+        self.message, self.path, self.line, self.column = message, path, line, column
+        self.source_line = source_line
+
+
+class PluginError(ConfigError):
+    """A plug-in reference names nothing that can be loaded."""
+
+
+class PatchError(EvolveError):
+    """A model's edit does not apply.
+
+    Args:
+        reason: One of the reason words of `evolve.core.patch`.
+        message: What went wrong, written so that it can be sent back to the model.
+        hunk: 1-based number of the hunk, 0 when the reply holds none.
+    """
+
+    def __init__(self, reason: str, message: str, *, hunk: int = 0) -> None:
+        super().__init__(message)
+        self.reason, self.hunk = reason, hunk
+
+
+class PrerequisiteError(EvolveError):
+    """Something this machine needs is missing; the message names what to install or set."""
+
+    exit_code = 3
+
+
+class SandboxUnavailable(PrerequisiteError):
+    """The sandbox asked for cannot be had here, or refuses this kind of program."""
+
+
+class ModelUnavailable(PrerequisiteError):
+    """A model cannot be reached: no key, no server, no such name, or too many errors in a row."""
+
+
+class StoreError(EvolveError):
+    """The database cannot be opened, is of another version, or does not hold what was asked for."""
+
+    exit_code = 3
+
+
+class RunLocked(StoreError):
+    """Another live process writes this run; ``holder`` says which."""
+
+    def __init__(self, message: str, *, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
+class EvaluatorError(EvolveError):
+    """The evaluator's own code failed: a bug in the problem, not in a candidate."""
+
+
+class InfrastructureError(EvolveError):
+    """A slot, scorer or engine fault. The work is retried; it never becomes a score."""
+
+
+class SeedProgramInvalid(EvolveError):
+    """The seed program does not evaluate, so there is nothing to start from."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, outcome: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class RunFailed(EvolveError):
+    """The run stopped because it could not go on."""

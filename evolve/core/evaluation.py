@@ -1,0 +1,125 @@
+"""What happened to a program: cases, scores, outcomes, evaluations. All values are immutable."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from evolve.core.values import Value
+
+#: Cases that selection sees, and cases that it never sees.
+Stage: TypeAlias = Literal["search", "held_out"]
+
+
+class Outcome(enum.StrEnum):
+    """How one execution ended. Failures are values: none of them is a score."""
+
+    OK = "ok"
+    INVALID = "invalid"  #: the evaluator refused the output: it breaks a constraint
+    BAD_OUTPUT = "bad_output"  #: not plain data, or not framed as the protocol wants
+    EXCEPTION = "exception"  #: the program raised; the traceback is in the message
+    WALL_TIMEOUT = "wall_timeout"
+    CPU_TIMEOUT = "cpu_timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    SIGNAL = "signal"  #: killed by a signal, for instance a segmentation fault
+    EXIT = "exit"  #: the program ended its own process before answering
+    OUTPUT_TOO_LARGE = "output_too_large"
+    PROCESS_LIMIT = "process_limit"
+    RUNNER_LOST = "runner_lost"  #: the runner inside the sandbox died with the program
+    INFRASTRUCTURE = (
+        "infrastructure"  #: not the program's doing; retried, never recorded as a score
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Resources used, measured outside the program.
+
+    Attributes:
+        wall_ns: Wall-clock nanoseconds between a call and its answer.
+        cpu_ns: CPU nanoseconds of the whole process tree (or cgroup) in that time.
+        peak_memory_bytes: Largest resident size seen; 0 when unknown.
+    """
+
+    wall_ns: int = 0
+    cpu_ns: int = 0
+    peak_memory_bytes: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.wall_ns + other.wall_ns,
+            self.cpu_ns + other.cpu_ns,
+            max(self.peak_memory_bytes, other.peak_memory_bytes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One input of an evaluation.
+
+    Attributes:
+        inputs: Keyword arguments of the entrypoint; plain data only. The program gets a copy.
+        name: How the case is called in feedback and tables; defaults to its position.
+        secret: What the scorer alone needs to judge the output. It never leaves the scorer.
+    """
+
+    inputs: Mapping[str, Value]
+    name: str = ""
+    secret: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What an evaluator says of one output, or of a whole program.
+
+    Attributes:
+        objective: The one declared number, in the problem's own direction and unit.
+        measures: Positions on the map's axes, by name. Built-in code measures need not be given.
+        metrics: Further numbers worth keeping; they play no part in selection.
+        feedback: Text for the next prompt: what was good, what broke, by how much.
+        artifacts: Longer named texts (a trace, a table) kept with the program.
+    """
+
+    objective: float
+    measures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case of one evaluation. ``score`` is there exactly when ``outcome`` is ``OK``."""
+
+    case: str
+    outcome: Outcome
+    score: Score | None = None
+    usage: Usage = field(default_factory=Usage)
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of one program under one evaluator version.
+
+    ``score`` is there exactly when ``outcome`` is ``OK``; its measures then include the built-in
+    ones the problem declares. ``message`` explains any other outcome and is fit for a prompt.
+    ``stdout`` and ``stderr`` are capped, decoded with replacement, and never parsed.
+    """
+
+    outcome: Outcome
+    score: Score | None = None
+    usage: Usage = field(default_factory=Usage)
+    message: str = ""
+    cases: tuple[CaseResult, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    evaluator: str = ""  #: version hash of the evaluator and problem that judged
+    stage: Stage = "search"
+
+    @property
+    def feedback(self) -> str:
+        """The text a later prompt should carry: the score's feedback, or why there is no score."""
+        return self.score.feedback if self.score is not None else self.message

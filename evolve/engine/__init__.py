@@ -1,0 +1,1 @@
+"""Assembling a run; one iteration; events for observers."""

@@ -1,0 +1,1 @@
+"""Language models and the ledger of what they cost."""

@@ -1,0 +1,92 @@
+"""The seam of variation: a `Proposer` turns parents into a candidate (an *emitter* in QD terms)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from evolve.config.problem import Problem
+from evolve.core.evaluation import Evaluation
+from evolve.core.program import Program
+from evolve.llm.base import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Individual:
+    """An evaluated program of the run, as proposers see it.
+
+    Attributes:
+        id: Its row in the store.
+        program: Its sources.
+        evaluation: What it scored on the search cases; its outcome is ``OK``.
+        generation: 1 + the largest generation of its parents; 0 for the seed program.
+    """
+
+    id: int
+    program: Program
+    evaluation: Evaluation
+    generation: int = 0
+
+
+#: Ask the model of that reference. The reply is committed to the store before it is returned.
+Complete: TypeAlias = Callable[[str, Request], Awaitable[Completion]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that one proposal may depend on.
+
+    Attributes:
+        problem: What is to be solved.
+        parent: The program to vary.
+        inspirations: Elites of other cells, best first; may be empty.
+        rng: Derived from the run's seed and the iteration; the only source of chance.
+        seed: An integer of the same origin, for servers that take one.
+        complete: The way to a model; a proposer that needs none never calls it.
+    """
+
+    problem: Problem
+    parent: Individual
+    inspirations: tuple[Individual, ...]
+    rng: np.random.Generator
+    seed: int
+    complete: Complete
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proposed program. ``parents`` are the ids it derives from, the varied one first."""
+
+    program: Program
+    parents: tuple[int, ...]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A proposal that came to nothing.
+
+    Attributes:
+        reason: One word for tables: ``no_edit``, ``patch``, ``outside_blocks``, ``no_op``,
+            ``syntax``, ``refusal``, ``truncated``, ``empty``.
+        message: What went wrong, fit to be shown to a model or a person.
+    """
+
+    reason: str
+    message: str
+
+
+class Proposer(Protocol):
+    """A variation operator. Safe for concurrent use within one event loop."""
+
+    name: str
+    #: Whether its programs may contain anything at all, as a model's may. Programs built from a
+    #: closed set of operations are not arbitrary and may run without Docker.
+    arbitrary_code: bool
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        """Make one candidate from ``context``."""
+        ...

@@ -1,0 +1,1 @@
+"""Isolation of one execution."""

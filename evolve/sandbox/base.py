@@ -1,0 +1,115 @@
+"""The seam to isolation: a `Sandbox` opens `Slot`s, a slot runs one program at a time.
+
+The protocol is one verb: inside a session, `Session.call` sends keyword arguments to the program
+and gets plain data back. A batch of cases is a loop of calls; an online problem is a longer one.
+Everything a session returns is the program's own claim except outcome and usage, which are
+established outside the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evolve.core.evaluation import Outcome, Usage
+from evolve.core.limits import Limits
+from evolve.core.program import Program
+from evolve.core.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to load into a slot.
+
+    Attributes:
+        program: The candidate's sources.
+        entrypoint: ``function`` of the only file, or ``path.py:function``.
+        limits: What the whole session may use.
+        harness: Source of a problem's ``harness.py``, or empty. When given, a call runs
+            ``harness.run(function, **inputs)`` beside the program instead of the function itself.
+    """
+
+    program: Program
+    entrypoint: str
+    limits: Limits
+    harness: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one call. ``value`` means something only when ``outcome`` is ``OK``."""
+
+    outcome: Outcome
+    value: Value = None
+    message: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole session, complete once its context has been left.
+
+    ``stdout`` and ``stderr`` are the first ``limits.output_kb`` of each, decoded with replacement.
+    """
+
+    usage: Usage = field(default_factory=Usage)
+    stdout: str = ""
+    stderr: str = ""
+
+
+class Session(Protocol):
+    """One program loaded in a slot. Calls are sequential; after a failed call all others fail."""
+
+    async def call(self, inputs: Mapping[str, Value], *, function: str = "") -> Reply:
+        """Call the entrypoint (or another top-level ``function`` of the same file).
+
+        Never raises for anything the program does; that is the reply's outcome. The first call's
+        outcome also tells of a program that cannot be loaded.
+
+        Raises:
+            InfrastructureError: the slot itself failed.
+        """
+        ...
+
+    @property
+    def report(self) -> Report:
+        """What the session used and printed; final after the context is left."""
+        ...
+
+
+class Slot(Protocol):
+    """A place to run one program at a time. Not safe for concurrent use."""
+
+    def session(self, job: Job) -> AbstractAsyncContextManager[Session]:
+        """Load ``job`` afresh; on leaving, kill everything it started and wipe what it wrote."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release the slot and everything in it."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A kind of isolation. Opening slots is its only job."""
+
+    name: str
+    #: Whether code written by a model may run here.
+    accepts_untrusted: bool
+
+    async def open_slot(self, index: int, limits: Limits) -> Slot:
+        """Start slot ``index`` (its number within the pool) fit for ``limits``.
+
+        Raises:
+            SandboxUnavailable: the isolation cannot be had on this machine.
+        """
+        ...
+
+    def guarantees(self) -> list[str]:
+        """Return, one sentence each, what is and what is not isolated; shown by ``doctor``."""
+        ...
+
+    def provenance(self) -> dict[str, str]:
+        """Return what to record with a run: image digest, runtime, interpreter version."""
+        ...
