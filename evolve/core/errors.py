@@ -15,7 +15,8 @@
     └── RunFailed              the run stopped because it could not go on
 
 The message says what, where and how to fix it; ``exit_code`` is what the command line returns.
-    ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
+A failing *candidate* is none of these: it is an `evolve.core.evaluation.Evaluation` with an
+outcome.
 """
 
 from __future__ import annotations
