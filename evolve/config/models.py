@@ -8,31 +8,49 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+from evolve.config.fields import (
+    Name,
+    Options,
+    Positive,
+    PositiveInt,
+    Server,
+    VariableName,
+    distinct_names,
+)
 
 
 class Section(BaseModel):
     """A part of a configuration file: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class MeasureConfig(Section):
     """One axis of the map."""
 
-    name: str = Field(description="as the evaluator returns it, or a built-in code measure")
+    name: Name = Field(description="as the evaluator returns it, or a built-in code measure")
     low: float = Field(description="lower bound, in the measure's unit")
     high: float = Field(description="upper bound; values beyond it are clipped and counted")
     cells: PositiveInt = Field(default=10, description="equal cells between the bounds")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MeasureConfig:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        return self
+
+
+Measures = Annotated[tuple[MeasureConfig, ...], Field(min_length=1), AfterValidator(distinct_names)]
 
 
 class ObjectiveConfig(Section):
     """The one number to improve."""
 
-    name: str
+    name: Name
     direction: Literal["maximize", "minimize"] = "maximize"
     offset: float = Field(
         default=0.0, description="worst value worth counting: the zero of the QD score"
@@ -63,8 +81,8 @@ class RecordConfig(Section):
 class BaselineConfig(Section):
     """A known program that results are compared with."""
 
-    name: str
-    program: str = Field(description="file beside problem.yaml")
+    name: Name
+    program: str = Field(description="file or folder beside problem.yaml")
 
 
 class ProblemConfig(Section):
@@ -74,12 +92,12 @@ class ProblemConfig(Section):
     seed_program: str = Field(description="file or folder beside problem.yaml")
     entrypoint: str = Field(description="function called once per case; FILE.py:FUNCTION for many")
     evaluator: str = Field(description="plug-in reference of an Evaluator class")
-    evaluator_options: dict[str, JsonValue] = Field(default_factory=dict)
+    evaluator_options: Options = Field(default_factory=dict)
     objective: ObjectiveConfig
-    measures: tuple[MeasureConfig, ...] = Field(min_length=1)
+    measures: Measures
     limits: LimitsConfig = LimitsConfig()
     record: RecordConfig | None = None
-    baselines: tuple[BaselineConfig, ...] = ()
+    baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
 
 
 class SandboxConfig(Section):
@@ -111,8 +129,8 @@ class ModelConfig(Section):
     """A language model."""
 
     id: str = Field(description="openai/NAME, anthropic/NAME, replay/FILE, or a plug-in")
-    base_url: str | None = Field(default=None, description="any server that speaks the protocol")
-    api_key_env: str | None = Field(
+    base_url: Server | None = Field(default=None, description="any server that speaks the protocol")
+    api_key_env: VariableName | None = Field(
         default=None, description="NAME of the environment variable that holds the key"
     )
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -121,7 +139,7 @@ class ModelConfig(Section):
     retries: Annotated[int, Field(ge=0)] = 3
     concurrency: PositiveInt = Field(default=8, description="calls in flight at once")
     price: PriceConfig | None = Field(default=None, description="needed for a budget in money")
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    extra_body: Options = Field(default_factory=dict)
 
 
 class ProposerConfig(Section):
@@ -129,16 +147,14 @@ class ProposerConfig(Section):
 
     kind: str = Field(description="genetic, diff, rewrite, or a plug-in")
     weight: Positive = Field(default=1.0, description="relative frequency")
-    options: dict[str, JsonValue] = Field(
-        default_factory=dict, description="keyword arguments of the operator"
-    )
+    options: Options = Field(default_factory=dict, description="keyword arguments of the operator")
 
 
 class SelectionConfig(Section):
     """Who becomes a parent, and who else is shown."""
 
     kind: str = Field(default="mixed", description="uniform, rank, mixed, or a plug-in")
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     inspirations: Annotated[int, Field(ge=0)] = Field(
         default=3, description="elites of other cells in a prompt"
     )
@@ -147,7 +163,7 @@ class SelectionConfig(Section):
 class ArchiveConfig(Section):
     """The map; its axes come from the problem unless given here."""
 
-    measures: tuple[MeasureConfig, ...] | None = Field(default=None, min_length=1)
+    measures: Measures | None = None
 
 
 class StopConfig(Section):
@@ -162,6 +178,18 @@ class StopConfig(Section):
     no_improvement: PositiveInt | None = Field(
         default=None, description="evaluations in a row without a better best"
     )
+    fruitless: PositiveInt = Field(
+        default=500, description="proposals in a row that lead to no evaluation"
+    )
+
+    @model_validator(mode="after")
+    def _some_rule(self) -> StopConfig:
+        rules = (self.evaluations, self.wall_s, self.cost_usd, self.target, self.no_improvement)
+        if all(rule is None for rule in rules):
+            raise ValueError(
+                "say when to stop: evaluations, wall_s, cost_usd, target or no_improvement"
+            )
+        return self
 
 
 class RunConfig(Section):

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from evolve.config.bundled import bundled
+from evolve.config.file import Loaded, load_problem_config
+from evolve.config.fingerprint import evaluator_sources
+from evolve.config.models import ProblemConfig
+from evolve.config.nearest import did_you_mean
+from evolve.config.plugins import find
+from evolve.config.program_file import check_entrypoint, read_program
+from evolve.config.python_file import top_level_names
+from evolve.config.source import Where
+from evolve.config.text_file import read_text
+from evolve.core.errors import ConfigError
 from evolve.core.limits import Limits
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+
+MAX_STATEMENT_BYTES = 256 * 1024
+MAX_HARNESS_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +49,7 @@ class Problem:
 
     Attributes:
         id: Name of the folder.
-        folder: Where it lies; evaluator references are relative to it.
+        folder: Where it lies, absolute; evaluator references are relative to it.
         title: One line.
         statement: The text of ``prompt.md``, shown to models.
         seed_program: Where the search starts.
@@ -46,7 +62,8 @@ class Problem:
         record: Best known value, or None.
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
-        hash: SHA-256 of everything above that can change a score, the evaluator's source included.
+        hash: SHA-256 of all that can change a score: evaluator with its source and options,
+            entrypoint, harness, limits, objective, and names of measures.
     """
 
     id: str
@@ -64,3 +81,106 @@ class Problem:
     harness: str
     baselines: tuple[Baseline, ...]
     hash: str
+
+
+def load_problem(reference: str, folder: Path | None = None) -> Problem:
+    """Read a problem folder and check it. Nothing of it is executed.
+
+    Args:
+        reference: A bundled problem's name, or the path of a folder with a ``problem.yaml``. A
+            plain name that is bundled means the bundled one; write ``./name`` for a folder.
+        folder: Where relative paths start; default: the working folder.
+
+    Raises:
+        ConfigError: there is no such problem, or something in it is wrong.
+    """
+    place = bundled("problems") / reference
+    if "/" in reference or not (place / "problem.yaml").is_file():
+        place = (folder or Path.cwd()) / reference
+    if not (place / "problem.yaml").is_file():
+        names = [path.name for path in _bundled_folders()]
+        what = "has no problem.yaml" if place.is_dir() else "is no bundled problem and no folder"
+        raise ConfigError(f"'{reference}' {what}{did_you_mean(reference, names)}")
+    return _load(place)
+
+
+def list_problems() -> list[tuple[str, Problem | ConfigError]]:
+    """Return the bundled problems by name, each loaded or the error that keeps it from loading."""
+    found: list[tuple[str, Problem | ConfigError]] = []
+    for place in _bundled_folders():
+        try:
+            found.append((place.name, _load(place)))
+        except ConfigError as error:
+            found.append((place.name, error))
+    return found
+
+
+def _bundled_folders() -> list[Path]:
+    return sorted(path.parent for path in bundled("problems").glob("*/problem.yaml"))
+
+
+def _load(place: Path) -> Problem:
+    loaded = load_problem_config(place / "problem.yaml")
+    config = loaded.config
+    statement = read_text(place / "prompt.md", MAX_STATEMENT_BYTES).strip()
+    if not statement:
+        raise ConfigError("say here, for models, what is to be solved", path=f"{place}/prompt.md")
+    measures = tuple(Measure(**measure.model_dump()) for measure in config.measures)
+    objective = Objective(**config.objective.model_dump())
+    limits = Limits(**config.limits.model_dump())
+    harness = _harness(place)
+    with loaded.at("evaluator"):
+        target = find(config.evaluator, seam="evolve.evaluators", folder=place)
+        sources = evaluator_sources(target)
+    judged_by = {
+        "evaluator": target.attribute,
+        "sources": sources,
+        "options": config.evaluator_options,
+        "entrypoint": config.entrypoint,
+        "harness": harness,
+        "limits": asdict(limits),
+        "objective": asdict(objective),
+        "measures": sorted(measure.name for measure in measures),
+    }
+    return Problem(
+        id=place.resolve().name,
+        folder=place.resolve(),
+        title=config.title,
+        statement=statement,
+        seed_program=_program(loaded, config.seed_program, ("seed_program",)),
+        entrypoint=config.entrypoint,
+        evaluator=config.evaluator,
+        evaluator_options=config.evaluator_options,
+        objective=objective,
+        measures=measures,
+        limits=limits,
+        record=Record(config.record.value, config.record.source) if config.record else None,
+        harness=harness,
+        baselines=tuple(
+            Baseline(each.name, _program(loaded, each.program, ("baselines", index, "program")))
+            for index, each in enumerate(config.baselines)
+        ),
+        hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def _program(loaded: Loaded[ProblemConfig], name: str, where: Where) -> Program:
+    """Read a program that lies in the problem's folder and has the entrypoint."""
+    path = loaded.folder / name
+    if not path.resolve().is_relative_to(loaded.folder.resolve()):
+        raise loaded.error(f"{name} must lie inside the problem's folder", *where)
+    with loaded.at(*where):
+        program = read_program(path)
+    with loaded.at("entrypoint"):
+        check_entrypoint(program, loaded.config.entrypoint, path)
+    return program
+
+
+def _harness(place: Path) -> str:
+    path = place / "harness.py"
+    if not path.exists():
+        return ""
+    text = read_text(path, MAX_HARNESS_BYTES)
+    if "run" not in top_level_names(text, str(path)):
+        raise ConfigError("a harness defines run(function, **inputs)", path=str(path))
+    return text

@@ -11,6 +11,8 @@
     │   └── RunLocked              another live process writes this run (holder)
     ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
     ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
+    │   └── ReplyLost              a model was asked, no usable reply came: it may be billed
+    ├── BudgetExhausted        the next model call could pass the budget in money
     ├── SeedProgramInvalid     the seed program does not evaluate (outcome, message)
     └── RunFailed              the run stopped because it could not go on
 
@@ -21,6 +23,7 @@ outcome.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -39,20 +42,28 @@ class ConfigError(EvolveError):
         line: 1-based line, 0 when unknown.
         column: 1-based column, 0 when unknown.
         source_line: The offending line's text.
+        others: Further errors of the same file; the text lists them below this one.
     """
 
     exit_code = 2
 
     def __init__(
-        self, message: str, *, path: str = "", line: int = 0, column: int = 0, source_line: str = ""
+        self,
+        message: str,
+        *,
+        path: str = "",
+        line: int = 0,
+        column: int = 0,
+        source_line: str = "",
+        others: Sequence[ConfigError] = (),
     ) -> None:
         where = ":".join(str(part) for part in (path, line, column) if part)
         text = f"{where}: {message}" if where else message
         if source_line:
             text += f"\n    {source_line.rstrip()}\n    {' ' * max(column - 1, 0)}^"
-        super().__init__(text)
+        super().__init__("\n".join([text, *map(str, others)]))
         self.message, self.path, self.line, self.column = message, path, line, column
-        self.source_line = source_line
+        self.source_line, self.others = source_line, tuple(others)
 
 
 class PluginError(ConfigError):
@@ -107,6 +118,14 @@ class EvaluatorError(EvolveError):
 
 class InfrastructureError(EvolveError):
     """A slot, scorer or engine fault. The work is retried; it never becomes a score."""
+
+
+class ReplyLost(InfrastructureError):
+    """A request reached a model but no usable reply came back: it may have been billed."""
+
+
+class BudgetExhausted(EvolveError):
+    """The next model call could pass the budget in money; what is in flight is not affected."""
 
 
 class SeedProgramInvalid(EvolveError):

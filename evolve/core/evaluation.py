@@ -28,9 +28,8 @@ class Outcome(enum.StrEnum):
     OUTPUT_TOO_LARGE = "output_too_large"
     PROCESS_LIMIT = "process_limit"
     RUNNER_LOST = "runner_lost"  #: the runner inside the sandbox died with the program
-    INFRASTRUCTURE = (
-        "infrastructure"  #: not the program's doing; retried, never recorded as a score
-    )
+    EVALUATOR_ERROR = "evaluator_error"  #: the evaluator itself failed on this output: mend it
+    INFRASTRUCTURE = "infrastructure"  #: not the program's doing; retried, never a score
 
 
 @dataclass(frozen=True, slots=True)

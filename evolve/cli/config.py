@@ -1,0 +1,144 @@
+"""`evolve config`: check, show and document configuration files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolve.cli import render
+from evolve.cli.problem import facts
+from evolve.cli.run import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evolve.config.file import LoadedConfig
+    from evolve.config.models import ModelConfig
+    from evolve.config.problem import Problem
+
+app = typer.Typer(no_args_is_help=True)
+
+_FILE = typer.Argument(
+    ..., metavar="FILE", help="Configuration file, or the name of a bundled one."
+)
+_SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
+
+
+@app.command()
+def check(file: str = _FILE, settings: list[str] = _SET) -> None:
+    """Check a configuration, its problem and every name and option in it.
+
+    No server and no container engine is contacted, and no program or evaluator is run. What this
+    machine lacks is only noted. Exit code 2 when something is wrong.
+    """
+    loaded = load(file, settings)
+    problem, notes = _resolve(loaded)
+    config = loaded.config
+    axes = config.archive.measures or problem.measures
+    rows = [
+        ("problem", f"{problem.id}: {problem.title}"),
+        ("objective", f"{problem.objective.direction} {problem.objective.name}"),
+        ("map", " x ".join(f"{axis.name} ({axis.cells})" for axis in axes)),
+        ("proposers", ", ".join(f"{each.kind} ({each.weight:g})" for each in config.proposers)),
+        ("models", ", ".join(model.id for model in config.models)),
+        ("sandbox", config.sandbox.kind),
+        ("slots", config.slots),
+        (
+            "stop",
+            ", ".join(f"{k}={v}" for k, v in config.stop.model_dump(exclude_none=True).items()),
+        ),
+    ]
+    out = render.console()
+    out.print(facts(rows))
+    for note in notes:
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
+    out.print(f"OK: {loaded.path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def show(file: str = _FILE, settings: list[str] = _SET, json: bool = render.JSON) -> None:
+    """Show a configuration with every default filled in, as YAML that loads again.
+
+    JSON: {path, name, hash, config}; config holds every key of `evolve config schema`.
+    """
+    from evolve.config.file import config_hash, dump_yaml
+
+    loaded = load(file, settings)
+    if not json:
+        sys.stdout.write(dump_yaml(loaded.config))
+        return
+    render.echo_json(
+        {
+            "path": str(loaded.path),
+            "name": loaded.config.name or loaded.path.stem,
+            "hash": config_hash(loaded.config),
+            "config": loaded.config.model_dump(mode="json"),
+        }
+    )
+
+
+@app.command()
+def schema(
+    problem: bool = typer.Option(False, "--problem", help="Of problem.yaml instead."),
+) -> None:
+    """Print the JSON Schema of configuration files, for editors."""
+    from evolve.config.models import ProblemConfig, RunConfig
+
+    render.echo_json((ProblemConfig if problem else RunConfig).model_json_schema())
+
+
+def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
+    """Find everything a configuration names; return its problem and what this machine lacks."""
+    from evolve.archive.selection import SELECTORS
+    from evolve.config.plugins import check_options, resolve
+    from evolve.config.problem import load_problem
+    from evolve.core.errors import PrerequisiteError
+    from evolve.engine.isolation import choose_sandbox
+    from evolve.propose.portfolio import open_proposers
+
+    config, folder = loaded.config, loaded.folder
+    with loaded.at("problem"):
+        problem = load_problem(config.problem, folder)
+    notes = []
+    for index, model in enumerate(config.models):
+        with loaded.at("models", index, "id"):
+            notes += _open_model(model, folder)
+    models = [model.id for model in config.models]
+    if len(set(models)) < len(models):
+        raise loaded.error("two models have the same id", "models")
+    portfolios = []
+    for index, proposer in enumerate(config.proposers):
+        with loaded.at("proposers", index):
+            portfolios.append(open_proposers([proposer], models, folder))
+    with loaded.at("selection"):
+        selector = resolve(
+            config.selection.kind, seam="evolve.selectors", builtin=SELECTORS, folder=folder
+        )
+        check_options(selector, config.selection.options, what=f"selector {config.selection.kind}")
+    with loaded.at("sandbox"):
+        arbitrary = any(portfolio.arbitrary_code for portfolio in portfolios)
+        try:
+            choose_sandbox(config.sandbox, arbitrary_code=arbitrary, folder=folder)
+        except PrerequisiteError as error:
+            notes.append(str(error))
+    return problem, notes
+
+
+def _open_model(model: ModelConfig, folder: Path) -> list[str]:
+    """Open and close one model, which contacts nobody; return what it lacks here."""
+    import anyio
+
+    from evolve.core.errors import PrerequisiteError
+    from evolve.llm.registry import open_models
+
+    async def once() -> None:
+        async with open_models([model], folder):
+            pass
+
+    try:
+        anyio.run(once)
+    except PrerequisiteError as error:
+        return [str(error)]
+    return []

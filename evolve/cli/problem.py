@@ -1,0 +1,149 @@
+"""`evolve problem`: the problems at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolve.cli import render
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from evolve.config.problem import Problem
+    from evolve.core.program import Program
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_(json: bool = render.JSON) -> None:
+    """List the bundled problems: objective, direction and best value known.
+
+    JSON: a list of {id, title, objective, direction, record, source}, record and source null when
+    there is none; {id, error} for a problem that cannot be loaded.
+    """
+    from evolve.config.problem import list_problems
+    from evolve.core.errors import ConfigError
+
+    rows: list[dict[str, object]] = []
+    for name, problem in list_problems():
+        if isinstance(problem, ConfigError):
+            rows.append({"id": name, "error": str(problem)})
+        else:
+            rows.append(_summary(problem))
+    if json:
+        render.echo_json(rows)
+        return
+    columns = ("id", "title", "objective", "direction", ">record", "source")
+    shown = [[row.get(column.lstrip(">")) for column in columns] for row in rows]
+    out = render.console()
+    out.print(render.table("", columns, shown))
+    for row in rows:
+        if "error" in row:
+            out.print(f"{row['id']} cannot be loaded: {row['error']}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    name: str = typer.Argument(..., help="Name of a bundled problem, or a folder."),
+    json: bool = render.JSON,
+) -> None:
+    """Show everything about one problem: statement, seed program, measures, limits, record.
+
+    JSON: {id, title, folder, hash, statement, entrypoint, evaluator, evaluator_options,
+    objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
+    record {value, source} or null, harness, seed_program {path: text},
+    baselines [{name, files {path: text}}]}.
+    """
+    from evolve.config.problem import load_problem
+
+    problem = load_problem(name, Path.cwd())
+    if json:
+        render.echo_json(_everything(problem))
+    else:
+        _print(problem, render.console())
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> RenderableType:
+    """Return names and values in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name), Text(render.text(value)))
+    return grid
+
+
+def _summary(problem: Problem) -> dict[str, object]:
+    return {
+        "id": problem.id,
+        "title": problem.title,
+        "objective": problem.objective.name,
+        "direction": problem.objective.direction,
+        "record": problem.record.value if problem.record else None,
+        "source": problem.record.source if problem.record else None,
+    }
+
+
+def _everything(problem: Problem) -> dict[str, object]:
+    return {
+        "id": problem.id,
+        "title": problem.title,
+        "folder": str(problem.folder),
+        "hash": problem.hash,
+        "statement": problem.statement,
+        "entrypoint": problem.entrypoint,
+        "evaluator": problem.evaluator,
+        "evaluator_options": problem.evaluator_options,
+        "objective": asdict(problem.objective),
+        "measures": [asdict(measure) for measure in problem.measures],
+        "limits": asdict(problem.limits),
+        "record": asdict(problem.record) if problem.record else None,
+        "harness": problem.harness,
+        "seed_program": dict(problem.seed_program.files),
+        "baselines": [
+            {"name": baseline.name, "files": dict(baseline.program.files)}
+            for baseline in problem.baselines
+        ],
+    }
+
+
+def _print(problem: Problem, out: Console) -> None:
+    record = problem.record
+    rows = [
+        ("objective", f"{problem.objective.direction} {problem.objective.name}"),
+        ("QD offset", problem.objective.offset),
+        ("record", f"{record.value:.12g} ({record.source})" if record else None),
+        ("entrypoint", problem.entrypoint),
+        ("evaluator", problem.evaluator),
+        *((f"  {name}", value) for name, value in problem.evaluator_options.items()),
+        ("harness", "harness.py" if problem.harness else None),
+        ("baselines", ", ".join(baseline.name for baseline in problem.baselines)),
+        ("folder", problem.folder),
+        ("hash", problem.hash),
+    ]
+    out.print(f"{problem.id}: {problem.title}\n", markup=False)
+    out.print(problem.statement, markup=False, soft_wrap=True)
+    out.line()
+    out.print(facts(rows))
+    out.line()
+    measures = [(axis.name, axis.low, axis.high, axis.cells) for axis in problem.measures]
+    out.print(render.table("measures", ("name", ">low", ">high", ">cells"), measures))
+    out.print("limits")
+    out.print(facts(asdict(problem.limits).items()))
+    out.line()
+    _print_program(problem.seed_program, out)
+
+
+def _print_program(program: Program, out: Console) -> None:
+    from rich.syntax import Syntax
+
+    for path, text in program.files.items():
+        out.rule(f"seed program: {path}", align="left")
+        out.print(Syntax(text, Syntax.guess_lexer(path, text)))

@@ -1,0 +1,87 @@
+"""How values look on a terminal; shared by every command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+DEFAULT_DATABASE = "sqlite:///evolve.db"
+#: The option every command that opens a database has.
+DATABASE = typer.Option(
+    DEFAULT_DATABASE,
+    "--db",
+    envvar="EVOLVE_DB",
+    help="Database: a URL, or the path of an SQLite file.",
+)
+#: The option every reading command has.
+JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead of a table.")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that does not wrap or highlight what it is given."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def echo_json(value: object) -> None:
+    """Print ``value`` as indented JSON; numbers that JSON lacks become null."""
+    sys.stdout.write(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+    """Return a plain table; a column whose name starts with ``>`` is aligned to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        result.add_column(column.lstrip(">"), justify="right" if right else "left")
+    for row in rows:
+        result.add_row(*(Text(text(cell)) for cell in row))
+    return result
+
+
+def text(value: object) -> str:
+    """Return a cell's text: numbers to six significant digits, nothing as a dash."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return ``seconds`` as people say it."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.0f} s"
+
+
+def counts(values: Mapping[str, int]) -> str:
+    """Return counts by kind, most frequent first."""
+    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{kind} {count}" for kind, count in ordered) or "none"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,73 @@
+"""Types of single configuration values, with the checks that go beyond a range."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, JsonValue
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_NamedT = TypeVar("_NamedT", bound=_Named)
+
+
+def distinct_names(entries: tuple[_NamedT, ...]) -> tuple[_NamedT, ...]:
+    """Return ``entries``, no two of which share a name.
+
+    Raises:
+        ValueError: two do.
+    """
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the name '{name}' is given twice")
+    return entries
+
+
+def _name(text: str) -> str:
+    if not text or text != text.strip():
+        raise ValueError("must not be empty, or start or end with a space")
+    return text
+
+
+def _finite(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        json.dumps(options, allow_nan=False)
+    except ValueError:
+        raise ValueError("numbers must be finite") from None
+    return options
+
+
+def _variable_name(text: str) -> str:
+    like_a_key = len(text) >= 24 and "_" not in text and any(map(str.isdigit, text))
+    if like_a_key or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise ValueError(
+            "give the NAME of an environment variable, such as OPENAI_API_KEY, never the key itself"
+        )
+    return text
+
+
+def _server(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must start with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user name or password; use api_key_env")
+    return url
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(max_length=80), AfterValidator(_name)]
+Options = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+#: The name of an environment variable, never what it holds.
+VariableName = Annotated[str, AfterValidator(_variable_name)]
+#: Base URL of a server, without credentials.
+Server = Annotated[str, AfterValidator(_server)]
