@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
@@ -29,10 +31,20 @@ class Request:
     messages: tuple[Message, ...]
     seed: int | None = None
 
+    def to_json(self) -> str:
+        """Return the request as JSON text: what the store keeps, and what is hashed."""
+        messages = [{"role": m.role, "content": m.content} for m in self.messages]
+        return json.dumps({"messages": messages, "seed": self.seed}, sort_keys=True)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of `to_json`, in hexadecimal; recorded replies are found by it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Token counts as the server reports them.
+    """Token counts as the server reports them; all 0 when it reports none that make sense.
 
     ``cached`` is part of ``input``, ``reasoning`` part of ``output``.
     """
@@ -51,7 +63,8 @@ class Completion:
         text: The reply; empty for a refusal or an empty answer.
         finish: Why it ended. A truncated, refused or empty reply is an outcome, not an error.
         tokens: What the server counted.
-        cost_usd: Price in US dollars; None when the model's prices are unknown.
+        cost_usd: Price in US dollars, filled in by the ledger; None when the model's prices or
+            the token counts are unknown.
         latency_s: Seconds from request to full reply, retries included.
         model: The name the server gave, which may be more exact than the one asked for.
     """
@@ -75,7 +88,8 @@ class Model(Protocol):
 
         Raises:
             ModelUnavailable: no key, no server or no such model; retrying will not help.
-            InfrastructureError: the call failed after the SDK's own retries.
+            InfrastructureError: the call failed after the SDK's own retries; it is a `ReplyLost`
+                when the server may have done, and billed, the work.
         """
         ...
 

@@ -13,6 +13,13 @@ from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.llm.base import Completion, Request
 
+#: The operators that come with the engine, for the resolver of plug-in references.
+PROPOSERS = {
+    "genetic": "evolve.propose.genetic:GeneticProposer",
+    "diff": "evolve.propose.diff:DiffProposer",
+    "rewrite": "evolve.propose.rewrite:RewriteProposer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Individual:
@@ -70,8 +77,8 @@ class Rejected:
     """A proposal that came to nothing.
 
     Attributes:
-        reason: One word for tables: ``no_edit``, ``patch``, ``outside_blocks``, ``no_op``,
-            ``syntax``, ``refusal``, ``truncated``, ``empty``.
+        reason: One word for tables: one of `evolve.core.hunks.Reason`, or ``syntax``, ``refusal``,
+            ``truncated``, ``empty``.
         message: What went wrong, fit to be shown to a model or a person.
     """
 

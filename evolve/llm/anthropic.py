@@ -1,0 +1,98 @@
+"""Models behind the Anthropic messages protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from evolve.config.models import ModelConfig
+from evolve.llm.base import Completion, Finish, Request, Tokens
+from evolve.llm.server import ServerModel, count_of, text_of
+
+_FINISH: Mapping[str, Finish] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+
+
+class AnthropicModel(ServerModel):
+    """``anthropic/NAME``, safe for concurrent use within one event loop.
+
+    The protocol has no seed. A server that refuses a temperature is asked without it from then on.
+    """
+
+    default_key_env = "ANTHROPIC_API_KEY"
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        import anthropic
+
+        self._sdk = anthropic
+        self._client = anthropic.AsyncAnthropic(
+            api_key=self._key,
+            base_url=config.base_url,
+            timeout=config.timeout_s,
+            max_retries=config.retries,
+        )
+
+    @property
+    def _sdk_error(self) -> type[Exception]:
+        return self._sdk.AnthropicError
+
+    @property
+    def _base_url(self) -> str:
+        return str(self._client.base_url)
+
+    def _settings(self, seed: int | None) -> dict[str, object]:
+        del seed  # the protocol has none
+        settings: dict[str, object] = {"max_tokens": self._config.max_tokens}
+        if self._config.temperature is not None and "temperature" not in self._refused:
+            settings["temperature"] = self._config.temperature
+        return settings
+
+    def _can_do_without(self, parameter: str) -> bool:
+        return parameter == "temperature"
+
+    async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
+        system = "\n\n".join(m.content for m in request.messages if m.role == "system")
+        turns = [
+            {"role": m.role, "content": m.content} for m in request.messages if m.role != "system"
+        ]
+        answer = await self._client.messages.with_raw_response.create(
+            model=self._model,
+            max_tokens=self._config.max_tokens,
+            messages=cast("Any", turns),  # the SDK wants one TypedDict per role
+            system=system or self._sdk.omit,
+            extra_body={**settings, **self._config.extra_body},
+        )
+        return answer.http_response.content
+
+    def _read(self, body: Mapping[str, Any]) -> Completion:
+        text = text_of(body.get("content"))
+        finish = _FINISH.get(str(body.get("stop_reason")), "other")
+        if finish in ("stop", "other") and not text.strip():
+            finish = "empty"
+        return Completion(
+            text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
+        )
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.close()
+
+
+def _tokens(usage: object) -> Tokens:
+    """Read the token counts; without both main ones none of them is believed.
+
+    The protocol counts input that was read from or written to the cache apart from the rest.
+    """
+    fresh, output = count_of(usage, "input_tokens"), count_of(usage, "output_tokens")
+    if fresh is None or output is None:
+        return Tokens()
+    cached = count_of(usage, "cache_read_input_tokens") or 0
+    written = count_of(usage, "cache_creation_input_tokens") or 0
+    reasoning = count_of(usage, "output_tokens_details", "thinking_tokens") or 0
+    return Tokens(fresh + cached + written, cached, output, min(reasoning, output))

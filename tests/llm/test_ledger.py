@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evolve.config.models import ModelConfig, PriceConfig
+from evolve.core.errors import (
+    BudgetExhausted,
+    ConfigError,
+    EvolveError,
+    InfrastructureError,
+    ModelUnavailable,
+    ReplyLost,
+)
+from evolve.llm.base import Completion, Message, Request, Tokens
+from evolve.llm.ledger import Budget, Ledger, cost_usd
+
+PRICE = PriceConfig(input=1.0, output=10.0, cached=0.1)
+
+
+def request(size: int = 100) -> Request:
+    return Request((Message("user", "x" * size),), seed=3)
+
+
+def config(**changes: object) -> ModelConfig:
+    return ModelConfig.model_validate(
+        {"id": "openai/m", "price": PRICE, "max_tokens": 1000, **changes}
+    )
+
+
+@dataclass
+class FakeModel:
+    """Answers after some steps of the event loop, or raises."""
+
+    answers: list[Completion | EvolveError]
+    steps: int = 1
+    name: str = "openai/m"
+
+    async def complete(self, request: Request) -> Completion:
+        answer = self.answers.pop(0)
+        for _ in range(self.steps):
+            await anyio.lowlevel.checkpoint()
+        if isinstance(answer, EvolveError):
+            raise answer
+        return answer
+
+    def parameters(self) -> Mapping[str, object]:
+        return {"temperature": 0.5}
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass
+class FakeRecorder:
+    """Remembers what was committed, in order."""
+
+    events: list[tuple[object, ...]] = field(default_factory=list)
+
+    def sent(
+        self, model: str, prompt: str, parameters: Mapping[str, object], reserved_usd: float | None
+    ) -> int:
+        self.events.append(("sent", model, prompt, parameters, reserved_usd))
+        return len(self.events)
+
+    def received(self, call: int, completion: Completion, charged_usd: float | None) -> None:
+        self.events.append(("received", call, completion, charged_usd))
+
+    def failed(self, call: int, error: str, charged_usd: float | None) -> None:
+        self.events.append(("failed", call, error, charged_usd))
+
+
+def ask(
+    answer: Completion | EvolveError,
+    *,
+    limit: float | None = None,
+    model: ModelConfig | None = None,
+) -> tuple[Completion | EvolveError, FakeRecorder, Budget]:
+    """Make one call and return what came of it."""
+    recorder, budget = FakeRecorder(), Budget(limit)
+    model = model or config()
+    ledger = Ledger({model.id: FakeModel([answer])}, [model], budget)
+
+    async def main() -> Completion | EvolveError:
+        try:
+            return await ledger.complete(model.id, request(), record=recorder)
+        except EvolveError as error:
+            return error
+
+    return anyio.run(main), recorder, budget
+
+
+def test_cost_counts_cached_input_apart_and_reasoning_as_output() -> None:
+    tokens = Tokens(input=1_000_000, cached=400_000, output=100_000, reasoning=90_000)
+    assert cost_usd(tokens, PRICE) == pytest.approx(0.6 + 0.04 + 1.0)
+    without_cached_price = PriceConfig(input=1, output=10)
+    assert cost_usd(tokens, without_cached_price) == pytest.approx(2.0)
+
+
+def test_cost_of_uncounted_tokens_is_unknown_unless_everything_is_free() -> None:
+    assert cost_usd(Tokens(), PRICE) is None
+    assert cost_usd(Tokens(), PriceConfig(input=0, output=0)) == 0.0
+
+
+def test_a_call_is_committed_before_it_leaves_and_its_reply_before_it_is_used() -> None:
+    reply, recorder, budget = ask(Completion("hi", tokens=Tokens(input=50, output=20)))
+    sent, received = recorder.events
+    bound = (100 + 16) * 1e-6 + 1000 * 10e-6
+    assert sent[:2] == ("sent", "openai/m")
+    assert json.loads(str(sent[2])) == {
+        "messages": [{"role": "user", "content": "x" * 100}],
+        "seed": 3,
+    }
+    assert sent[3:] == ({"temperature": 0.5}, pytest.approx(bound))
+    cost = 50e-6 + 200e-6
+    assert received == ("received", 1, reply, pytest.approx(cost))
+    assert isinstance(reply, Completion)
+    assert reply.cost_usd == pytest.approx(cost)
+    assert budget.spent_usd == pytest.approx(cost)
+
+
+def test_a_reply_without_token_counts_is_charged_what_was_reserved() -> None:
+    reply, recorder, budget = ask(Completion("hi"))
+    assert isinstance(reply, Completion)
+    assert reply.cost_usd is None
+    assert budget.spent_usd == recorder.events[0][4] == recorder.events[1][3]
+    assert budget.spent_usd > 0.01
+
+
+def test_without_a_price_the_cost_is_unknown() -> None:
+    reply, recorder, budget = ask(
+        Completion("hi", tokens=Tokens(input=50, output=20)), model=config(price=None)
+    )
+    assert isinstance(reply, Completion)
+    assert (reply.cost_usd, recorder.events[1][3], budget.spent_usd) == (None, None, 0.0)
+
+
+def test_recorded_replies_are_free() -> None:
+    model = config(id="replay/f.jsonl", price=None)
+    reply, _, budget = ask(Completion("hi"), model=model, limit=0.01)
+    assert isinstance(reply, Completion)
+    assert (reply.cost_usd, budget.spent_usd) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("error", [InfrastructureError("500"), ModelUnavailable("401")])
+def test_a_call_that_the_server_turned_down_costs_nothing(error: EvolveError) -> None:
+    outcome, recorder, budget = ask(error)
+    assert outcome is error
+    assert recorder.events[1] == ("failed", 1, str(error), 0.0)
+    assert budget.spent_usd == 0.0
+
+
+def test_a_lost_reply_counts_as_paid() -> None:
+    _, recorder, budget = ask(ReplyLost("time-out"))
+    assert recorder.events[1] == ("failed", 1, "time-out", recorder.events[0][4])
+    assert budget.spent_usd == recorder.events[0][4]
+
+
+def test_nothing_is_sent_that_could_pass_the_budget() -> None:
+    outcome, recorder, budget = ask(Completion("hi"), limit=0.01)
+    assert isinstance(outcome, BudgetExhausted)
+    assert "$0.0100" in str(outcome)
+    assert recorder.events == []
+    assert budget.spent_usd == 0.0
+
+
+def test_a_budget_needs_the_price_of_every_model() -> None:
+    models = [config(), config(id="openai/local", price=None)]
+    with pytest.raises(ConfigError, match=r"price.*openai/local$"):
+        Ledger({}, models, Budget(1.0))
+    Ledger({}, models, Budget(None))
+
+
+def test_a_cancelled_call_counts_as_paid_and_stays_open_in_the_record() -> None:
+    recorder, budget = FakeRecorder(), Budget(1.0)
+    ledger = Ledger({"openai/m": FakeModel([Completion("")], steps=10**6)}, [config()], budget)
+
+    async def main() -> None:
+        with anyio.move_on_after(0.02):
+            await ledger.complete("openai/m", request(), record=recorder)
+
+    anyio.run(main)
+    assert [event[0] for event in recorder.events] == ["sent"]
+    assert budget.spent_usd == recorder.events[0][4]
+
+
+def test_a_call_waits_for_room_that_one_in_flight_frees() -> None:
+    tokens = Tokens(input=10, output=1)
+    model = FakeModel([Completion(str(i), tokens=tokens) for i in range(5)], steps=3)
+    recorder = FakeRecorder()
+    ledger = Ledger({"openai/m": model}, [config()], Budget(0.0105))  # room for one at a time
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def one() -> None:
+                await ledger.complete("openai/m", request(), record=recorder)
+
+            for _ in range(5):
+                tasks.start_soon(one)
+
+    anyio.run(main)
+    assert [event[0] for event in recorder.events] == ["sent", "received"] * 5
+
+
+Calls = st.lists(
+    st.tuples(
+        st.integers(0, 20_000),  # characters of the prompt
+        st.floats(0, 1),  # share of the reserved output tokens that is used
+        st.integers(0, 4),  # steps of the event loop
+        st.sampled_from(["reply", "reply", "reply", "lost", "failed", "uncounted"]),
+    ),
+    max_size=30,
+)
+
+
+@given(calls=Calls, limit=st.floats(0, 0.2), spent=st.floats(0, 0.1))
+def test_the_budget_is_never_passed(
+    calls: list[tuple[int, float, int, str]], limit: float, spent: float
+) -> None:
+    budget, recorder = Budget(limit, spent), FakeRecorder()
+    ended: list[type] = []
+
+    async def one(size: int, share: float, steps: int, kind: str) -> None:
+        answers: dict[str, Completion | EvolveError] = {
+            "reply": Completion("", tokens=Tokens(input=size + 1, output=int(1000 * share))),
+            "lost": ReplyLost(""),
+            "failed": InfrastructureError(""),
+            "uncounted": Completion(""),
+        }
+        ledger = Ledger({"openai/m": FakeModel([answers[kind]], steps)}, [config()], budget)
+        try:
+            await ledger.complete("openai/m", request(size), record=recorder)
+        except EvolveError as error:
+            ended.append(type(error))
+        else:
+            ended.append(Completion)
+        assert budget.spent_usd <= max(limit, spent) + 1e-12
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            for call in calls:
+                tasks.start_soon(one, *call)
+
+    anyio.run(main)
+    assert len(ended) == len(calls)  # none waits for ever
+    charges = [event[3] for event in recorder.events if event[0] != "sent"]
+    assert budget.spent_usd - spent == pytest.approx(
+        math.fsum(charge for charge in charges if isinstance(charge, float)), abs=1e-12
+    )
