@@ -1,0 +1,189 @@
+"""The archive as a map on a terminal, and as data."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.text import Text
+
+from evolve.archive.grid import GridArchive
+from evolve.core.measures import Measure, Objective
+from evolve.view.projection import Projection, Scale, project, scale
+from evolve.view.raster import BEST_CHARACTER, BEST_COLOR, Raster, ramp, rasterize
+
+
+def heatmap(
+    archive: GridArchive,
+    objective: Objective,
+    *,
+    axes: tuple[str, str] | None = None,
+    width: int = 80,
+    color: bool = True,
+    lines: int = 24,
+) -> Text:
+    """Draw an archive for a terminal.
+
+    The first axis runs to the right and the second upwards. In colour a character shows two cells,
+    one above the other; without colour one, in plain ASCII. Where there are more cells than
+    characters, neighbouring cells share one that shows the best of them, and a note says so.
+
+    Args:
+        archive: What is drawn; it may be empty.
+        objective: Turns fitness back into the values shown.
+        axes: Names of the two measures; default: the first two. Each cell shows the best over the
+            others.
+        width: Columns to stay within, at least 30.
+        color: Whether colours can be shown.
+        lines: Lines the cells may take, at least 1; title, axes and notes take some ten more.
+
+    Raises:
+        ConfigError: an axis is no measure of the archive, or both are the same.
+    """
+    projection = project(archive, axes)
+    span = scale(projection.elites.values())
+    labels = [_number(bound) for bound in _bounds(projection.y)]
+    margin = max(map(len, labels), default=0)
+    raster = rasterize(projection, span, columns=width - margin - 3, lines=lines, color=color)
+    parts = [
+        *_wrapped(_title(archive, objective), width),
+        *_wrapped(projection.y.name if projection.y else "", width),
+        *_framed(raster, labels, margin),
+        *_ruler(projection.x, indent=margin + 2, columns=raster.pixels.shape[1], width=width),
+        *([_legend(span, objective, color=color)] if len(archive) else []),
+    ]
+    for note in _notes(archive, projection, raster.pooled):
+        parts += _wrapped(note, width)
+    return Text("\n", no_wrap=True, overflow="crop").join(parts)
+
+
+def heatmap_data(
+    archive: GridArchive, objective: Objective, axes: tuple[str, str] | None = None
+) -> dict[str, object]:
+    """Return what `heatmap` draws, ready for JSON.
+
+    Keys:
+        objective: ``name`` and ``direction``.
+        axes: One or two of ``name``, ``low``, ``high``, ``edges`` (one more than cells, ascending)
+            and ``clipped`` (additions outside the bounds); horizontal first.
+        cells: Each cell that holds an elite, best first: ``x`` and ``y`` (0-based column and row,
+            lowest value first; ``y`` is 0 on a single axis), ``objective`` in its own direction,
+            and ``program``.
+        best: The best program's entry of ``cells``, or null.
+        hidden: Names of the measures not shown; each cell holds the best over them.
+        stats: As `evolve.archive.stats.ArchiveStats` of the whole archive, with ``best`` and
+            ``mean`` in the objective's direction; ``cells`` is the number of cells.
+
+    Raises:
+        ConfigError: an axis is no measure of the archive, or both are the same.
+    """
+    projection = project(archive, axes)
+    stats = archive.stats()
+    cells = [
+        {"x": x, "y": y, "objective": objective.fitness(elite.fitness), "program": elite.key}
+        for (x, y), elite in projection.elites.items()
+    ]
+    shown = [measure for measure in (projection.x, projection.y) if measure is not None]
+    return {
+        "objective": {"name": objective.name, "direction": objective.direction},
+        "axes": [
+            {
+                "name": measure.name,
+                "low": measure.low,
+                "high": measure.high,
+                "edges": measure.edges(),
+                "clipped": archive.clipped[measure.name],
+            }
+            for measure in shown
+        ],
+        "cells": cells,
+        "best": cells[0] if cells else None,
+        "hidden": list(projection.hidden),
+        "stats": {
+            **stats._asdict(),
+            "cells": archive.cells,
+            "best": None if stats.best is None else objective.fitness(stats.best),
+            "mean": None if stats.mean is None else objective.fitness(stats.mean),
+        },
+    }
+
+
+def clipped_note(archive: GridArchive) -> str:
+    """Return how often each measure was clipped, or an empty text when none was."""
+    counts = ", ".join(f"{name} {count}" for name, count in archive.clipped.items() if count)
+    return f"clipped into edge cells: {counts}" if counts else ""
+
+
+def _title(archive: GridArchive, objective: Objective) -> str:
+    stats = archive.stats()
+    elites = "1 elite" if stats.num_elites == 1 else f"{stats.num_elites} elites"
+    title = (
+        f"{objective.name} ({objective.direction}): {elites} in {archive.cells} cells, "
+        f"coverage {stats.coverage:.3g}"
+    )
+    if stats.best is None:
+        return title
+    return f"{title}, best {_number(objective.fitness(stats.best))}"
+
+
+def _framed(raster: Raster, labels: list[str], margin: int) -> list[Text]:
+    """Put the axes around the map, with arrows that point at the best cell's row and column."""
+    side, corner, floor, left, up = "│└─◂▴" if raster.color else "|+-<^"
+    rows, best = raster.lines(), raster.best()
+    low, high = labels or ("", "")
+    framed = []
+    for index, row in enumerate(rows):
+        label = low if index == len(rows) - 1 else high if index == 0 else ""
+        arrow = left if best is not None and index == best[0] else ""
+        framed.append(Text.assemble(f"{label:>{margin}} {side}", row, arrow))
+    bottom = [floor] * raster.pixels.shape[1]
+    if best is not None:
+        bottom[best[1]] = up
+    return [*framed, Text(" " * (margin + 1) + corner + "".join(bottom))]
+
+
+def _ruler(measure: Measure, *, indent: int, columns: int, width: int) -> list[Text]:
+    """Return the horizontal axis' bounds and name, on one line where they fit."""
+    low, high = map(_number, _bounds(measure))
+    gap = columns - len(low) - len(high)
+    if gap >= len(measure.name) + 2:
+        return [Text(" " * indent + low + measure.name.center(gap) + high)]
+    bounds = low + " " * gap + high if gap > 0 else f"{low} to {high}"
+    return [Text(" " * indent + bounds), *_wrapped(measure.name, width)]
+
+
+def _legend(span: Scale, objective: Objective, *, color: bool) -> Text:
+    """Return the colour bar between the objective values of its ends, worst to best."""
+    worst, best = (_number(objective.fitness(end)) for end in (span.low, span.high))
+    if span.open_below:
+        worst = f"{'<=' if objective.direction == 'maximize' else '>='} {worst}"
+    mark = ("██", BEST_COLOR) if color else BEST_CHARACTER
+    empty = "·" if color else "blank"
+    return Text.assemble(
+        worst, " ", ramp(color=color), f" {best}   ", mark, f" best   {empty} empty"
+    )
+
+
+def _notes(archive: GridArchive, projection: Projection, pooled: tuple[int, int]) -> list[str]:
+    """Return what a reader must know to read the map right."""
+    notes = []
+    if archive.best is not None:
+        values = zip(archive.measures, archive.best.measures, strict=True)
+        place = ", ".join(f"{measure.name} {_number(value)}" for measure, value in values)
+        notes.append(f"best: program {archive.best.key} at {place}")
+    if projection.hidden:
+        notes.append(f"each cell shows the best over {', '.join(projection.hidden)}")
+    if max(pooled) > 1:
+        notes.append(f"each mark shows the best of {pooled[0]} x {pooled[1]} cells")
+    return [*notes, clipped_note(archive)]
+
+
+def _bounds(measure: Measure | None) -> list[float]:
+    return [] if measure is None else [measure.low, measure.high]
+
+
+def _wrapped(line: str, width: int) -> list[Text]:
+    return [Text(part) for part in textwrap.wrap(line, width)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"

@@ -1,0 +1,110 @@
+"""An archive seen along one or two of its measures, and the scale its values are shown on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evolve.archive.grid import Elite, GridArchive
+from evolve.config.nearest import did_you_mean
+from evolve.core.errors import ConfigError
+from evolve.core.measures import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The best elite of every cell over the measures shown.
+
+    Attributes:
+        x: The horizontal measure.
+        y: The vertical measure; None when the archive has only one.
+        hidden: Names of the measures that are not shown: each cell holds the best over them.
+        elites: Cells ``(column, row)`` that hold an elite; row 0 is the lowest value, and the only
+            row when there is no ``y``.
+    """
+
+    x: Measure
+    y: Measure | None
+    hidden: tuple[str, ...]
+    elites: dict[tuple[int, int], Elite]
+
+    @property
+    def columns(self) -> int:
+        """Number of cells across."""
+        return self.x.cells
+
+    @property
+    def rows(self) -> int:
+        """Number of cells up."""
+        return 1 if self.y is None else self.y.cells
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The fitness range that colours are spread over.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end, the best fitness.
+        open_below: Whether some values lie below ``low`` and share its colour.
+    """
+
+    low: float
+    high: float
+    open_below: bool
+
+    def fraction(self, fitness: float) -> float:
+        """Return where ``fitness`` lies between the ends, 0 to 1; 1 when they are equal."""
+        if fitness >= self.high:
+            return 1.0
+        # Halves, because the difference of two very large numbers is infinite.
+        return max(0.0, (fitness / 2 - self.low / 2) / (self.high / 2 - self.low / 2))
+
+
+def project(archive: GridArchive, axes: tuple[str, str] | None = None) -> Projection:
+    """Look at ``archive`` along two of its measures.
+
+    Args:
+        archive: What is shown; it may be empty.
+        axes: Names of the horizontal and the vertical measure; default: the first two, or the
+            only one.
+
+    Raises:
+        ConfigError: an axis is no measure of the archive, or both are the same.
+    """
+    names = [measure.name for measure in archive.measures]
+    for axis in axes or ():
+        if axis not in names:
+            raise ConfigError(f"'{axis}' is no measure of this archive{did_you_mean(axis, names)}")
+    if axes is not None and axes[0] == axes[1]:
+        raise ConfigError(f"both axes are '{axes[0]}'; name two of: {', '.join(names)}")
+    shown = [names.index(axis) for axis in axes] if axes else list(range(len(names)))[:2]
+    ranked = archive.elites()
+    cells = np.array([elite.cell for elite in ranked], dtype=np.intp)
+    indices = np.unravel_index(cells, archive.shape)
+    across = indices[shown[0]].tolist()
+    up = indices[shown[1]].tolist() if len(shown) > 1 else [0] * len(ranked)
+    elites: dict[tuple[int, int], Elite] = {}
+    for place, elite in zip(zip(across, up, strict=True), ranked, strict=True):
+        elites.setdefault(place, elite)  # the fittest come first
+    return Projection(
+        x=archive.measures[shown[0]],
+        y=archive.measures[shown[1]] if len(shown) > 1 else None,
+        hidden=tuple(name for index, name in enumerate(names) if index not in shown),
+        elites=elites,
+    )
+
+
+def scale(elites: Iterable[Elite]) -> Scale:
+    """Return the scale for ``elites``; from 0 to 0 when there are none.
+
+    A few very bad programs would leave one colour for all the others, so values under the lower
+    Tukey fence (1.5 interquartile ranges below the first quartile) share the lowest colour.
+    """
+    values = [elite.fitness for elite in elites] or [0.0]
+    first, third = np.quantile(values, [0.25, 0.75], method="nearest").tolist()
+    fence = first - 1.5 * (third - first)
+    low = min(values)
+    return Scale(max(low, fence), max(values), open_below=low < fence)

@@ -1,0 +1,60 @@
+"""What tables and pictures show of a run, made from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evolve.archive.grid import GridArchive
+from evolve.core.evaluation import Evaluation
+from evolve.store.reader import Reader
+from evolve.store.records import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """A program beside others: objectives on search and held-out cases, None where there is none.
+
+    ``metrics`` are those of the held-out cases.
+    """
+
+    name: str
+    program_id: int
+    search: float | None
+    held_out: float | None
+    metrics: Mapping[str, float]
+
+
+def fold(reader: Reader, run: RunRecord, at: int | None = None) -> GridArchive:
+    """Rebuild a run's archive, now or as it was after ``at`` changes."""
+    archive = GridArchive(run.measures, offset=run.objective.fitness(run.objective.offset))
+    for event in reader.archive_events(run.id)[:at]:
+        archive.add(event.program_id, event.fitness, event.measures)
+    return archive
+
+
+def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:
+    """Return the best program, the seed program and the baselines, as far as they were compared."""
+    best = reader.best(run.id)
+    named = [] if best is None else [("best found", best)]
+    named += [("seed program", entry) for entry in reader.programs(run.id, operator="seed")]
+    named += [
+        (entry.operator.removeprefix("baseline:"), entry)
+        for entry in reader.programs(run.id, operator="baseline:")
+    ]
+    rows = []
+    for name, entry in named:
+        evaluations = reader.program(entry.id).evaluations
+        held_out = [e for e in evaluations if e.stage == "held_out"]
+        search = [e for e in evaluations if e.stage == "search"]
+        if held_out:
+            metrics = held_out[-1].score.metrics if held_out[-1].score else {}
+            rows.append(
+                ComparedRow(name, entry.id, _objective(search), _objective(held_out), metrics)
+            )
+    return rows
+
+
+def _objective(evaluations: list[Evaluation]) -> float | None:
+    score = evaluations[-1].score if evaluations else None
+    return score.objective if score else None
