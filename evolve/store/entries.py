@@ -1,0 +1,73 @@
+"""Programs as table rows: the one query behind every list of programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from evolve.core.evaluation import Outcome
+from evolve.store.records import ProgramEntry
+from evolve.store.schema import evaluations, parents, programs, proposals
+
+#: Parameters in one statement; databases have a limit.
+_AT_ONCE = 500
+
+
+def entries(*, scored: bool = False) -> Select[Any]:
+    """Select programs with their newest search evaluation.
+
+    Args:
+        scored: Only programs that have a score, and then the query can be read in its order.
+    """
+    newest = evaluations.alias("newest")
+    latest = (
+        select(func.max(newest.c.id))
+        .where(newest.c.program_id == evaluations.c.program_id, newest.c.stage == "search")
+        .scalar_subquery()
+    )
+    judged = (evaluations.c.program_id == programs.c.id) & (evaluations.c.id == latest)
+    evaluated = programs.join(evaluations, judged, isouter=not scored)
+    query = select(
+        programs,
+        proposals.c.iteration,
+        evaluations.c.outcome,
+        evaluations.c.objective,
+        evaluations.c.measures,
+        evaluations.c.message,
+    ).select_from(evaluated.outerjoin(proposals, proposals.c.id == programs.c.proposal_id))
+    return query.where(evaluations.c.objective.is_not(None)) if scored else query
+
+
+def read_entries(connection: Connection, query: Select[Any]) -> tuple[ProgramEntry, ...]:
+    """Run a query made from `entries`."""
+    rows = connection.execute(query).all()
+    of: dict[int, list[int]] = {}
+    for start in range(0, len(rows), _AT_ONCE):
+        chosen = [row.id for row in rows[start : start + _AT_ONCE]]
+        for program_id, parent_id in connection.execute(
+            select(parents.c.program_id, parents.c.parent_id)
+            .where(parents.c.program_id.in_(chosen))
+            .order_by(parents.c.program_id, parents.c.position)
+        ):
+            of.setdefault(program_id, []).append(parent_id)
+    return tuple(_entry(row, tuple(of.get(row.id, ()))) for row in rows)
+
+
+def _entry(row: Row[Any], parent_ids: tuple[int, ...]) -> ProgramEntry:
+    return ProgramEntry(
+        id=row.id,
+        run_id=row.run_id,
+        hash=row.hash,
+        iteration=row.iteration,
+        operator=row.operator,
+        generation=row.generation,
+        island=row.island,
+        parents=parent_ids,
+        summary=row.summary,
+        created_at=row.created_at,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        objective=row.objective,
+        measures=row.measures or {},
+        message=row.message or "",
+    )

@@ -1,0 +1,316 @@
+"""What goes into the store and what comes out of it: plain immutable values.
+
+Ids are the rows' integers, times Unix seconds (UTC), money US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.measures import Measure, Objective
+from evolve.core.program import Program
+
+#: A run is ``new`` until it is first claimed, and ``running`` until it is released.
+RunStatus: TypeAlias = Literal["new", "running", "finished", "interrupted", "failed"]
+#: A completion is ``unknown`` when the process died between the request and its reply.
+CompletionState: TypeAlias = Literal["sent", "received", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be created, with all that drawing its map needs later.
+
+    Attributes:
+        name: Label; need not be unique.
+        problem: Id of the problem.
+        seed: Origin of every random choice.
+        config_json: The resolved configuration, without secrets.
+        config_hash: Identifies the configuration on resume.
+        problem_hash: Identifies everything of the problem that can change a score.
+        evaluator_ref: Plug-in reference of the evaluator.
+        provenance: Versions, image digest, host: JSON values.
+        objective: The number to improve.
+        measures: The map's axes.
+    """
+
+    name: str
+    problem: str
+    seed: int
+    config_json: str
+    config_hash: str
+    problem_hash: str
+    evaluator_ref: str
+    provenance: Mapping[str, object]
+    objective: Objective
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord(NewRun):
+    """A run as stored.
+
+    Attributes:
+        reason: Why it ended, empty before.
+        elapsed_s: Seconds of running, all sessions.
+        holder: Who writes it, or did last.
+        live: Whether the holder's claim was still good when this was read.
+    """
+
+    id: int
+    status: RunStatus
+    reason: str
+    created_at: float
+    ended_at: float | None
+    elapsed_s: float
+    holder: str | None
+    live: bool
+
+
+class AddedProgram(NamedTuple):
+    """The row of a program; ``is_new`` is False when the run already had that program."""
+
+    id: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveEvent:
+    """A change of the map: a program entered a cell.
+
+    Attributes:
+        program_id: The new elite.
+        island: Whose map.
+        cell: Flat cell index.
+        status: ``new`` for an empty cell, ``improve`` for one that had an elite.
+        fitness: The objective, turned so that larger is better.
+        measures: By name, before clipping.
+        replaced: The elite it displaced, or None.
+    """
+
+    program_id: int
+    island: int
+    cell: int
+    status: str
+    fitness: float
+    measures: Mapping[str, float]
+    replaced: int | None = None
+
+
+class TokenCounts(NamedTuple):
+    """``cached`` is part of ``input``, ``reasoning`` part of ``output``."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
+class ReplyTokens(Protocol):
+    """Token counts as a model reports them; `evolve.llm.base.Tokens` is one."""
+
+    @property
+    def input(self) -> int: ...  # noqa: D102 - see TokenCounts
+    @property
+    def cached(self) -> int: ...  # noqa: D102 - see TokenCounts
+    @property
+    def output(self) -> int: ...  # noqa: D102 - see TokenCounts
+    @property
+    def reasoning(self) -> int: ...  # noqa: D102 - see TokenCounts
+
+
+class Reply(Protocol):
+    """What is kept of a model's reply; `evolve.llm.base.Completion` is one."""
+
+    @property
+    def text(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
+    @property
+    def finish(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
+    @property
+    def tokens(self) -> ReplyTokens: ...  # noqa: D102 - see evolve.llm.base.Completion
+    @property
+    def latency_s(self) -> float: ...  # noqa: D102 - see evolve.llm.base.Completion
+    @property
+    def model(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRecord:
+    """One model call.
+
+    Attributes:
+        model: The reference asked for; ``server_model`` is the name the server gave.
+        prompt: The request as JSON.
+        text: The reply; empty when there is none.
+        finish: Why the reply ended.
+        error: Why there is no reply.
+        cost_usd: What counts as spent; None while or when it is not known.
+    """
+
+    id: int
+    model: str
+    server_model: str
+    state: CompletionState
+    prompt: str
+    text: str
+    finish: str
+    error: str
+    tokens: TokenCounts
+    cost_usd: float | None
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenProposal:
+    """A proposal that was begun and never ended, with its model calls in order."""
+
+    id: int
+    iteration: int
+    operator: str
+    island: int
+    parents: tuple[int, ...]
+    inspirations: tuple[int, ...]
+    completions: tuple[CompletionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What an earlier session left to be finished.
+
+    Attributes:
+        pending: Programs that have no evaluation yet, or only an infrastructure fault.
+        replies: Open proposals with at least one reply, which was paid for and should be used.
+        unanswered: Open proposals without any; begin them again under the same iteration.
+        next_iteration: The first iteration that was never begun.
+    """
+
+    pending: tuple[int, ...]
+    replies: tuple[OpenProposal, ...]
+    unanswered: tuple[OpenProposal, ...]
+    next_iteration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The counters of a run. Baselines count for nothing here.
+
+    Attributes:
+        proposals: All that were begun.
+        rejected: Proposals that came to nothing, by reason; duplicates are apart.
+        evaluations: Search evaluations by outcome, the seed program's included.
+        completions: Model calls by state.
+        cost_usd: All known spending, the reservations of lost calls included.
+        unpriced_calls: Ended calls whose cost is not known.
+        elapsed_s: Seconds of running, all sessions.
+    """
+
+    proposals: int
+    rejected: Mapping[str, int]
+    duplicates: int
+    evaluations: Mapping[Outcome, int]
+    completions: Mapping[CompletionState, int]
+    tokens: TokenCounts
+    cost_usd: float
+    unpriced_calls: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramEntry:
+    """A program as tables show it, with its newest search evaluation.
+
+    Attributes:
+        hash: Content hash, `evolve.core.program.Program.id`.
+        iteration: Ordinal of its proposal; None for the seed program and baselines.
+        operator: Its proposer; ``seed`` and ``baseline:NAME`` for programs nobody proposed.
+        parents: Programs it derives from, the varied one first.
+        summary: What the operator says it did.
+        outcome: None while there is no evaluation; then ``objective`` is None too.
+        message: The beginning of the feedback, or of why there is no score.
+    """
+
+    id: int
+    run_id: int
+    hash: str
+    iteration: int | None
+    operator: str
+    generation: int
+    island: int
+    parents: tuple[int, ...]
+    summary: str
+    created_at: float
+    outcome: Outcome | None
+    objective: float | None
+    measures: Mapping[str, float]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRecord:
+    """Everything known about one program.
+
+    Attributes:
+        evaluations: All stages and evaluator versions, oldest first.
+        inspirations: Programs its proposal was shown beside the parents.
+        completions: The model calls of its proposal, oldest first.
+    """
+
+    entry: ProgramEntry
+    program: Program
+    evaluations: tuple[Evaluation, ...]
+    inspirations: tuple[int, ...]
+    completions: tuple[CompletionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedProgram:
+    """A program with its search evaluation under one evaluator version."""
+
+    id: int
+    program: Program
+    evaluation: Evaluation
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Elite:
+    """The occupant of a cell; ``objective`` is in the problem's own direction."""
+
+    program_id: int
+    island: int
+    cell: int
+    objective: float
+    fitness: float
+    measures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Model calls of one group: a model, an operator, or what came of the proposals."""
+
+    group: str
+    calls: int
+    tokens: TokenCounts
+    cost_usd: float
+    unpriced_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failures of one kind: ``what`` is ``proposal``, ``evaluation`` or ``model call``."""
+
+    what: str
+    kind: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressPoint:
+    """The best objective after so many search evaluations and running seconds."""
+
+    evaluations: int
+    elapsed_s: float
+    best: float

@@ -1,0 +1,193 @@
+"""Between rows and values: evaluations, case results, archive events.
+
+Every function is one step of a caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
+from evolve.store.records import ArchiveEvent
+from evolve.store.rows import get_blob, insert_row, put_blob
+from evolve.store.schema import archive_events, case_results, evaluations
+from evolve.store.text import clip
+
+
+def write_evaluation(
+    connection: Connection, evaluation: Evaluation, columns: Mapping[str, object]
+) -> int:
+    """Insert an evaluation and its case results; ``columns`` are those not in the value.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    texts = _texts(evaluation)
+    row = insert_row(
+        connection,
+        evaluations,
+        {
+            **columns,
+            **_numbers(evaluation),
+            "stage": evaluation.stage,
+            "evaluator": evaluation.evaluator,
+            "message": evaluation.feedback,
+            "texts_blob": put_blob(connection, json.dumps(texts)) if texts else None,
+        },
+    )
+    if evaluation.cases:
+        connection.execute(
+            insert(case_results),
+            [
+                {
+                    "evaluation_id": row,
+                    "position": position,
+                    "name": case.case,
+                    "message": case.score.feedback if case.score else case.message,
+                    **_numbers(case),
+                }
+                for position, case in enumerate(evaluation.cases)
+            ],
+        )
+    return row
+
+
+def standing_evaluation(
+    connection: Connection, program_id: int, evaluation: Evaluation
+) -> int | None:
+    """Return the row that holds the place of ``evaluation`` already, if any.
+
+    An infrastructure fault does not hold its place: it is deleted.
+    """
+    row = connection.execute(
+        select(evaluations.c.id, evaluations.c.outcome).where(
+            evaluations.c.program_id == program_id,
+            evaluations.c.stage == evaluation.stage,
+            evaluations.c.evaluator == evaluation.evaluator,
+        )
+    ).one_or_none()
+    if row is None or row.outcome != Outcome.INFRASTRUCTURE.value:
+        return None if row is None else int(row.id)
+    connection.execute(delete(case_results).where(case_results.c.evaluation_id == row.id))
+    connection.execute(delete(evaluations).where(evaluations.c.id == row.id))
+    return None
+
+
+def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
+    """Read the value behind a row of ``evaluations``."""
+    texts = json.loads(get_blob(connection, row.texts_blob) or "{}")
+    case_texts = texts.get("cases", {})
+    rows = connection.execute(
+        select(case_results)
+        .where(case_results.c.evaluation_id == row.id)
+        .order_by(case_results.c.position)
+    )
+    return Evaluation(
+        outcome=Outcome(row.outcome),
+        score=_score(row, texts),
+        usage=_usage(row),
+        message=texts.get("message", ""),
+        cases=tuple(_case(case, case_texts.get(str(case.position), {})) for case in rows),
+        stdout=texts.get("stdout", ""),
+        stderr=texts.get("stderr", ""),
+        evaluator=row.evaluator,
+        stage=row.stage,
+    )
+
+
+def write_events(
+    connection: Connection, run_id: int, evaluation_id: int, archive: Sequence[ArchiveEvent]
+) -> None:
+    """Insert what an evaluation did to the map."""
+    if archive:
+        connection.execute(
+            insert(archive_events),
+            [
+                {
+                    "run_id": run_id,
+                    "evaluation_id": evaluation_id,
+                    "program_id": entered.program_id,
+                    "replaced_id": entered.replaced,
+                    "island": entered.island,
+                    "cell": entered.cell,
+                    "status": entered.status,
+                    "fitness": _finite("fitness", entered.fitness),
+                    "measures": _floats(entered.measures),
+                }
+                for entered in archive
+            ],
+        )
+
+
+def _case(row: Row[Any], texts: Mapping[str, Any]) -> CaseResult:
+    message = texts.get("message", "")
+    return CaseResult(row.name, Outcome(row.outcome), _score(row, texts), _usage(row), message)
+
+
+def _numbers(result: Evaluation | CaseResult) -> dict[str, object]:
+    """Return the columns that evaluations and case results share."""
+    score = result.score
+    return {
+        "outcome": result.outcome.value,
+        "objective": None if score is None else _finite("objective", score.objective),
+        "measures": {} if score is None else _floats(score.measures),
+        "metrics": {} if score is None else _floats(score.metrics),
+        "wall_ns": result.usage.wall_ns,
+        "cpu_ns": result.usage.cpu_ns,
+        "peak_memory_bytes": result.usage.peak_memory_bytes,
+    }
+
+
+def _texts(evaluation: Evaluation) -> dict[str, object]:
+    """Gather the texts of an evaluation and of its cases, each cut to the limit, none empty."""
+    cases = {
+        str(position): texts
+        for position, case in enumerate(evaluation.cases)
+        if (texts := _result_texts(case))
+    }
+    streams = {"stdout": clip(evaluation.stdout), "stderr": clip(evaluation.stderr)}
+    gathered = {**_result_texts(evaluation), **streams, "cases": cases}
+    return {name: value for name, value in gathered.items() if value}
+
+
+def _result_texts(result: Evaluation | CaseResult) -> dict[str, object]:
+    score = result.score or Score(0.0)
+    texts = {
+        "message": clip(result.message),
+        "feedback": clip(score.feedback),
+        "artifacts": {name: clip(text) for name, text in score.artifacts.items()},
+    }
+    return {name: value for name, value in texts.items() if value}
+
+
+def _score(row: Row[Any], texts: Mapping[str, Any]) -> Score | None:
+    if row.objective is None:
+        return None
+    return Score(
+        objective=row.objective,
+        measures=row.measures,
+        metrics=row.metrics,
+        feedback=texts.get("feedback", ""),
+        artifacts=texts.get("artifacts", {}),
+    )
+
+
+def _usage(row: Row[Any]) -> Usage:
+    return Usage(row.wall_ns, row.cpu_ns, row.peak_memory_bytes)
+
+
+def _finite(name: str, number: float) -> float:
+    """Return ``number`` as a plain float; neither SQL nor JSON knows NaN or infinity."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, must be finite")
+    return value
+
+
+def _floats(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: _finite(name, number) for name, number in numbers.items()}

@@ -1,0 +1,141 @@
+"""Between rows and values: blobs, runs, programs, model calls.
+
+Every function is one step of a caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select
+
+from evolve.core.measures import Measure, Objective
+from evolve.core.program import Program
+from evolve.store.records import CompletionRecord, NewRun, RunRecord, TokenCounts
+from evolve.store.schema import blobs, completions, parents, program_files
+from evolve.store.text import pack, unpack
+
+
+def put_blob(connection: Connection, text: str) -> int:
+    """Store ``text`` once, whoever refers to it, and return its row."""
+    packed = pack(text)
+    known = connection.scalar(select(blobs.c.id).where(blobs.c.sha256 == packed.sha256))
+    if known is not None:
+        return int(known)
+    return insert_row(connection, blobs, packed._asdict())
+
+
+def get_blob(connection: Connection, blob: int | None) -> str:
+    """Return the text of a blob; empty where there is none."""
+    if blob is None:
+        return ""
+    return unpack(connection.scalars(select(blobs.c.data).where(blobs.c.id == blob)).one())
+
+
+def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
+    """Insert one row and return its integer key."""
+    key = connection.execute(insert(table), values).inserted_primary_key
+    assert key is not None  # one row was inserted
+    return int(key[0])
+
+
+def run_values(run: NewRun) -> dict[str, object]:
+    """Return the columns of ``runs`` that a new run fills."""
+    return {
+        "name": run.name,
+        "problem": run.problem,
+        "seed": run.seed,
+        "objective": run.objective.name,
+        "direction": run.objective.direction,
+        "objective_offset": run.objective.offset,
+        "measures": [asdict(measure) for measure in run.measures],
+        "evaluator": run.evaluator_ref,
+        "config": run.config_json,
+        "config_hash": run.config_hash,
+        "problem_hash": run.problem_hash,
+        "provenance": dict(run.provenance),
+    }
+
+
+def run_record(row: Row[Any], now: float) -> RunRecord:
+    """Read a row of ``runs``; ``now`` decides whether its claim is still good."""
+    return RunRecord(
+        id=row.id,
+        name=row.name,
+        problem=row.problem,
+        seed=row.seed,
+        status=row.status,
+        reason=row.reason,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        elapsed_s=row.elapsed_s,
+        holder=row.holder,
+        live=row.expires_at is not None and row.expires_at > now,
+        config_json=row.config,
+        config_hash=row.config_hash,
+        problem_hash=row.problem_hash,
+        evaluator_ref=row.evaluator,
+        provenance=row.provenance,
+        objective=Objective(row.objective, row.direction, row.objective_offset),
+        measures=tuple(Measure(**axis) for axis in row.measures),
+    )
+
+
+def write_sources(
+    connection: Connection, program_id: int, program: Program, parent_ids: Sequence[int]
+) -> None:
+    """Insert the files and parents of a program."""
+    connection.execute(
+        insert(program_files),
+        [
+            {"program_id": program_id, "path": path, "blob": put_blob(connection, text)}
+            for path, text in program.files.items()
+        ],
+    )
+    if parent_ids:
+        connection.execute(
+            insert(parents),
+            [
+                {"program_id": program_id, "position": position, "parent_id": parent_id}
+                for position, parent_id in enumerate(parent_ids)
+            ],
+        )
+
+
+def read_program(connection: Connection, program_id: int) -> Program:
+    """Read the sources of a program."""
+    rows = connection.execute(
+        select(program_files.c.path, blobs.c.data)
+        .join(blobs, blobs.c.id == program_files.c.blob)
+        .where(program_files.c.program_id == program_id)
+    )
+    return Program({row.path: unpack(row.data) for row in rows})
+
+
+def read_completions(connection: Connection, proposal_id: int) -> tuple[CompletionRecord, ...]:
+    """Read the model calls of a proposal, oldest first."""
+    rows = connection.execute(
+        select(completions)
+        .where(completions.c.proposal_id == proposal_id)
+        .order_by(completions.c.id)
+    ).all()
+    return tuple(
+        CompletionRecord(
+            id=row.id,
+            model=row.model,
+            server_model=row.server_model,
+            state=row.state,
+            prompt=get_blob(connection, row.prompt_blob),
+            text=get_blob(connection, row.reply_blob),
+            finish=row.finish,
+            error=row.error,
+            tokens=TokenCounts(
+                row.tokens_input, row.tokens_cached, row.tokens_output, row.tokens_reasoning
+            ),
+            cost_usd=row.cost_usd,
+            latency_s=row.latency_s,
+        )
+        for row in rows
+    )

@@ -1,0 +1,236 @@
+"""The tables of a run database. Views for people are in ``views.sql``, history in ``migrations``.
+
+Times are Unix seconds (UTC), money is US dollars, ``fitness`` is larger-is-better. Long texts live
+in ``blobs``; what a person wants to read in a table stays inline, shortened.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from evolve.store.text import clip, printable
+
+#: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
+VERSION = "0001"
+
+
+class Excerpt(TypeDecorator[str]):
+    """Inline text that people read: at most ``limit`` characters, without what SQL cannot hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, limit: int = 500) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's hook
+        """Shorten and clean ``value`` on its way in."""
+        return None if value is None else clip(printable(value), self.limit)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Excerpt(200), nullable=False),
+    Column("problem", Excerpt(200), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),  # new, running, finished, interrupted, failed
+    Column("reason", Excerpt(2000), nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("elapsed_s", Float, nullable=False, default=0.0),
+    Column("objective", Excerpt(200), nullable=False),
+    Column("direction", String(16), nullable=False),
+    Column("objective_offset", Float, nullable=False),
+    Column("measures", JSON, nullable=False),
+    Column("evaluator", Excerpt(500), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("config_hash", String(64), nullable=False),
+    Column("problem_hash", String(64), nullable=False),
+    Column("provenance", JSON, nullable=False),
+    # The claim of the one process that writes this run.
+    Column("holder", Excerpt(200)),
+    Column("holder_process", Text),
+    Column("claimed_at", Float),
+    Column("expires_at", Float),
+    Index(None, "config_hash", "problem_hash"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("size", Integer, nullable=False),  # bytes before compression
+    Column("data", LargeBinary, nullable=False),  # zlib
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False),
+    Column("iteration", Integer, nullable=False),
+    Column("operator", Excerpt(200), nullable=False),
+    Column("island", Integer, nullable=False),
+    Column("parents", JSON, nullable=False),
+    Column("inspirations", JSON, nullable=False),
+    Column("status", String(16), nullable=False),  # open, rejected, duplicate, added, evaluated
+    Column("reason", Excerpt(200), nullable=False, default=""),
+    Column("message", Excerpt(4000), nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    UniqueConstraint("run_id", "iteration"),
+)
+
+completions = Table(
+    "completions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("proposal_id", ForeignKey(proposals.c.id), nullable=False, index=True),
+    Column("model", Excerpt(200), nullable=False),
+    Column("server_model", Excerpt(200), nullable=False, default=""),
+    Column("parameters", JSON, nullable=False),
+    Column("state", String(16), nullable=False),  # sent, received, failed, unknown
+    Column("finish", String(16), nullable=False, default=""),
+    Column("error", Excerpt(2000), nullable=False, default=""),
+    Column("reserved_usd", Float),  # null: the price is not known
+    Column("cost_usd", Float),  # null: not known, or not yet
+    Column("tokens_input", Integer, nullable=False, default=0),
+    Column("tokens_cached", Integer, nullable=False, default=0),
+    Column("tokens_output", Integer, nullable=False, default=0),
+    Column("tokens_reasoning", Integer, nullable=False, default=0),
+    Column("latency_s", Float),
+    Column("sent_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("prompt_blob", ForeignKey(blobs.c.id), nullable=False),
+    Column("reply_blob", ForeignKey(blobs.c.id)),
+)
+
+programs = Table(
+    "programs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("hash", String(64), nullable=False),
+    Column("proposal_id", ForeignKey(proposals.c.id), unique=True),  # null: seed, baselines
+    Column("operator", Excerpt(200), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("island", Integer, nullable=False),
+    Column("summary", Excerpt(1000), nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("hash", "run_id"),
+)
+
+program_files = Table(
+    "program_files",
+    metadata,
+    Column("program_id", ForeignKey(programs.c.id), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("blob", ForeignKey(blobs.c.id), nullable=False),
+)
+
+parents = Table(
+    "parents",
+    metadata,
+    Column("program_id", ForeignKey(programs.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True),  # 0: the one that was varied
+    Column("parent_id", ForeignKey(programs.c.id), nullable=False, index=True),
+)
+
+#: Work in flight: every program without a verdict has a lease, and no other has one.
+leases = Table(
+    "leases",
+    metadata,
+    Column("program_id", ForeignKey(programs.c.id), primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("holder", Excerpt(200), nullable=False),
+    Column("leased_at", Float, nullable=False),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("program_id", ForeignKey(programs.c.id), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("evaluator", String(64), nullable=False),  # version hash
+    Column("outcome", String(32), nullable=False),
+    Column("objective", Float),
+    Column("measures", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("message", Excerpt(500), nullable=False),  # feedback, or why there is no score
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("cpu_ns", BigInteger, nullable=False),
+    Column("peak_memory_bytes", BigInteger, nullable=False),
+    Column("elapsed_s", Float, nullable=False),  # running seconds of the run at this moment
+    Column("created_at", Float, nullable=False),
+    Column("texts_blob", ForeignKey(blobs.c.id)),
+    UniqueConstraint("program_id", "stage", "evaluator"),
+    Index(None, "run_id", "stage", "objective"),
+    CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
+)
+
+case_results = Table(
+    "case_results",
+    metadata,
+    Column("evaluation_id", ForeignKey(evaluations.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Excerpt(200), nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("objective", Float),
+    Column("measures", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("message", Excerpt(500), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("cpu_ns", BigInteger, nullable=False),
+    Column("peak_memory_bytes", BigInteger, nullable=False),
+    CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
+)
+
+#: What happened to the map, in order of ``id``: folding the events gives the archive.
+archive_events = Table(
+    "archive_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False),
+    Column("evaluation_id", ForeignKey(evaluations.c.id), nullable=False),
+    Column("program_id", ForeignKey(programs.c.id), nullable=False),
+    Column("replaced_id", ForeignKey(programs.c.id)),
+    Column("island", Integer, nullable=False),
+    Column("cell", Integer, nullable=False),
+    Column("status", String(16), nullable=False),  # new, improve
+    Column("fitness", Float, nullable=False),
+    Column("measures", JSON, nullable=False),
+    Index(None, "run_id", "island", "cell"),
+)

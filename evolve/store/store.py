@@ -1,0 +1,361 @@
+"""Writing a run: each method is one short transaction, and what it wrote survives ``kill -9``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from evolve.core.errors import RunLocked, StoreError
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.program import Program
+from evolve.store import claims
+from evolve.store.database import Database, open_database
+from evolve.store.reader import Reader
+from evolve.store.records import (
+    AddedProgram,
+    ArchiveEvent,
+    NewRun,
+    Recovery,
+    Reply,
+    RunRecord,
+    RunStatus,
+)
+from evolve.store.recovery import recover
+from evolve.store.results import standing_evaluation, write_evaluation, write_events
+from evolve.store.rows import insert_row, put_blob, run_record, run_values, write_sources
+from evolve.store.schema import (
+    completions,
+    leases,
+    programs,
+    proposals,
+    runs,
+)
+
+
+def open_store(url: str, *, create: bool = True, clock: Callable[[], float] = time.time) -> Store:
+    """Open a database for writing, and upgrade it if it is of an older version.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path.
+        create: Whether a missing file is made.
+        clock: Unix seconds.
+
+    Raises:
+        StoreError: it cannot be opened, is something else, or was written by a newer version.
+    """
+    return Store(open_database(url, create=create, readonly=False), clock)
+
+
+class Store(Reader):
+    """The only writer of a database. Many runs may be in it, and a process may write several.
+
+    A run is written between `claim` and `release`, from one thread.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(database, clock)
+        self._claims: dict[int, claims.Claim] = {}
+
+    def close(self) -> None:
+        """Release what is still claimed, as interrupted, and close the file."""
+        try:
+            for run_id in list(self._claims):
+                with suppress(RunLocked):  # then it is another's, and not for us to release
+                    self.release(run_id, "interrupted", "the store was closed")
+        finally:
+            super().close()
+
+    def create_run(self, run: NewRun) -> RunRecord:
+        """Add a run, which nobody holds yet."""
+        with self._database.write() as connection:
+            values = {**run_values(run), "status": "new", "created_at": self._clock()}
+            run_id = insert_row(connection, runs, values)
+        return self.run(run_id)
+
+    def unfinished_run(self, config_hash: str, problem_hash: str) -> RunRecord | None:
+        """Return the newest run of this configuration and problem that is not finished."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(runs)
+                .where(
+                    runs.c.config_hash == config_hash,
+                    runs.c.problem_hash == problem_hash,
+                    runs.c.status != "finished",
+                )
+                .order_by(runs.c.id.desc())
+                .limit(1)
+            ).one_or_none()
+        return None if row is None else run_record(row, self._clock())
+
+    def claim(self, run_id: int, holder: str, ttl_s: float = 30.0) -> None:
+        """Become the one writer of a run.
+
+        Args:
+            run_id: The run.
+            holder: How people find this process, such as ``host:pid``.
+            ttl_s: Seconds after which the claim dies unless `heartbeat` renews it. The claim of a
+                process that has ended on this machine dies at once.
+
+        Raises:
+            RunLocked: another live process holds it.
+        """
+        with self._database.write() as connection:
+            claim = claims.take(connection, run_id, holder, ttl_s, self._clock())
+        self._claims[run_id] = claim
+
+    def heartbeat(self, run_id: int) -> None:
+        """Renew a claim and add to the run's elapsed seconds.
+
+        Raises:
+            RunLocked: another process took the run over.
+        """
+        with self._database.write() as connection:
+            claims.renew(connection, self._claims[run_id], self._clock())
+
+    def release(self, run_id: int, status: RunStatus, reason: str) -> None:
+        """Give a claim up; ``status`` is ``finished``, ``interrupted`` or ``failed``.
+
+        Raises:
+            RunLocked: another process took the run over.
+        """
+        claim = self._claims.pop(run_id)
+        with self._database.write() as connection:
+            claims.drop(connection, claim, self._clock(), status, reason)
+
+    def recover(self, run_id: int) -> Recovery:
+        """Put what an earlier session left in order, and return what is to be finished.
+
+        Requests without a reply become ``unknown`` and cost what was reserved for them.
+        """
+        holder = self._claims[run_id].holder
+        with self._database.write() as connection:
+            return recover(connection, run_id, holder, self._clock())
+
+    def begin_proposal(
+        self,
+        run_id: int,
+        iteration: int,
+        operator: str,
+        island: int,
+        parent_ids: Sequence[int],
+        inspiration_ids: Sequence[int],
+    ) -> int:
+        """Commit that an iteration has begun; again for one that has not ended, return its id.
+
+        Raises:
+            StoreError: the iteration has ended already.
+        """
+        with self._database.write() as connection:
+            begun = connection.execute(
+                select(proposals.c.id, proposals.c.status).where(
+                    proposals.c.run_id == run_id, proposals.c.iteration == iteration
+                )
+            ).one_or_none()
+            if begun is None:
+                return insert_row(
+                    connection,
+                    proposals,
+                    {
+                        "run_id": run_id,
+                        "iteration": iteration,
+                        "operator": operator,
+                        "island": island,
+                        "parents": list(parent_ids),
+                        "inspirations": list(inspiration_ids),
+                        "status": "open",
+                        "created_at": self._clock(),
+                    },
+                )
+            if begun.status != "open":
+                raise StoreError(f"iteration {iteration} of run {run_id} is {begun.status} already")
+            return int(begun.id)
+
+    def reject(self, proposal_id: int, reason: str, message: str) -> None:
+        """Commit that a proposal came to nothing, in one word and in a sentence."""
+        with self._database.write() as connection:
+            self._end(connection, proposal_id, "rejected", reason, message)
+
+    def send_completion(
+        self,
+        proposal_id: int,
+        model: str,
+        prompt: str,
+        parameters: Mapping[str, object],
+        reserved_usd: float | None,
+    ) -> int:
+        """Commit a request before it leaves.
+
+        Args:
+            proposal_id: What it is for.
+            model: The reference asked for.
+            prompt: The request as JSON.
+            parameters: The settings sent along, without secrets.
+            reserved_usd: What it costs if the reply is never seen; None when nobody knows.
+        """
+        with self._database.write() as connection:
+            return insert_row(
+                connection,
+                completions,
+                {
+                    "proposal_id": proposal_id,
+                    "model": model,
+                    "parameters": dict(parameters),
+                    "state": "sent",
+                    "reserved_usd": reserved_usd,
+                    "sent_at": self._clock(),
+                    "prompt_blob": put_blob(connection, prompt),
+                },
+            )
+
+    def receive_completion(self, completion_id: int, reply: Reply, cost_usd: float | None) -> None:
+        """Commit a reply before it is used; ``cost_usd`` is None when its price is not known.
+
+        Raises:
+            StoreError: the call has ended already.
+        """
+        with self._database.write() as connection:
+            self._end_call(
+                connection,
+                completion_id,
+                state="received",
+                finish=reply.finish,
+                cost_usd=cost_usd,
+                latency_s=reply.latency_s,
+                server_model=reply.model,
+                tokens_input=reply.tokens.input,
+                tokens_cached=reply.tokens.cached,
+                tokens_output=reply.tokens.output,
+                tokens_reasoning=reply.tokens.reasoning,
+                reply_blob=put_blob(connection, reply.text),
+            )
+
+    def fail_completion(self, completion_id: int, error: str, cost_usd: float | None = 0.0) -> None:
+        """Commit that a request brought no reply.
+
+        Raises:
+            StoreError: the call has ended already.
+        """
+        with self._database.write() as connection:
+            self._end_call(
+                connection, completion_id, state="failed", error=error, cost_usd=cost_usd
+            )
+
+    def add_program(  # noqa: PLR0913 - one keyword per column
+        self,
+        run_id: int,
+        program: Program,
+        *,
+        proposal_id: int | None = None,
+        parent_ids: Sequence[int] = (),
+        generation: int = 0,
+        operator: str,
+        summary: str = "",
+        island: int = 0,
+    ) -> AddedProgram:
+        """Commit a program that is to be evaluated, and lease it to this process.
+
+        A program that the run has already is not added; its proposal ends as a duplicate.
+        """
+        with self._database.write() as connection:
+            known = connection.scalar(
+                select(programs.c.id).where(
+                    programs.c.hash == program.id, programs.c.run_id == run_id
+                )
+            )
+            if known is not None:
+                if proposal_id is not None:
+                    message = f"the same program as {known}"
+                    self._end(connection, proposal_id, "duplicate", "duplicate", message)
+                return AddedProgram(int(known), is_new=False)
+            program_id = insert_row(
+                connection,
+                programs,
+                {
+                    "run_id": run_id,
+                    "hash": program.id,
+                    "proposal_id": proposal_id,
+                    "operator": operator,
+                    "generation": generation,
+                    "island": island,
+                    "summary": summary,
+                    "created_at": self._clock(),
+                },
+            )
+            write_sources(connection, program_id, program, parent_ids)
+            claim = self._claims.get(run_id)
+            connection.execute(
+                insert(leases).values(
+                    program_id=program_id,
+                    run_id=run_id,
+                    holder="" if claim is None else claim.holder,
+                    leased_at=self._clock(),
+                )
+            )
+            if proposal_id is not None:
+                self._end(connection, proposal_id, "added", "", "")
+            return AddedProgram(program_id, is_new=True)
+
+    def commit_evaluation(
+        self, program_id: int, evaluation: Evaluation, archive: Sequence[ArchiveEvent]
+    ) -> int:
+        """Commit an evaluation together with what it did to the map, and end the lease.
+
+        A second commit for the same program, stage and evaluator version changes nothing and
+        returns the first one's id. An infrastructure fault is no verdict: the program stays
+        leased, so that a resumed run tries again, and the next evaluation takes its place.
+
+        Raises:
+            ValueError: a number is NaN or infinite.
+        """
+        with self._database.write() as connection:
+            first = standing_evaluation(connection, program_id, evaluation)
+            if first is not None:
+                return first
+            program = connection.execute(
+                select(programs.c.run_id, programs.c.proposal_id).where(programs.c.id == program_id)
+            ).one()
+            columns = {
+                "run_id": program.run_id,
+                "program_id": program_id,
+                "elapsed_s": self._elapsed_s(connection, program.run_id),
+                "created_at": self._clock(),
+            }
+            evaluation_id = write_evaluation(connection, evaluation, columns)
+            write_events(connection, program.run_id, evaluation_id, archive)
+            if evaluation.outcome is not Outcome.INFRASTRUCTURE:
+                connection.execute(delete(leases).where(leases.c.program_id == program_id))
+                connection.execute(
+                    update(proposals)
+                    .where(proposals.c.id == program.proposal_id)
+                    .values(status="evaluated")
+                )
+            return evaluation_id
+
+    def _end(
+        self, connection: Connection, proposal_id: int, status: str, reason: str, message: str
+    ) -> None:
+        """End an open proposal; one that has ended stays as it is."""
+        connection.execute(
+            update(proposals)
+            .where(proposals.c.id == proposal_id, proposals.c.status == "open")
+            .values(status=status, reason=reason, message=message, ended_at=self._clock())
+        )
+
+    def _end_call(self, connection: Connection, completion_id: int, **values: object) -> None:
+        """End a model call that waits for its reply."""
+        ended = connection.execute(
+            update(completions)
+            .where(completions.c.id == completion_id, completions.c.state == "sent")
+            .values(ended_at=self._clock(), **values)
+        )
+        if ended.rowcount == 0:
+            raise StoreError(f"model call {completion_id} has ended already, or never began")
+
+    def _elapsed_s(self, connection: Connection, run_id: int) -> float:
+        claim = self._claims.get(run_id)
+        if claim is not None:
+            return claim.elapsed_s
+        return float(connection.scalars(select(runs.c.elapsed_s).where(runs.c.id == run_id)).one())

@@ -1,0 +1,176 @@
+"""Sums over a run: counters, spending, failures, progress. Each is one step of a transaction."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select, union_all
+
+from evolve.core.evaluation import Outcome
+from evolve.core.measures import Objective
+from evolve.store.records import (
+    Failures,
+    ProgressPoint,
+    RunRecord,
+    Spending,
+    TokenCounts,
+    Totals,
+)
+from evolve.store.schema import completions, evaluations, programs, proposals
+
+#: Programs that are part of the search; baselines are there for comparison only.
+FOUND = ~programs.c.operator.startswith("baseline:")
+
+_TOKENS = tuple(
+    func.coalesce(func.sum(column), 0)
+    for column in (
+        completions.c.tokens_input,
+        completions.c.tokens_cached,
+        completions.c.tokens_output,
+        completions.c.tokens_reasoning,
+    )
+)
+_COST = func.coalesce(func.sum(completions.c.cost_usd), 0.0)
+_UNPRICED = func.coalesce(
+    func.sum(
+        case((completions.c.cost_usd.is_(None) & (completions.c.state != "sent"), 1), else_=0)
+    ),
+    0,
+)
+
+
+def totals(connection: Connection, run: RunRecord) -> Totals:
+    """Return the counters of ``run``."""
+    mine = proposals.c.run_id == run.id
+    ended = connection.execute(
+        select(proposals.c.status, proposals.c.reason, func.count())
+        .where(mine)
+        .group_by(proposals.c.status, proposals.c.reason)
+    ).all()
+    outcomes = connection.execute(
+        select(evaluations.c.outcome, func.count())
+        .join(programs, programs.c.id == evaluations.c.program_id)
+        .where(evaluations.c.run_id == run.id, evaluations.c.stage == "search", FOUND)
+        .group_by(evaluations.c.outcome)
+    )
+    states = connection.execute(
+        select(completions.c.state, func.count())
+        .join(proposals)
+        .where(mine)
+        .group_by(completions.c.state)
+    )
+    *tokens, cost_usd, unpriced = connection.execute(
+        select(*_TOKENS, _COST, _UNPRICED).join_from(completions, proposals).where(mine)
+    ).one()
+    return Totals(
+        proposals=sum(count for *_, count in ended),
+        rejected={reason: count for status, reason, count in ended if status == "rejected"},
+        duplicates=sum(count for status, _, count in ended if status == "duplicate"),
+        evaluations={Outcome(outcome): count for outcome, count in outcomes},
+        completions=dict(states.all()),
+        tokens=TokenCounts(*tokens),
+        cost_usd=cost_usd,
+        unpriced_calls=unpriced,
+        elapsed_s=run.elapsed_s,
+    )
+
+
+def spending(
+    connection: Connection, run_id: int, by: Literal["model", "operator", "outcome"]
+) -> tuple[Spending, ...]:
+    """Return what model calls cost, grouped, dearest first."""
+    came_of_it = case(
+        (proposals.c.status == "rejected", proposals.c.reason),
+        else_=func.coalesce(evaluations.c.outcome, proposals.c.status),
+    )
+    group: ColumnElement[Any] = {
+        "model": completions.c.model,
+        "operator": proposals.c.operator,
+        "outcome": came_of_it,
+    }[by]
+    first = evaluations.alias("first")
+    judged = (
+        select(func.min(first.c.id))
+        .where(first.c.program_id == programs.c.id, first.c.stage == "search")
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(group, func.count(), *_TOKENS, _COST, _UNPRICED)
+        .select_from(
+            completions.join(proposals)
+            .outerjoin(programs, programs.c.proposal_id == proposals.c.id)
+            .outerjoin(evaluations, evaluations.c.id == judged)
+        )
+        .where(proposals.c.run_id == run_id)
+        .group_by(group)
+        .order_by(_COST.desc(), func.count().desc(), group)
+    )
+    return tuple(
+        Spending(name, calls, TokenCounts(*tokens), cost_usd, unpriced)
+        for name, calls, *tokens, cost_usd, unpriced in rows
+    )
+
+
+def failures(connection: Connection, run_id: int) -> tuple[Failures, ...]:
+    """Return how things failed, most frequent first, each with its newest message."""
+    kinds = union_all(
+        select(
+            literal("proposal").label("what"),
+            proposals.c.reason.label("kind"),
+            func.count().label("count"),
+            func.max(proposals.c.id).label("newest"),
+        )
+        .where(proposals.c.run_id == run_id, proposals.c.status == "rejected")
+        .group_by(proposals.c.reason),
+        select(
+            literal("evaluation"),
+            evaluations.c.outcome,
+            func.count(),
+            func.max(evaluations.c.id),
+        )
+        .where(evaluations.c.run_id == run_id, evaluations.c.outcome != Outcome.OK.value)
+        .group_by(evaluations.c.outcome),
+        select(
+            literal("model call"),
+            completions.c.state,
+            func.count(),
+            func.max(completions.c.id),
+        )
+        .join_from(completions, proposals)
+        .where(proposals.c.run_id == run_id, completions.c.state.in_(["failed", "unknown"]))
+        .group_by(completions.c.state),
+    ).subquery()
+    rows = connection.execute(select(kinds).order_by(kinds.c.count.desc(), kinds.c.kind)).all()
+    messages = {
+        "proposal": (proposals.c.id, proposals.c.message),
+        "evaluation": (evaluations.c.id, evaluations.c.message),
+        "model call": (completions.c.id, completions.c.error),
+    }
+    found = []
+    for what, kind, count, newest in rows:
+        key, message = messages[what]
+        example = connection.scalars(select(message).where(key == newest)).one()
+        found.append(Failures(what, kind, count, example))
+    return tuple(found)
+
+
+def progress(
+    connection: Connection, run_id: int, objective: Objective
+) -> tuple[ProgressPoint, ...]:
+    """Return one point per improvement of the best objective, then the last evaluation's."""
+    rows = connection.execute(
+        select(evaluations.c.objective, evaluations.c.elapsed_s)
+        .join(programs, programs.c.id == evaluations.c.program_id)
+        .where(evaluations.c.run_id == run_id, evaluations.c.stage == "search", FOUND)
+        .order_by(evaluations.c.id)
+    )
+    points: list[ProgressPoint] = []
+    best: float | None = None
+    count, elapsed_s = 0, 0.0
+    for count, (value, elapsed_s) in enumerate(rows, start=1):
+        if value is not None and (best is None or objective.better(value, best)):
+            best = value
+            points.append(ProgressPoint(count, elapsed_s, best))
+    if best is not None and points[-1].evaluations < count:
+        points.append(ProgressPoint(count, elapsed_s, best))
+    return tuple(points)

@@ -1,0 +1,119 @@
+-- What people look at: in `datasette evolve.db`, in any SQL client. Plain SQL, no dialect.
+-- Scores of a program are those of its newest search evaluation.
+
+CREATE VIEW leaderboard AS
+SELECT programs.run_id AS run,
+       rank() OVER (
+           PARTITION BY programs.run_id
+           ORDER BY CASE runs.direction WHEN 'maximize' THEN -evaluations.objective
+                                        ELSE evaluations.objective END
+       ) AS rank,
+       programs.id AS program,
+       evaluations.objective,
+       programs.operator,
+       programs.generation,
+       proposals.iteration,
+       evaluations.measures,
+       evaluations.metrics,
+       programs.summary,
+       evaluations.message AS feedback,
+       programs.hash
+FROM evaluations
+JOIN programs ON programs.id = evaluations.program_id
+JOIN runs ON runs.id = programs.run_id
+LEFT JOIN proposals ON proposals.id = programs.proposal_id
+WHERE evaluations.id IN (
+    SELECT max(id) FROM evaluations WHERE stage = 'search' GROUP BY program_id
+) AND evaluations.outcome = 'ok';
+
+-- An elite is what entered a cell and was not replaced there since.
+CREATE VIEW elites AS
+SELECT entered.run_id AS run,
+       entered.island,
+       entered.cell,
+       entered.program_id AS program,
+       CASE runs.direction WHEN 'maximize' THEN entered.fitness ELSE -entered.fitness END
+           AS objective,
+       entered.measures,
+       programs.operator,
+       programs.generation,
+       programs.summary,
+       entered.id AS event
+FROM archive_events AS entered
+JOIN runs ON runs.id = entered.run_id
+JOIN programs ON programs.id = entered.program_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM archive_events AS later
+    WHERE later.run_id = entered.run_id AND later.island = entered.island
+      AND later.cell = entered.cell AND later.replaced_id = entered.program_id
+      AND later.id > entered.id
+);
+
+-- One row per program and parent; follow "parent" upwards for the whole line.
+CREATE VIEW lineage AS
+SELECT programs.run_id AS run,
+       programs.id AS program,
+       parents.parent_id AS parent,
+       programs.operator,
+       programs.generation,
+       own.objective,
+       parental.objective AS parent_objective,
+       programs.summary
+FROM programs
+LEFT JOIN parents ON parents.program_id = programs.id
+LEFT JOIN evaluations AS own ON own.id = (
+    SELECT max(id) FROM evaluations WHERE program_id = programs.id AND stage = 'search'
+)
+LEFT JOIN evaluations AS parental ON parental.id = (
+    SELECT max(id) FROM evaluations WHERE program_id = parents.parent_id AND stage = 'search'
+);
+
+CREATE VIEW spend_by_model AS
+SELECT proposals.run_id AS run,
+       completions.model,
+       count(*) AS calls,
+       sum(CASE WHEN completions.state = 'received' THEN 1 ELSE 0 END) AS replies,
+       sum(completions.tokens_input) AS tokens_input,
+       sum(completions.tokens_cached) AS tokens_cached,
+       sum(completions.tokens_output) AS tokens_output,
+       sum(completions.tokens_reasoning) AS tokens_reasoning,
+       coalesce(sum(completions.cost_usd), 0.0) AS cost_usd,
+       sum(CASE WHEN completions.cost_usd IS NULL THEN 1 ELSE 0 END) AS calls_of_unknown_cost,
+       avg(completions.latency_s) AS mean_latency_s
+FROM completions
+JOIN proposals ON proposals.id = completions.proposal_id
+GROUP BY proposals.run_id, completions.model;
+
+CREATE VIEW failures AS
+SELECT proposals.run_id AS run,
+       'proposal' AS what,
+       proposals.reason AS kind,
+       proposals.operator,
+       proposals.iteration,
+       NULL AS program,
+       proposals.message
+FROM proposals
+WHERE proposals.status = 'rejected'
+UNION ALL
+SELECT evaluations.run_id,
+       'evaluation',
+       evaluations.outcome,
+       programs.operator,
+       proposals.iteration,
+       programs.id,
+       evaluations.message
+FROM evaluations
+JOIN programs ON programs.id = evaluations.program_id
+LEFT JOIN proposals ON proposals.id = programs.proposal_id
+WHERE evaluations.outcome <> 'ok'
+UNION ALL
+SELECT proposals.run_id,
+       'model call',
+       completions.state,
+       proposals.operator,
+       proposals.iteration,
+       NULL,
+       completions.error
+FROM completions
+JOIN proposals ON proposals.id = completions.proposal_id
+WHERE completions.state IN ('failed', 'unknown');
