@@ -18,6 +18,12 @@ from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.core.values import Value
 
+#: Bundled sandboxes, by the name a configuration gives.
+SANDBOXES = {
+    "docker": "evolve.sandbox.docker:DockerSandbox",
+    "process": "evolve.sandbox.process:ProcessSandbox",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -26,7 +32,8 @@ class Job:
     Attributes:
         program: The candidate's sources.
         entrypoint: ``function`` of the only file, or ``path.py:function``.
-        limits: What the whole session may use.
+        limits: What the whole session may use; memory, CPUs, processes and disk at most as much
+            as the slot was opened for.
         harness: Source of a problem's ``harness.py``, or empty. When given, a call runs
             ``harness.run(function, **inputs)`` beside the program instead of the function itself.
     """
@@ -70,6 +77,7 @@ class Session(Protocol):
 
         Raises:
             InfrastructureError: the slot itself failed.
+            EvaluatorError: ``inputs`` are not plain data.
         """
         ...
 

@@ -1,0 +1,30 @@
+"""The seam to places where programs run: a `Pool` lends slots."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from evolve.sandbox.base import Slot
+
+
+class Pool(Protocol):
+    """All slots of a run. Safe for concurrent use; who finds no slot free waits in line."""
+
+    @property
+    def size(self) -> int:
+        """How many slots there are."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """How many of them are lent."""
+        ...
+
+    def lease(self) -> AbstractAsyncContextManager[Slot]:
+        """Borrow a slot: whole, alone, and until the context is left."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release all slots."""
+        ...

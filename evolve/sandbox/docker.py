@@ -1,0 +1,261 @@
+"""The `docker` sandbox: one hardened container per slot, with a resident runner inside.
+
+No network, a read-only root, no capability but the three the runner needs to change user ids, no
+new privileges, limits on memory, processes and CPU, two small file systems in memory to write to,
+no logs. The container listens to nothing: the runner connects to a socket of ours, and ends with
+its container when that socket closes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ByteStream
+
+from evolve.core.errors import SandboxUnavailable
+from evolve.core.evaluation import Outcome
+from evolve.core.limits import Limits
+from evolve.sandbox.engine import REQUEST_S, Engine
+from evolve.sandbox.image import Image, ensure_image, find_image
+from evolve.sandbox.inside.options import RunnerOptions
+from evolve.sandbox.private import BOOT, PrivateFolder, thread_environment
+from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folders
+from evolve.sandbox.slot import Greeting, RunnerSlot
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+_START_S = 120.0
+_SESSIONS = 10_000  #: programs after which a container is replaced all the same
+_RUNNER_MB = 160  #: for the runner and its libraries, beside what a program may use
+_RUNNER_PROCESSES = 8
+_INODES = 8192
+_UIDS = (10_000, 50_000)  #: within the 65536 that engines without root, or with remapping, have
+_LIB, _SOCKET, _WORK = "/opt/evolve", "/run/evolve.sock", "/run/program"
+_KILLED = 137  #: exit status of a container that was killed
+
+
+class DockerHost:
+    """A runner in a container.
+
+    Args:
+        engine: Where containers are made.
+        index: The slot's number.
+        settings: Arguments of ``containers.create`` but the name, the command and the volumes.
+        recycle_after: Sessions after which the container is replaced.
+    """
+
+    def __init__(
+        self, engine: Engine, index: int, settings: dict[str, Any], *, recycle_after: int
+    ) -> None:
+        self.recycle_after = recycle_after
+        self._engine, self._index, self._settings = engine, index, settings
+        self._folder = PrivateFolder(index)
+        self._container: Container | None = None
+
+    async def start(self) -> ByteStream:
+        """Start a container and wait until its runner connects."""
+        try:
+            with anyio.fail_after(_START_S):
+                return await self._folder.connection(self._launch)
+        except TimeoutError:
+            raise SandboxUnavailable(
+                "the runner in the container did not connect; the image needs `python3` of "
+                "version 3.11 or later in its PATH"
+            ) from None
+
+    async def _launch(self) -> None:
+        options = RunnerOptions(
+            socket=_SOCKET,
+            work=_WORK,
+            shared=("/dev/shm", "/dev/mqueue"),  # noqa: S108 - the container's own
+            uids=_UIDS,
+            cgroup=True,
+        )
+        create = self._engine.client.containers.create
+        with anyio.CancelScope(shield=True):  # what exists must be known, so that it can be removed
+            container = await self._engine.ask(
+                lambda: create(
+                    name=f"evolve-{Controller.this().pid}-{self._index}-{secrets.token_hex(4)}",
+                    command=["python3", *BOOT, _LIB, options.to_json()],
+                    volumes={
+                        str(self._folder.lib): {"bind": _LIB, "mode": "ro"},
+                        str(self._folder.socket): {"bind": _SOCKET, "mode": "rw"},
+                    },
+                    **self._settings,
+                )
+            )
+            self._container = container
+            await self._engine.ask(container.start)
+
+    async def stop(self) -> None:
+        """Remove the container, running or not."""
+        container, self._container = self._container, None
+        if container is not None:
+            with suppress(SandboxUnavailable):  # then a reaper will
+                await self._engine.ask(lambda: container.remove(force=True, v=True))
+
+    async def post_mortem(self) -> Outcome:
+        """Ask the engine why the runner is gone."""
+        container = self._container
+        if container is None:
+            return Outcome.INFRASTRUCTURE
+        try:
+            await self._engine.ask(lambda: container.wait(timeout=REQUEST_S))
+            await self._engine.ask(container.reload)
+        except SandboxUnavailable:
+            return Outcome.INFRASTRUCTURE
+        state = container.attrs["State"]
+        if state["OOMKilled"]:
+            return Outcome.OUT_OF_MEMORY
+        # A program has no right to signal the runner: whoever killed it came from outside.
+        return Outcome.INFRASTRUCTURE if state["ExitCode"] == _KILLED else Outcome.RUNNER_LOST
+
+    async def aclose(self) -> None:
+        """Remove the container and the private folder."""
+        await self.stop()
+        await anyio.to_thread.run_sync(self._folder.remove)
+
+
+class DockerSandbox:
+    """Run programs in containers of a Docker engine.
+
+    Args:
+        image: Image to run in; needs Python 3.11 or later. None makes one from this Python.
+        isolation: ``slot`` keeps a container for many programs, each a fresh process of a fresh
+            user; ``container`` starts a container for every program.
+        runtime: The engine's runtime, for instance ``runsc``; None for its default.
+        run_label: Value of the containers' ``evolve.run`` label.
+    """
+
+    name = "docker"
+    accepts_untrusted = True
+
+    def __init__(
+        self,
+        *,
+        image: str | None = None,
+        isolation: Literal["slot", "container"] = "slot",
+        runtime: str | None = None,
+        run_label: str = "",
+    ) -> None:
+        self._wanted, self._isolation = image, isolation
+        self._runtime, self._run_label = runtime, run_label
+        self._ready: tuple[Engine, Image] | None = None
+        self._greeting: Greeting | None = None
+        self._preparing = anyio.Lock()
+
+    async def open_slot(self, index: int, limits: Limits) -> RunnerSlot:
+        """Start slot ``index``.
+
+        Raises:
+            SandboxUnavailable: no engine, no image, or a container that does not start.
+        """
+        async with self._preparing:
+            if self._ready is None:
+                self._ready = await anyio.to_thread.run_sync(self._prepare)
+        engine, image = self._ready
+        settings = self._settings(index, limits, image)
+        recycle_after = 1 if self._isolation == "container" else _SESSIONS
+        slot = RunnerSlot(DockerHost(engine, index, settings, recycle_after=recycle_after))
+        try:
+            self._greeting = await slot.start()
+        except BaseException:
+            await slot.aclose()
+            raise
+        return slot
+
+    def _prepare(self) -> tuple[Engine, Image]:
+        from docker.errors import DockerException, ImageNotFound
+
+        engine = Engine()
+        try:
+            reap_folders()
+            reap_containers(engine.client)
+            if self._wanted is None:
+                return engine, ensure_image(engine.client)
+            return engine, find_image(engine.client, self._wanted)
+        except ImageNotFound:
+            raise SandboxUnavailable(
+                f"there is no image {self._wanted!r} on this Docker engine: `docker pull` or build "
+                "it first, or leave `image` out for one made from this Python"
+            ) from None
+        except DockerException as error:
+            raise SandboxUnavailable(f"the Docker engine: {error}") from error
+
+    def _settings(self, index: int, limits: Limits, image: Image) -> dict[str, Any]:
+        """Return what hardens a container and what limits it."""
+        memory = f"{limits.memory_mb + _RUNNER_MB}m"
+        work = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
+        return {
+            "image": image.digest,
+            "entrypoint": "",
+            "labels": {
+                LABEL: str(Controller.this()),
+                "evolve.slot": str(index),
+                "evolve.run": self._run_label,
+            },
+            "environment": {
+                "PYTHONHASHSEED": "0",
+                "NVIDIA_VISIBLE_DEVICES": "void",
+                **thread_environment(limits.cpus),
+            },
+            "hostname": "sandbox",
+            "user": "0",
+            "working_dir": "/",
+            "network_mode": "none",
+            "ipc_mode": "private",
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "cap_add": ["SETUID", "SETGID", "CHOWN"],
+            "security_opt": ["no-new-privileges"],
+            "pids_limit": limits.processes + _RUNNER_PROCESSES,
+            "mem_limit": memory,
+            "memswap_limit": memory,
+            "nano_cpus": round(limits.cpus * 1e9),
+            "shm_size": f"{limits.disk_mb}m",
+            "tmpfs": {_WORK: work},
+            "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "log_config": {"Type": "none"},
+            "runtime": self._runtime,
+            "init": False,
+        }
+
+    def guarantees(self) -> list[str]:
+        """Return what is and what is not isolated; exact once a slot has been opened."""
+        filtered = self._greeting is None or "filter" in self._greeting.obtained
+        fresh = (
+            "a container of its own for every program"
+            if self._isolation == "container"
+            else "a container per slot; in it a fresh process and a fresh user id for every program"
+        )
+        return [
+            f"isolation: {fresh}",
+            "no network, no devices, a read-only root, no capabilities, no new privileges",
+            "memory, CPU, processes, disk, time and output are limited; everything a program "
+            "started is killed, everything it wrote is wiped",
+            "system calls: the engine's filter and our own"
+            if filtered
+            else "system calls: the engine's filter only; ours knows x86-64 machines",
+            "CPU time is the container's own account: nothing a program starts escapes it",
+            "not isolated: the kernel is this machine's"
+            + (f", behind the runtime {self._runtime}" if self._runtime else ""),
+        ]
+
+    def provenance(self) -> dict[str, str]:
+        """Return the image and its digest, the runtime and the interpreter."""
+        engine = (
+            {"image": self._ready[1].tag, "digest": self._ready[1].digest} if self._ready else {}
+        )
+        python = {"python": self._greeting.python} if self._greeting else {}
+        return {
+            "sandbox": self.name,
+            "isolation": self._isolation,
+            "runtime": self._runtime or "default",
+            **engine,
+            **python,
+        }

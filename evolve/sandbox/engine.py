@@ -1,0 +1,70 @@
+"""The Docker engine, asked from worker threads: its library blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from evolve.core.errors import SandboxUnavailable
+
+if TYPE_CHECKING:
+    import docker
+
+T = TypeVar("T")
+
+REQUEST_S = 60  #: limit of one request
+_AT_ONCE = 8
+_WAY_OUT = (
+    "start Docker (or set DOCKER_HOST), or run programs in processes of this machine: "
+    "`sandbox: {kind: process}`, for code from a model with `allow_untrusted: true`"
+)
+
+
+class Engine:
+    """A connection to the engine that `DOCKER_HOST`, or custom, names.
+
+    Raises:
+        SandboxUnavailable: there is none, or this user may not use it.
+    """
+
+    def __init__(self) -> None:
+        self.client = _connect()
+        self._limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def ask(self, function: Callable[[], T]) -> T:
+        """Return what ``function``, which talks to the engine, returns.
+
+        Raises:
+            SandboxUnavailable: the engine refuses, or does not answer within `REQUEST_S`.
+        """
+        from docker.errors import DockerException
+
+        try:
+            return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+        except (DockerException, OSError) as error:  # requests' errors are OSErrors
+            raise SandboxUnavailable(f"the Docker engine: {error}") from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await anyio.to_thread.run_sync(self.client.close)
+
+
+def _connect() -> docker.DockerClient:
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError:
+        raise SandboxUnavailable("Docker's library is missing: pip install docker") from None
+    try:
+        client = docker.from_env(timeout=REQUEST_S)
+        client.ping()
+    except (DockerException, OSError) as error:
+        if "ermission" in str(error):
+            advice = "this user may not use the Docker engine: add it to the group `docker`, or "
+        else:
+            advice = "no Docker engine answers: "
+        raise SandboxUnavailable(f"{advice}{_WAY_OUT} ({error})") from error
+    return client

@@ -1,0 +1,122 @@
+"""Turn a fresh fork of the template into a program's own, unprivileged process."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from evolve.sandbox.inside import kernel, seccomp
+
+CALLS, RESULTS = 3, 4  #: the program's descriptors besides stdin, stdout and stderr
+_OPEN_FILES = 256
+_SPARE = 64  #: descriptors from here on are free while the five are put in place
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a child must become.
+
+    Attributes:
+        folder: Its working folder, empty and its own.
+        uid: User and group id to take; 0 to keep the runner's.
+        cpu_s: CPU seconds of one process, a backstop to the supervisor's own clock.
+        disk_bytes: Largest file.
+        data_bytes: Growth of one process's private memory; 0 where a cgroup limits it.
+        processes: Processes and threads of this user; 0 where a cgroup limits them.
+    """
+
+    folder: str
+    uid: int
+    cpu_s: int
+    disk_bytes: int
+    data_bytes: int
+    processes: int
+
+
+def confine(what: Confinement, descriptors: Sequence[int]) -> None:
+    """Give up everything but ``descriptors``: calls, results, stdout and stderr.
+
+    The order matters: limits and ids while there is still the right to set them, the filter last.
+    """
+    os.setsid()
+    _keep_only(descriptors)
+    Path("/proc/self/oom_score_adj").write_text("1000")
+    _limit(what)
+    if what.uid:
+        os.setgroups([])
+        os.setresgid(what.uid, what.uid, what.uid)
+        os.setresuid(what.uid, what.uid, what.uid)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.drop_capabilities()
+    if seccomp.available():
+        seccomp.install()
+    os.chdir(what.folder)
+    _fresh_interpreter(what.folder)
+
+
+def _keep_only(descriptors: Sequence[int]) -> None:
+    calls, results, stdout, stderr = descriptors
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, descriptor in enumerate((nothing, stdout, stderr, calls, results)):
+        os.dup2(descriptor, _SPARE + number)
+    for number in range(5):
+        os.dup2(_SPARE + number, number)
+    os.closerange(5, os.sysconf("SC_OPEN_MAX"))
+
+
+def _limit(what: Confinement) -> None:
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_FSIZE: what.disk_bytes,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_NICE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+    }
+    if what.data_bytes:
+        limits[resource.RLIMIT_DATA] = what.data_bytes + _data_size()
+    if what.processes:
+        limits[resource.RLIMIT_NPROC] = what.processes
+    for kind, limit in limits.items():
+        _, ceiling = resource.getrlimit(kind)
+        if ceiling != resource.RLIM_INFINITY:
+            limit = min(limit, ceiling)  # noqa: PLW2901 - an ordinary user cannot raise a limit
+        resource.setrlimit(kind, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (what.cpu_s, what.cpu_s + 1))
+
+
+def _data_size() -> int:
+    """Return the private memory this process was born with, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _fresh_interpreter(folder: str) -> None:
+    """Make the interpreter look as if it had just been started in ``folder``."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    os.environ.clear()
+    os.environ.update(kept | threads, HOME=folder, TMPDIR=folder, LANG="C.UTF-8")
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        stream = open(number, mode, 1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - for good
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.argv = [""]
+    sys.path.insert(0, folder)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name in ("random", "numpy.random"):
+        if name in sys.modules:
+            sys.modules[name].seed(0)
+    with suppress(KeyError):
+        sys.modules["tempfile"].__dict__["tempdir"] = None

@@ -1,0 +1,171 @@
+"""What a program uses, measured by the supervisor from outside the program."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+from evolve.sandbox.inside import processes
+from evolve.sandbox.inside.template import Fork
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class Meter(Protocol):
+    """The counters of one session after the other."""
+
+    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:
+        """Begin a session: all counters are 0 now."""
+        ...
+
+    def cpu_ns(self) -> int:
+        """Return CPU nanoseconds of the program and everything it started."""
+        ...
+
+    def above_memory(self) -> bool:
+        """Return whether the program holds more memory than it may, and nobody else stops it."""
+        ...
+
+    def memory_kills(self) -> bool:
+        """Return whether the kernel has killed for want of memory."""
+        ...
+
+    def forks_refused(self) -> bool:
+        """Return whether the kernel has refused a fork because of the limit."""
+        ...
+
+    def finish(self, fork: Fork, orphans_ns: int) -> None:
+        """Note the kernel's last word, when every process has been waited for."""
+        ...
+
+
+def meter(*, cgroup: bool) -> Meter:
+    """Return a meter: of the cgroup the runner has to itself, or of a tree of processes."""
+    return _CgroupMeter() if cgroup else _TreeMeter()
+
+
+class _CgroupMeter:
+    """Reads the counters of the container's own cgroup, version 1 or 2.
+
+    They cover every process, living, dead or orphaned. The supervisor's own share is taken off.
+    """
+
+    def __init__(self) -> None:
+        unified = (_CGROUP / "cgroup.controllers").exists()
+        self._cpu = _Counter(*([("cpu.stat", "usage_usec", 1000)] if unified else _V1_CPU))
+        self._oom = _Counter(
+            ("memory.events", "oom_kill", 1)
+            if unified
+            else ("memory/memory.oom_control", "oom_kill", 1)
+        )
+        self._pids = _Counter(
+            ("pids.events", "max", 1) if unified else ("pids/pids.events", "max", 1)
+        )
+        self._own = 0
+
+    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:  # noqa: ARG002 - the cgroup covers all
+        self._own = time.process_time_ns()
+        for counter in (self._cpu, self._oom, self._pids):
+            counter.reset()
+
+    def cpu_ns(self) -> int:
+        own = time.process_time_ns() - self._own
+        return max(self._cpu.delta() - own, 0)
+
+    def above_memory(self) -> bool:
+        return False
+
+    def memory_kills(self) -> bool:
+        return self._oom.delta() > 0
+
+    def forks_refused(self) -> bool:
+        return self._pids.delta() > 0
+
+    def finish(self, fork: Fork, orphans_ns: int) -> None:
+        pass
+
+
+_V1_CPU = (("cpuacct/cpuacct.usage", "", 1), ("cpu,cpuacct/cpuacct.usage", "", 1))
+
+
+class _Counter:
+    """A number in a file of the cgroup, kept open; 0 for ever where there is no such file."""
+
+    def __init__(self, *places: tuple[str, str, int]) -> None:
+        self._descriptor, self._key, self._unit = -1, b"", 1
+        for name, key, unit in places:
+            if (_CGROUP / name).exists():
+                self._descriptor = os.open(_CGROUP / name, os.O_RDONLY | os.O_CLOEXEC)
+                self._key, self._unit = key.encode(), unit
+                break
+        self._start = 0
+
+    def reset(self) -> None:
+        self._start = self._read()
+
+    def delta(self) -> int:
+        return self._read() - self._start
+
+    def _read(self) -> int:
+        if self._descriptor < 0:
+            return 0
+        text = os.pread(self._descriptor, 4096, 0)
+        if not self._key:
+            return int(text) * self._unit
+        for line in text.splitlines():
+            key, _, number = line.partition(b" ")
+            if key == self._key:
+                return int(number) * self._unit
+        return 0
+
+
+class _TreeMeter:
+    """Adds up the processes of one program, where there is no cgroup to ask.
+
+    While the program runs: the exact CPU clock of its first process, and the clock ticks (10 ms)
+    of the others. At its end: the kernel's own account of every process that was waited for.
+    """
+
+    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:
+        self._tree, self._fork, self._memory_bytes = tree, fork, memory_bytes
+        self._clock = (~fork.pid << 3) | 2  # the CPU clock of a process, as in clock_getcpuclockid
+        self._last = 0
+        self._others = 0
+        self._looked = time.monotonic_ns()
+
+    def cpu_ns(self) -> int:
+        try:
+            own = time.clock_gettime_ns(self._clock)
+        except OSError:
+            return self._last
+        if time.monotonic_ns() - self._looked > _TICK_NS:
+            self._look()
+        self._last = max(self._last, own + self._others)
+        return self._last
+
+    def above_memory(self) -> bool:
+        members = self._tree.members()
+        if sum(map(processes.resident_bytes, members)) <= self._memory_bytes:
+            return False
+        # Forks share pages: count each page once before saying so.
+        return sum(map(processes.proportional_bytes, members)) > self._memory_bytes
+
+    def memory_kills(self) -> bool:
+        return False
+
+    def forks_refused(self) -> bool:
+        return False
+
+    def finish(self, fork: Fork, orphans_ns: int) -> None:
+        self._last = max(self._last, fork.cpu_ns + orphans_ns)
+
+    def _look(self) -> None:
+        self._looked = time.monotonic_ns()
+        ticks = processes.reaped_ticks(self._fork.pid)
+        for pid in self._tree.members():
+            if pid != self._fork.pid:
+                ticks += processes.used_ticks(pid)
+        self._others = ticks * _TICK_NS

@@ -1,0 +1,165 @@
+"""The `process` sandbox: isolation by what the kernel gives an ordinary process. No Docker needed.
+
+How strong it is depends on the machine. As root, or where user namespaces are allowed, a program
+sees a file system, processes and a network of its own; elsewhere it is a process like any other
+with limits. `ProcessSandbox.guarantees` tells which.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import anyio
+from anyio.abc import ByteStream, Process
+
+from evolve.core.errors import SandboxUnavailable
+from evolve.core.evaluation import Outcome
+from evolve.core.limits import Limits
+from evolve.sandbox.inside.options import RunnerOptions
+from evolve.sandbox.private import BOOT, PrivateFolder, interpreter_folders, thread_environment
+from evolve.sandbox.reaper import reap_folders
+from evolve.sandbox.slot import Greeting, RunnerSlot
+
+_START_S = 60.0
+_EXIT_S = 2.0  #: how long a runner has to clean up after its controller hung up
+_LOG_BYTES = 2000
+_FIRST_UID = 1 << 30  #: user ids from here on belong to nobody on customary systems
+_UIDS = 1 << 16
+
+
+class ProcessHost:
+    """A runner as a child process of this one."""
+
+    recycle_after = 10_000
+
+    def __init__(self, index: int, limits: Limits) -> None:
+        self._limits = limits
+        self._folder = PrivateFolder(index)
+        self._process: Process | None = None
+
+    async def start(self) -> ByteStream:
+        """Start a runner and wait until it connects."""
+        try:
+            with anyio.fail_after(_START_S):
+                return await self._folder.connection(self._launch)
+        except TimeoutError:
+            said = self._folder.log.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace")
+            raise SandboxUnavailable(f"the runner did not connect: {said.strip()}") from None
+
+    async def _launch(self) -> None:
+        folder = self._folder
+        with folder.log.open("wb") as log:
+            self._process = await anyio.open_process(
+                [sys.executable, *BOOT, str(folder.lib), self._options()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd="/",
+                env=self._environment(),
+                start_new_session=True,
+            )
+
+    def _options(self) -> str:
+        folder = self._folder
+        first = _FIRST_UID + secrets.randbelow(1 << 14) * _UIDS
+        return RunnerOptions(
+            socket=str(folder.socket),
+            work=str(folder.work),
+            uids=(first + 1, _UIDS - 1) if os.getuid() == 0 else (0, 0),
+            readable=(*interpreter_folders(), str(folder.lib)),
+            disk_mb=self._limits.disk_mb,
+        ).to_json()
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+        plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+        return plain | kept | thread_environment(self._limits.cpus)
+
+    async def stop(self) -> None:
+        """Wait for a runner that was hung up on; kill its process group when it does not end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with anyio.move_on_after(_EXIT_S):
+            await process.wait()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    async def post_mortem(self) -> Outcome:
+        """Blame the program: nothing else kills a runner."""
+        return Outcome.RUNNER_LOST
+
+    async def aclose(self) -> None:
+        """Stop, and remove the private folder."""
+        await self.stop()
+        await anyio.to_thread.run_sync(self._folder.remove)
+
+
+class ProcessSandbox:
+    """Run programs in processes of this machine.
+
+    Args:
+        allow_untrusted: Let code written by a model run here, although the isolation is weaker
+            than a container's.
+    """
+
+    name = "process"
+
+    def __init__(self, *, allow_untrusted: bool = False) -> None:
+        self.accepts_untrusted = allow_untrusted
+        self._greeting: Greeting | None = None
+
+    async def open_slot(self, index: int, limits: Limits) -> RunnerSlot:
+        """Start slot ``index``.
+
+        Raises:
+            SandboxUnavailable: not on Linux, or a runner does not start.
+        """
+        if sys.platform != "linux":
+            raise SandboxUnavailable(
+                "the process sandbox needs Linux; use `sandbox: {kind: docker}` on this machine"
+            )
+        await anyio.to_thread.run_sync(reap_folders)
+        slot = RunnerSlot(ProcessHost(index, limits))
+        try:
+            self._greeting = await slot.start()
+        except BaseException:
+            await slot.aclose()
+            raise
+        return slot
+
+    def guarantees(self) -> list[str]:
+        """Return what is and what is not isolated; exact once a slot has been opened."""
+        if self._greeting is None:
+            return ["a process of this machine; how isolated is known when a slot has been opened"]
+        obtained = self._greeting.obtained
+        return [
+            "own file system (a read-only Python, a private folder), processes, network (none)"
+            if "namespaces" in obtained
+            else "not isolated: programs see this machine's files, processes and network as its "
+            "user does (neither root nor user namespaces here)",
+            "a fresh user id for every program"
+            if "users" in obtained
+            else "not isolated: programs run as the runner's user and can kill it",
+            "system calls filtered"
+            if "filter" in obtained
+            else "system calls not filtered (the filter knows x86-64 machines)",
+            "empty environment; limits on memory (looked at every 50 ms), CPU, time, processes, "
+            "disk and output; the whole process tree is killed and the private folder wiped",
+            "CPU time is exact for a program's first process, and for the others once they end",
+        ]
+
+    def provenance(self) -> dict[str, str]:
+        """Return the sandbox's kind, the interpreter, and the isolation obtained."""
+        greeting = self._greeting
+        if greeting is None:
+            return {"sandbox": self.name}
+        obtained = " ".join(sorted(greeting.obtained)) or "none"
+        return {"sandbox": self.name, "isolation": obtained, "python": greeting.python}

@@ -1,0 +1,106 @@
+"""Remove what killed controllers left on this machine: containers and private folders.
+
+Everything a controller makes carries its identity. A runner ends by itself when its controller
+does, so what is found here is empty shells; a reaper runs whenever a sandbox opens a slot.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evolve.sandbox.inside.wipe import wipe
+
+if TYPE_CHECKING:
+    import docker
+
+LABEL = "evolve.controller"
+_FOLDER = re.compile(r"evolve-(\d+)-(\d+)-\d+-[^-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """A process that owns slots, identified so that it cannot be mistaken for a later one.
+
+    Attributes:
+        host: Name of its machine.
+        pid: Process id there.
+        started: Start of that process in clock ticks since boot.
+    """
+
+    host: str
+    pid: int
+    started: int
+
+    @classmethod
+    def this(cls) -> Controller:
+        """Return the identity of the current process."""
+        return cls(socket.gethostname(), os.getpid(), _start_time(os.getpid()))
+
+    @classmethod
+    def parse(cls, label: str) -> Controller | None:
+        """Undo `str`; None for anything else."""
+        try:
+            host, pid, started = label.rsplit(":", 2)
+            return cls(host, int(pid), int(started))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}:{self.started}"
+
+    @property
+    def folder_prefix(self) -> str:
+        """The start of the names of its private folders."""
+        return f"evolve-{self.pid}-{self.started}-"
+
+    @property
+    def dead(self) -> bool:
+        """Whether it is known to have ended; never so for one on another machine."""
+        return self.host == socket.gethostname() and _start_time(self.pid) != self.started
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in ticks since boot; 0 when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+def reap_folders() -> None:
+    """Remove the private folders of dead controllers of this user."""
+    for entry in os.scandir(tempfile.gettempdir()):
+        name = _FOLDER.fullmatch(entry.name)
+        if name is None or not entry.is_dir(follow_symlinks=False):
+            continue
+        owner = Controller(socket.gethostname(), int(name[1]), int(name[2]))
+        if owner.dead and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+            remove_folder(Path(entry.path))
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with whatever programs may have left in it."""
+    wipe(str(path))
+    with suppress(OSError):
+        path.rmdir()
+
+
+def reap_containers(client: docker.DockerClient) -> None:
+    """Remove the containers of dead controllers."""
+    from docker.errors import APIError
+
+    for container in client.containers.list(
+        all=True, filters={"label": LABEL}, ignore_removed=True
+    ):
+        owner = Controller.parse(container.labels.get(LABEL, ""))
+        if owner is not None and owner.dead:
+            with suppress(APIError):  # another controller is removing it at this moment
+                container.remove(force=True, v=True)

@@ -1,0 +1,149 @@
+"""A slot on a resident runner: what `process` and `docker` have in common.
+
+A slot outlives its runner. When the runner dies, hangs, sends anything that is not the protocol,
+or could not clean up after a program, it is stopped with everything below it, and the next session
+starts on a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+from anyio.abc import ByteStream
+
+from evolve.core.errors import InfrastructureError, SandboxUnavailable
+from evolve.core.evaluation import Outcome
+from evolve.sandbox.base import Job
+from evolve.sandbox.session import LOST, Link, RunnerSession
+
+_HELLO_S = 30.0
+_STOP_S = 30.0
+_CLOSE_S = 30.0  #: for killing, wiping and reporting
+
+
+class Host(Protocol):
+    """Where a runner lives: a process, a container."""
+
+    #: Sessions after which a runner is replaced by a fresh one.
+    recycle_after: int
+
+    async def start(self) -> ByteStream:
+        """Start a runner and return the connection to it.
+
+        Raises:
+            SandboxUnavailable: it cannot be started here.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Kill the runner and everything below it; do nothing when there is none."""
+        ...
+
+    async def post_mortem(self) -> Outcome:
+        """Return why the runner is gone: the program's doing, or `Outcome.INFRASTRUCTURE`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop, and remove what the host keeps on this machine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a runner says when it is ready.
+
+    Attributes:
+        python: Version of the interpreter that programs run in.
+        obtained: Words for the isolation it has: ``namespaces``, ``users``, ``filter``.
+    """
+
+    python: str
+    obtained: frozenset[str] = field(default_factory=frozenset)
+
+
+class RunnerSlot:
+    """A `evolve.sandbox.base.Slot` on a resident runner.
+
+    Args:
+        host: Where the runner lives.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._link: Link | None = None
+
+    async def start(self) -> Greeting:
+        """Start the runner.
+
+        Raises:
+            SandboxUnavailable: it cannot be started here.
+        """
+        try:
+            stream = await self._host.start()
+            link = self._link = Link(stream)
+            with anyio.fail_after(_HELLO_S):
+                python, obtained = await link.greeting()
+        except (TimeoutError, *LOST) as error:
+            await self._drop()
+            raise SandboxUnavailable(f"the runner did not start: {error!r}") from error
+        except BaseException:
+            await self._drop()
+            raise
+        return Greeting(python, obtained)
+
+    @asynccontextmanager
+    async def session(self, job: Job) -> AsyncIterator[RunnerSession]:
+        """Load ``job`` with its first call; on leaving, kill and wipe, whatever happened.
+
+        Raises:
+            InfrastructureError: no runner can be had any more.
+        """
+        link = await self._ready()
+        session = RunnerSession(link, job, self._host.post_mortem)
+        try:
+            yield session
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close(session)
+
+    async def aclose(self) -> None:
+        """Stop the runner and remove what it needed."""
+        with anyio.CancelScope(shield=True):
+            await self._drop()
+            await self._host.aclose()
+
+    async def _ready(self) -> Link:
+        if self._link is not None and self._link.sessions >= self._host.recycle_after:
+            with anyio.CancelScope(shield=True):
+                await self._drop()
+        if self._link is None:
+            try:
+                await self.start()
+            except SandboxUnavailable as error:
+                raise InfrastructureError(
+                    f"the slot's runner cannot be replaced: {error}"
+                ) from error
+        assert self._link is not None
+        return self._link
+
+    async def _close(self, session: RunnerSession) -> None:
+        """Have the runner clean up; drop it when it does not answer or is not clean."""
+        try:
+            with anyio.fail_after(_CLOSE_S):
+                clean = await session.close()
+        except (TimeoutError, *LOST):
+            clean = False
+        if not clean:
+            await self._drop()
+
+    async def _drop(self) -> None:
+        """Let go of the runner: a shielded end that cannot hang."""
+        link, self._link = self._link, None
+        with anyio.move_on_after(_STOP_S, shield=True):
+            if link is not None:
+                await link.aclose()
+            await self._host.stop()
