@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,15 @@ from types import MappingProxyType
 
 START = "EVOLVE-BLOCK-START"
 END = "EVOLVE-BLOCK-END"
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Split ``text`` after each ``\n``, which stays on its line.
+
+    Nothing else ends a line: `str.splitlines` would also split at form feeds and at Unicode
+    separators, which stand inside string literals.
+    """
+    return io.StringIO(text).readlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +43,11 @@ class Program:
     """Immutable sources; equal contents are the same program.
 
     Args:
-        files: Relative POSIX path to text. Paths stay inside the program's folder.
+        files: Relative POSIX path to text. Paths are normal (no ``.`` or ``..``), printable, and
+            stay inside the program's folder.
 
     Raises:
-        ValueError: no file, a path that is absolute or climbs out, or unbalanced markers.
+        ValueError: no file, a path of another form, or unbalanced markers.
     """
 
     files: Mapping[str, str] = field(hash=False)
@@ -45,9 +56,8 @@ class Program:
         if not self.files:
             raise ValueError("a program needs at least one file")
         for path in self.files:
-            parts = PurePosixPath(path).parts
-            if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
-                raise ValueError(f"{path!r} is not a relative path inside the program")
+            if not _is_inside(path):
+                raise ValueError(f"{path!r} is not a normal relative path inside the program")
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
         _ = self.regions
 
@@ -67,40 +77,83 @@ class Program:
                 digest.update(part)
         return digest.hexdigest()
 
+    @property
+    def main(self) -> str:
+        """The path of the first ``.py`` file, or of the first file when there is none."""
+        return next((path for path in self.files if path.endswith(".py")), next(iter(self.files)))
+
+    def resolve(self, path: str) -> str | None:
+        """Return the file that ``path`` means: that one, or the only one of the same name."""
+        if path in self.files:
+            return path
+        name = PurePosixPath(path).name
+        named = [known for known in self.files if PurePosixPath(known).name == name]
+        return named[0] if len(named) == 1 else None
+
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The evolve blocks in order; every file whole when no file has a marker."""
         marked = [region for path, text in self.files.items() for region in _marked(path, text)]
         if marked:
             return tuple(marked)
-        return tuple(
-            Region(path, 0, len(text.splitlines(keepends=True)))
-            for path, text in self.files.items()
-        )
+        return tuple(Region(path, 0, len(split_lines(text))) for path, text in self.files.items())
+
+    @cached_property
+    def outside(self) -> Mapping[str, tuple[str, ...]]:
+        """For each file the text before, between and after its evolve blocks, markers included.
+
+        Programs of equal ``outside`` differ at most inside their blocks.
+        """
+        return MappingProxyType({path: self._around(path) for path in self.files})
+
+    def _around(self, path: str) -> tuple[str, ...]:
+        lines = split_lines(self.files[path])
+        regions = [region for region in self.regions if region.path == path]
+        starts = [0, *(region.last for region in regions)]
+        ends = [*(region.first for region in regions), len(lines)]
+        return tuple("".join(lines[i:j]) for i, j in zip(starts, ends, strict=True))
 
     def text(self, region: Region) -> str:
         """Return the source inside ``region``."""
-        lines = self.files[region.path].splitlines(keepends=True)
-        return "".join(lines[region.first : region.last])
+        return "".join(split_lines(self.files[region.path])[region.first : region.last])
 
     def replace(self, replacements: Mapping[Region, str]) -> Program:
-        """Return a program in which each given region holds the given text instead."""
+        """Return a program in which each given region holds the given text instead.
+
+        Raises:
+            ValueError: a text holds a marker line, so that the regions would not be the same.
+        """
         files = dict(self.files)
         for region in sorted(replacements, key=lambda r: (r.path, r.first), reverse=True):
-            lines = files[region.path].splitlines(keepends=True)
+            lines = split_lines(files[region.path])
             text = replacements[region]
             if text and not text.endswith("\n") and region.last < len(lines):
                 text += "\n"
             lines[region.first : region.last] = [text]
             files[region.path] = "".join(lines)
-        return Program(files)
+        replaced = Program(files)
+        if replaced.outside != self.outside:
+            raise ValueError(f"a line with {START} or {END} stands in the text of an evolve block")
+        return replaced
+
+
+def _is_inside(path: str) -> bool:
+    """Tell whether ``path`` is relative, normal, and does not climb out."""
+    parts = PurePosixPath(path)
+    return (
+        path == str(parts) != "."
+        and not parts.is_absolute()
+        and ".." not in parts.parts
+        and "\\" not in path
+        and path.isprintable()
+    )
 
 
 def _marked(path: str, text: str) -> list[Region]:
     """Find the marker pairs of one file; a marker counts in any comment syntax."""
     regions: list[Region] = []
     opened: int | None = None
-    for number, line in enumerate(text.splitlines(keepends=True)):
+    for number, line in enumerate(split_lines(text)):
         if START in line:
             if opened is not None:
                 raise ValueError(f"{path}:{number + 1}: {START} inside another evolve block")
