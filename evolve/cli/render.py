@@ -25,10 +25,10 @@ JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead o
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that does not wrap or highlight what it is given."""
+    """Return a console that neither wraps nor highlights what it is given."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def echo_json(value: object) -> None:
@@ -42,7 +42,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    result = Table(
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
         right = column.startswith(">")
         result.add_column(column.lstrip(">"), justify="right" if right else "left")
@@ -61,14 +67,14 @@ def text(value: object) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return ``seconds`` as people say it."""
+    """Return ``seconds`` in two units at most."""
     if seconds is None:
         return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.0f} s"
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{seconds:.0f}s"
 
 
 def counts(values: Mapping[str, int]) -> str:

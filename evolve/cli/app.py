@@ -1,0 +1,72 @@
+"""The `evolve` command: its groups of commands, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from evolve.cli import config, doctor, evaluate, inspect, problem, program, run
+
+EPILOG = (
+    "Exit codes: 0 done (a budget that was reached included), 1 run failed, 2 usage or "
+    "configuration, 3 environment, 4 seed program invalid, 130 interrupted."
+)
+
+app = typer.Typer(
+    name="evolve",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Discover algorithms: a language model (or a built-in genetic operator) edits programs, "
+    "a sandbox runs them, a trusted scorer judges them, and an archive keeps the best of every "
+    "kind.\n\nStart with: evolve run quickstart",
+    epilog=EPILOG,
+)
+app.command("run")(run.run)
+app.command("ls")(inspect.ls)
+app.command("show")(inspect.show)
+app.command("best")(inspect.best)
+app.command("heatmap")(inspect.heatmap)
+app.command("program")(program.program)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(problem.app, name="problem", help="List and show problems.")
+app.add_typer(config.app, name="config", help="Check, show and document configuration files.")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"evolve {version('evolve-engine')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Hold the options of `evolve` itself."""
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose are printed without a traceback."""
+    from evolve.core.errors import EvolveError
+
+    try:
+        app()
+    except EvolveError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,249 @@
+"""What `evolve run` shows: a live display on a terminal, plain lines elsewhere, or JSON events."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from evolve.cli import render
+from evolve.core.evaluation import Evaluation
+from evolve.engine.events import (
+    Event,
+    FaultOccurred,
+    Observer,
+    ProgramEvaluated,
+    Progress,
+    ProposalRejected,
+    RunFinished,
+    RunStarted,
+    Stopping,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+    from evolve.engine.run import Result
+
+#: Seconds between progress lines where there is no terminal.
+PLAIN_INTERVAL = 10.0
+
+
+@contextmanager
+def observer_for(*, json: bool) -> Iterator[Observer]:
+    """Yield the observer that fits where the output goes."""
+    console = render.console()
+    if json:
+        yield print_event
+    elif console.is_terminal:
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            yield LiveDisplay(console, live)
+    else:
+        yield PlainDisplay(console)
+
+
+def print_event(event: Event) -> None:
+    """Print one event as a line of JSON: its class name under ``event``, then its fields."""
+    sys.stdout.write(jsonlib.dumps(event_dict(event), ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def event_dict(event: Event) -> dict[str, object]:
+    """Return an event's fields for JSON; an evaluation is reduced to its outcome and score."""
+    result: dict[str, object] = {"event": type(event).__name__}
+    for item in fields(event):
+        value = getattr(event, item.name)
+        if item.name == "archive":
+            continue
+        if isinstance(value, Evaluation):
+            result["outcome"] = value.outcome
+            result["objective"] = value.score.objective if value.score else None
+            result["measures"] = dict(value.score.measures) if value.score else {}
+            result["message"] = value.message
+        elif item.name == "status" and value is not None and not isinstance(value, str):
+            result["status"] = value.name.lower()
+        elif item.name == "objective":
+            result.update(objective=value.name, direction=value.direction)
+        else:
+            result[item.name] = value
+    return result
+
+
+class PlainDisplay:
+    """Lines for logs and pipes: the start, every new best, progress now and then, the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._printed = console, time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Print what is worth a line."""
+        match event:
+            case RunStarted():
+                for line in start_lines(event):
+                    self._print(line)
+            case ProgramEvaluated(is_best=True):
+                self._print(best_line(event))
+            case FaultOccurred():
+                self._print(f"fault in {event.where}: {event.message}")
+            case Progress() if time.monotonic() - self._printed >= PLAIN_INTERVAL:
+                self._printed = time.monotonic()
+                self._print(progress_line(event))
+            case Stopping():
+                self._print(f"stopping: {event.reason}; finishing what is in flight")
+            case _:
+                pass
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+class LiveDisplay:
+    """The search as it happens: numbers, the map, the last events."""
+
+    def __init__(self, console: Console, live: Live) -> None:
+        self._console, self._live = console, live
+        self._started: RunStarted | None = None
+        self._note = ""
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event; the screen is redrawn on progress."""
+        match event:
+            case RunStarted():
+                self._started = event
+                for line in start_lines(event):
+                    self._console.print(line, markup=False, soft_wrap=True)
+            case ProgramEvaluated(is_best=True):
+                self._console.print(best_line(event), markup=False, soft_wrap=True)
+            case FaultOccurred():
+                self._console.print(f"fault in {event.where}: {event.message}", markup=False)
+            case Stopping():
+                self._note = f"stopping: {event.reason}; finishing what is in flight"
+            case Progress():
+                self._live.update(self._screen(event), refresh=True)
+            case ProposalRejected() | ProgramEvaluated() | RunFinished():
+                pass
+
+    def _screen(self, progress: Progress) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        from evolve.view.heatmap import heatmap
+
+        parts: list[RenderableType] = [Text(line) for line in progress_lines(progress)]
+        if self._started is not None and progress.elites:
+            width = min(self._console.width, 80)
+            color = self._console.color_system is not None
+            parts.append(
+                heatmap(self._started.archive, self._started.objective, width=width, color=color)
+            )
+        if self._note:
+            parts.append(Text(self._note, style="bold"))
+        return Group(*parts)
+
+
+def start_lines(event: RunStarted) -> list[str]:
+    """Return the header of a run."""
+    verb = "resuming" if event.resumed else "starting"
+    return [
+        f"{verb} run {event.run_id} ({event.name}): {event.problem}, seed {event.seed}, "
+        f"{event.slots} slots, {event.sandbox} sandbox",
+        *(f"  {guarantee}" for guarantee in event.guarantees),
+    ]
+
+
+def best_line(event: ProgramEvaluated) -> str:
+    """Return the line that announces a new best program."""
+    objective = event.evaluation.score.objective if event.evaluation.score else None
+    where = "seed" if event.iteration is None else f"iteration {event.iteration}"
+    return (
+        f"new best {render.text(objective)}  {where}, {event.operator}, program {event.program_id}"
+    )
+
+
+def progress_line(progress: Progress) -> str:
+    """Return the state of a run in one line."""
+    return "; ".join(progress_lines(progress))
+
+
+def progress_lines(progress: Progress) -> list[str]:
+    """Return the state of a run, most wanted first."""
+    lines = [
+        f"best {render.text(progress.best)}  mean {render.text(progress.mean)}  "
+        f"coverage {progress.coverage:.1%} ({progress.elites} elites)  "
+        f"QD score {render.text(progress.qd_score)}",
+        f"{progress.evaluations} evaluations, {progress.rate:.1f}/s, "
+        f"slots {progress.slots_busy}/{progress.slots} busy, "
+        f"{render.duration(progress.elapsed_s)} gone, about {render.duration(progress.eta_s)} left",
+        f"failures: {render.counts(progress.failures)}",
+    ]
+    if progress.calls:
+        unpriced = f" + {progress.unpriced_calls} calls of unknown price"
+        lines.append(
+            f"{progress.calls} model calls, ${progress.cost_usd:.4f}"
+            + (unpriced if progress.unpriced_calls else "")
+        )
+    return lines
+
+
+def print_result(result: Result, *, db: str, json: bool) -> None:
+    """Print what a run came to: the comparison, the map, and where to look further."""
+    if json:
+        sys.stdout.write(jsonlib.dumps(result_dict(result), ensure_ascii=False) + "\n")
+        return
+    from evolve.cli.inspect import print_comparison
+    from evolve.store.reader import open_reader
+    from evolve.view.heatmap import heatmap
+
+    out = render.console()
+    with open_reader(db) as reader:
+        record = reader.run(result.run_id)
+        color = out.color_system is not None
+        out.print(heatmap(result.archive, record.objective, width=min(out.width, 80), color=color))
+        print_comparison(out, reader, record)
+    for line in (*progress_lines(result.progress), f"{result.status}: {result.reason}"):
+        out.print(line, markup=False, soft_wrap=True)
+    flag = "" if db == render.DEFAULT_DATABASE else f" --db {db}"
+    out.print(
+        f"look further: evolve show {result.run_id}{flag}; evolve best {result.run_id}{flag}; "
+        f"evolve program {result.best.id}{flag}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def result_dict(result: Result) -> dict[str, object]:
+    """Return a run's result for JSON, under ``event: Result``."""
+    score = result.best.evaluation.score
+    return {
+        "event": "Result",
+        "run_id": result.run_id,
+        "status": result.status,
+        "reason": result.reason,
+        "best": {
+            "program_id": result.best.id,
+            "objective": score.objective if score else None,
+            "files": dict(result.best.program.files),
+        },
+        "comparison": [
+            {
+                "name": row.name,
+                "program_id": row.program_id,
+                "stages": {
+                    stage: {
+                        "outcome": evaluation.outcome,
+                        "objective": evaluation.score.objective if evaluation.score else None,
+                        "metrics": dict(evaluation.score.metrics) if evaluation.score else {},
+                    }
+                    for stage, evaluation in row.stages.items()
+                },
+            }
+            for row in result.comparison
+        ],
+    }

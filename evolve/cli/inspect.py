@@ -1,0 +1,256 @@
+"""Looking at what a database holds: `ls`, `show`, `best`, `heatmap`. Nothing here writes to it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolve.cli import render
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evolve.archive.grid import GridArchive
+    from evolve.store.reader import Reader
+    from evolve.store.records import RunRecord
+
+RUN = typer.Argument("latest", help="A run: its id, its name, or 'latest'.")
+
+
+def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
+    """List the runs of a database, oldest first.
+
+    JSON: a list of {id, name, problem, seed, status, live, created_at, elapsed_s, evaluations,
+    objective, direction, best}.
+    """
+    from evolve.store.reader import open_reader
+
+    with open_reader(db) as reader:
+        runs = reader.runs()
+        rows = [_run_row(reader, run) for run in runs]
+    if json:
+        render.echo_json(rows)
+        return
+    columns = (">id", "problem", "name", ">seed", "status", "started", ">ran", ">evals", ">best")
+    shown = [
+        (
+            run.id,
+            run.problem,
+            run.name,
+            run.seed,
+            run.status,
+            _when(run.created_at),
+            render.duration(run.elapsed_s),
+            row["evaluations"],
+            row["best"],
+        )
+        for run, row in zip(runs, rows, strict=True)
+    ]
+    render.console().print(render.table("", columns, shown))
+
+
+def show(
+    run: str = RUN,
+    db: str = render.DATABASE,
+    top: int = typer.Option(5, "--top", min=1, help="How many of the best programs to list."),
+    json: bool = render.JSON,
+) -> None:
+    """Show a run: state, archive, best programs, failures, spending, held-out comparison.
+
+    JSON: {run, totals, archive, best, failures, spending {model, operator, outcome}, comparison}.
+    """
+    from evolve.store.reader import open_reader
+    from evolve.view.report import comparison, fold
+
+    with open_reader(db) as reader:
+        record = reader.run(run)
+        archive = fold(reader, record)
+        data: dict[str, object] = {
+            "run": _run_row(reader, record) | {"provenance": record.provenance},
+            "totals": asdict(reader.totals(record.id)),
+            "archive": archive.stats()._asdict(),
+            "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
+            "failures": [asdict(kind) for kind in reader.failures(record.id)],
+            "spending": {
+                by: [asdict(group) for group in reader.spending(record.id, by)]
+                for by in ("model", "operator", "outcome")
+            },
+            "comparison": [asdict(row) for row in comparison(reader, record)],
+        }
+        if json:
+            render.echo_json(data)
+        else:
+            _print_run(render.console(), reader, record, archive, top)
+
+
+def best(
+    run: str = RUN,
+    output: Path | None = typer.Option(
+        None,
+        "-o",
+        "--output",
+        help="Write the program there: a file, or a folder for several files.",
+    ),
+    db: str = render.DATABASE,
+    json: bool = render.JSON,
+) -> None:
+    """Print the best program of a run, or write it to a file.
+
+    JSON: {id, hash, objective, measures, operator, generation, files}.
+    """
+    from evolve.core.errors import StoreError
+    from evolve.store.reader import open_reader
+
+    with open_reader(db) as reader:
+        record = reader.run(run)
+        entry = reader.best(record.id)
+        if entry is None:
+            raise StoreError(f"run {record.id} has no program with a score yet")
+        program = reader.program(entry.id).program
+    if output is not None:
+        for path in write_files(dict(program.files), output):
+            typer.echo(f"wrote {path}", err=True)
+    if json:
+        keys = ("id", "hash", "objective", "measures", "operator", "generation")
+        render.echo_json({key: getattr(entry, key) for key in keys} | {"files": program.files})
+    elif output is None:
+        for name, text in program.files.items():
+            if len(program.files) > 1:
+                typer.echo(f"# {name}")
+            typer.echo(text, nl=not text.endswith("\n"))
+
+
+def heatmap(
+    run: str = RUN,
+    measures: tuple[str, str] = typer.Option(
+        ("", ""), "--measures", metavar="X Y", help="The two axes; default: the first two."
+    ),
+    at: int | None = typer.Option(
+        None, "--at", min=0, help="The map as it was after that many changes of it."
+    ),
+    png: Path | None = typer.Option(None, "--png", help="Write a PNG picture (needs matplotlib)."),
+    svg: Path | None = typer.Option(None, "--svg", help="Write an SVG picture (needs matplotlib)."),
+    db: str = render.DATABASE,
+    json: bool = render.JSON,
+) -> None:
+    """Draw a run's archive: every cell holds the best program of its kind.
+
+    JSON: {objective, axes, cells, stats}; see docs/results.md.
+    """
+    from evolve.store.reader import open_reader
+    from evolve.view.heatmap import heatmap as draw
+    from evolve.view.heatmap import heatmap_data
+    from evolve.view.report import fold
+
+    with open_reader(db) as reader:
+        record = reader.run(run)
+        archive = fold(reader, record, at=at)
+    axes = measures if all(measures) else None
+    for path in filter(None, (png, svg)):
+        from evolve.view.plots import save_heatmap
+
+        title = f"{record.problem}, run {record.id}, {len(archive)} elites"
+        save_heatmap(archive, record.objective, path, axes=axes, title=title)
+        typer.echo(f"wrote {path}", err=True)
+    if json:
+        render.echo_json(heatmap_data(archive, record.objective, axes))
+    elif png is None and svg is None:
+        out = render.console()
+        color = out.color_system is not None
+        out.print(draw(archive, record.objective, axes=axes, width=min(out.width, 80), color=color))
+
+
+def write_files(files: dict[str, str], output: Path) -> list[Path]:
+    """Write one file as ``output`` itself, several into the folder ``output``."""
+    if len(files) == 1 and not output.is_dir():
+        paths = {output: next(iter(files.values()))}
+    else:
+        paths = {output / name: text for name, text in files.items()}
+    for file, text in paths.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="")
+    return list(paths)
+
+
+def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
+    found = reader.best(run.id)
+    totals = reader.totals(run.id)
+    return {
+        "id": run.id,
+        "name": run.name,
+        "problem": run.problem,
+        "seed": run.seed,
+        "status": run.status,
+        "reason": run.reason,
+        "live": run.live,
+        "created_at": run.created_at,
+        "elapsed_s": run.elapsed_s,
+        "evaluations": sum(totals.evaluations.values()),
+        "objective": run.objective.name,
+        "direction": run.objective.direction,
+        "best": None if found is None else found.objective,
+    }
+
+
+def _print_run(
+    out: Console, reader: Reader, run: RunRecord, archive: GridArchive, top: int
+) -> None:
+    state = f"{run.status}{', live' if run.live else ''}{f' ({run.reason})' if run.reason else ''}"
+    totals, stats = reader.totals(run.id), archive.stats()
+    lines = [
+        f"run {run.id} ({run.name}): {run.problem}, seed {run.seed}, {state}",
+        f"started {_when(run.created_at)}, ran {render.duration(totals.elapsed_s)}",
+        f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
+        f"({totals.duplicates} duplicates)",
+        f"archive: {stats.num_elites} elites, coverage {stats.coverage:.1%}, "
+        f"QD score {render.text(stats.qd_score)}",
+    ]
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+    columns = (">program", f">{run.objective.name}", "operator", ">generation", "summary")
+    found = reader.leaderboard(run.id, limit=top)
+    rows = [(e.id, e.objective, e.operator, e.generation, e.summary) for e in found]
+    out.print(render.table("best programs", columns, rows))
+    print_comparison(out, reader, run)
+    failures = reader.failures(run.id)
+    if failures:
+        kinds = ("what", "kind", ">count", "for example")
+        shown = [(f.what, f.kind, f.count, f.example.partition("\n")[0][:80]) for f in failures]
+        out.print(render.table("failures", kinds, shown))
+    for by in ("model", "operator", "outcome"):
+        spending = reader.spending(run.id, by)
+        if spending:
+            heads = (by, ">calls", ">input tokens", ">output tokens", ">usd", ">unpriced calls")
+            shown_spending = [
+                (s.group, s.calls, s.tokens.input, s.tokens.output, s.cost_usd, s.unpriced_calls)
+                for s in spending
+            ]
+            out.print(render.table(f"spending by {by}", heads, shown_spending))
+
+
+def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
+    """Print the best program beside seed and baselines, on cases the search never saw."""
+    from evolve.view.report import comparison
+
+    rows = comparison(reader, run)
+    if not rows:
+        return
+    title = f"{run.objective.name} ({run.objective.direction})"
+    columns = (title, *(f">{row.name}" for row in rows))
+    lines: list[tuple[object, ...]] = [
+        ("search cases", *(row.search for row in rows)),
+        ("held-out cases", *(row.held_out for row in rows)),
+    ]
+    lines += (
+        (f"  {metric}", *(row.metrics.get(metric) for row in rows))
+        for metric in dict.fromkeys(name for row in rows for name in row.metrics)
+    )
+    out.print(render.table("", columns, lines))
+
+
+def _when(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%m-%d %H:%M")

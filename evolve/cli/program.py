@@ -1,0 +1,161 @@
+"""`evolve program`: everything about one program."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolve.cli import render
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evolve.core.evaluation import Evaluation
+    from evolve.store.reader import Reader
+    from evolve.store.records import ProgramRecord
+
+
+def program(
+    ref: str = typer.Argument(..., metavar="ID", help="Its id, or the beginning of its hash."),
+    source: bool = typer.Option(False, "--source", help="Only the source, as it is."),
+    diff: bool = typer.Option(False, "--diff", help="Only the difference to its parent."),
+    prompt: bool = typer.Option(False, "--prompt", help="Only the prompts it came from."),
+    reply: bool = typer.Option(False, "--reply", help="Only the model's replies."),
+    db: str = render.DATABASE,
+    json: bool = render.JSON,
+) -> None:
+    """Show a program: source, difference to its parent, prompt, reply, feedback, lineage.
+
+    JSON: {entry, files, diff, evaluations, completions, inspirations, lineage}.
+    """
+    from evolve.store.reader import open_reader
+
+    with open_reader(db) as reader:
+        record = reader.program(ref)
+        changes = _diff(reader, record)
+        if json:
+            render.echo_json(
+                {
+                    "entry": asdict(record.entry),
+                    "files": dict(record.program.files),
+                    "diff": changes,
+                    "evaluations": [_evaluation(each) for each in record.evaluations],
+                    "completions": [asdict(call) for call in record.completions],
+                    "inspirations": list(record.inspirations),
+                    "lineage": [asdict(entry) for entry in reader.lineage(record.entry.id)],
+                }
+            )
+            return
+        out = render.console()
+        parts = {"source": source, "diff": diff, "prompt": prompt, "reply": reply}
+        if any(parts.values()):
+            for text in _chosen(record, changes, parts):
+                typer.echo(text, nl=not text.endswith("\n"))
+            return
+        _print(out, reader, record, changes)
+
+
+def _chosen(record: ProgramRecord, changes: str, parts: dict[str, bool]) -> list[str]:
+    texts: list[str] = []
+    if parts["source"]:
+        texts += record.program.files.values()
+    if parts["diff"]:
+        texts.append(changes or "no parent")
+    for call in record.completions:
+        texts += [_messages(call.prompt)] if parts["prompt"] else []
+        texts += [call.text] if parts["reply"] else []
+    return texts or ["no model was asked for this program"]
+
+
+def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) -> None:
+    from rich.text import Text
+
+    entry = record.entry
+    where = "" if entry.iteration is None else f", iteration {entry.iteration}"
+    out.print(
+        f"program {entry.id} ({entry.hash[:12]}) of run {entry.run_id}: {entry.operator}{where}, "
+        f"generation {entry.generation}, parents {list(entry.parents) or 'none'}",
+        markup=False,
+    )
+    if entry.summary:
+        out.print(Text(entry.summary))
+    for evaluation in record.evaluations:
+        _print_evaluation(out, evaluation)
+    for path, text in record.program.files.items():
+        out.rule(path)
+        _print_code(out, text, path)
+    if changes:
+        out.rule(f"difference to program {entry.parents[0]}")
+        _print_code(out, changes, "changes.diff")
+    for call in record.completions:
+        cost = "price unknown" if call.cost_usd is None else f"${call.cost_usd:.4f}"
+        out.rule(f"prompt to {call.model}")
+        out.print(Text(_messages(call.prompt)))
+        out.rule(f"reply: {call.state}, {call.tokens.output} tokens, {cost}")
+        out.print(Text(call.text or call.error))
+    columns = (">program", ">generation", "operator", ">objective", "summary")
+    rows = [
+        (e.id, e.generation, e.operator, e.objective, e.summary) for e in reader.lineage(entry.id)
+    ]
+    out.print(render.table("lineage, newest first", columns, rows))
+
+
+def _print_code(out: Console, text: str, path: str) -> None:
+    """Print a source, highlighted where a person looks and as it is elsewhere."""
+    from rich.syntax import Syntax
+
+    if out.is_terminal:
+        lexer = Syntax.guess_lexer(path, text)
+        out.print(Syntax(text, lexer, background_color="default", word_wrap=True))
+    else:
+        out.print(text, markup=False, end="" if text.endswith("\n") else "\n")
+
+
+def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
+    from rich.text import Text
+
+    usage = evaluation.usage
+    out.print(
+        f"{evaluation.stage}: {evaluation.outcome}, wall {usage.wall_ns / 1e9:.3f} s, "
+        f"CPU {usage.cpu_ns / 1e9:.3f} s, memory {usage.peak_memory_bytes / 2**20:.0f} MiB",
+        markup=False,
+    )
+    if evaluation.score is not None:
+        numbers = {
+            "objective": evaluation.score.objective,
+            **evaluation.score.measures,
+            **evaluation.score.metrics,
+        }
+        out.print(
+            "  " + ", ".join(f"{name} {render.text(value)}" for name, value in numbers.items()),
+            markup=False,
+        )
+    for label, text in (
+        ("feedback", evaluation.feedback),
+        ("stdout", evaluation.stdout),
+        ("stderr", evaluation.stderr),
+    ):
+        if text.strip():
+            out.print(Text(f"  {label}: {text.strip()}"))
+
+
+def _diff(reader: Reader, record: ProgramRecord) -> str:
+    from evolve.core.patch import unified_diff
+
+    if not record.entry.parents:
+        return ""
+    parent = reader.program(record.entry.parents[0]).program
+    return unified_diff(parent, record.program)
+
+
+def _messages(prompt: str) -> str:
+    """Return a stored request as text."""
+    messages = json_module.loads(prompt)["messages"]
+    return "\n".join(f"[{message['role']}]\n{message['content']}\n" for message in messages)
+
+
+def _evaluation(evaluation: Evaluation) -> dict[str, object]:
+    return asdict(evaluation)

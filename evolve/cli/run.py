@@ -1,0 +1,95 @@
+"""`evolve run`: start or resume a search and show it live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolve.cli import render
+
+if TYPE_CHECKING:
+    from evolve.config.file import Loaded
+    from evolve.config.models import RunConfig
+
+
+def run(
+    config: str = typer.Argument(
+        ..., help="Configuration file, or the name of a bundled one, such as 'quickstart'."
+    ),
+    settings: list[str] = typer.Option(
+        [], "--set", metavar="KEY=VALUE", help="Override a key, such as --set stop.wall_s=600."
+    ),
+    model: str = typer.Option(
+        "",
+        "--model",
+        help="Evolve with this model, such as openai/NAME, instead of the operators "
+        "the file names: diffs mostly, full rewrites sometimes.",
+    ),
+    db: str = render.DATABASE,
+    new: bool = typer.Option(
+        False, "--new", help="Begin a new run even if the database holds this one unfinished."
+    ),
+    dry_run: bool = typer.Option(
+        False,
+        "--dry-run",
+        help="Evaluate the seed program once, print the first prompt and an "
+        "estimate, and stop. No model is called, nothing is stored.",
+    ),
+    json: bool = typer.Option(
+        False, "--json", help="Print one JSON object per event, the result last."
+    ),
+) -> None:
+    """Search for better programs, or go on with a search that was stopped.
+
+    Everything is kept in the database as it happens. Ctrl-C once finishes what is in flight and
+    saves; twice stops at once. The same command resumes; nothing is evaluated or paid for twice.
+
+    Example: evolve run quickstart --set seed=3
+    """
+    loaded = load(config, settings, model)
+    if dry_run:
+        _dry_run(loaded, json=json)
+        return
+    from evolve.cli.display import observer_for, print_result
+    from evolve.engine.run import run as run_search
+
+    with observer_for(json=json) as observer:
+        result = run_search(loaded, db=db, observers=[observer], new=new)
+    print_result(result, db=db, json=json)
+    if result.status == "interrupted":
+        raise typer.Exit(130)
+
+
+def load(config: str, settings: list[str], model: str = "") -> Loaded[RunConfig]:
+    """Read a configuration file or bundled configuration, with overrides."""
+    from evolve.config.bundled import bundled
+    from evolve.config.file import load_run_config
+    from evolve.engine.shorthand import with_model
+
+    path = Path(config)
+    if not path.exists() and "/" not in config and not path.suffix:
+        candidate = bundled("configs") / f"{config}.yaml"
+        path = candidate if candidate.exists() else path
+    loaded = load_run_config(path, settings)
+    return with_model(loaded, model) if model else loaded
+
+
+def _dry_run(loaded: Loaded[RunConfig], *, json: bool) -> None:
+    from evolve.engine.dry import dry_run
+
+    preview = dry_run(loaded)
+    if json:
+        render.echo_json(preview.as_dict())
+        return
+    out = render.console()
+    out.print(f"seed program: {preview.outcome} in {preview.evaluation_s:.2f} s", markup=False)
+    for name, value in preview.numbers.items():
+        out.print(f"  {name}: {render.text(value)}", markup=False)
+    for message in preview.prompt:
+        out.rule(f"first prompt: {message.role}")
+        out.print(message.content, markup=False, soft_wrap=True)
+    out.rule("estimate")
+    for line in preview.estimate:
+        out.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,90 @@
+"""From a configuration to open parts: problem, models, operators, sandbox, pool, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import cast
+
+from evolve.archive.selection import SELECTORS, Selector
+from evolve.config.file import Loaded
+from evolve.config.models import RunConfig
+from evolve.config.plugins import build, resolve
+from evolve.config.problem import Problem, load_problem
+from evolve.core.measures import Measure
+from evolve.engine.isolation import choose_sandbox
+from evolve.engine.population import Population
+from evolve.evaluate.service import EvaluationService, open_evaluation
+from evolve.llm.base import Model
+from evolve.llm.registry import open_models
+from evolve.pool.base import Pool
+from evolve.pool.local import LocalPool
+from evolve.propose.base import Individual
+from evolve.propose.portfolio import Portfolio, open_proposers
+from evolve.sandbox.base import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of, open and ready."""
+
+    problem: Problem
+    models: Mapping[str, Model]
+    portfolio: Portfolio
+    sandbox: Sandbox
+    pool: Pool
+    evaluate: EvaluationService
+
+
+@asynccontextmanager
+async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
+    """Open everything a configuration names; what needs no machine is checked first.
+
+    Raises:
+        ConfigError: a name or an option is wrong.
+        PrerequisiteError: a sandbox, a key or a device is missing.
+    """
+    config = loaded.config
+    problem = configured_problem(loaded)
+    async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(open_models(config.models, loaded.folder))
+        portfolio = open_proposers(config.proposers, list(models), loaded.folder)
+        sandbox = choose_sandbox(
+            config.sandbox, arbitrary_code=portfolio.arbitrary_code, folder=loaded.folder
+        )
+        evaluate = await stack.enter_async_context(
+            open_evaluation(
+                problem,
+                scorers=config.slots,
+                interaction=config.interaction,
+                trusted_programs=not portfolio.arbitrary_code,
+            )
+        )
+        pool = await stack.enter_async_context(LocalPool(sandbox, config.slots, problem.limits))
+        yield Parts(problem, models, portfolio, sandbox, pool, evaluate)
+
+
+def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
+    """Load the problem a configuration names, with the map's axes it asks for."""
+    problem = load_problem(loaded.config.problem, loaded.folder)
+    measures = loaded.config.archive.measures
+    if measures is None:
+        return problem
+    return replace(problem, measures=tuple(Measure(**axis.model_dump()) for axis in measures))
+
+
+def population_of(
+    loaded: Loaded[RunConfig], parts: Parts, load: Callable[[int], Individual]
+) -> Population:
+    """Make the empty population a configuration describes; ``load`` reads individuals by id."""
+    config = loaded.config.selection
+    factory = resolve(config.kind, seam="evolve.selectors", builtin=SELECTORS, folder=loaded.folder)
+    selector = cast("Selector", build(factory, config.options, what=f"selection {config.kind}"))
+    return Population(
+        load,
+        parts.problem.measures,
+        parts.problem.objective,
+        selector,
+        inspirations=config.inspirations,
+    )

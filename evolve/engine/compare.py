@@ -1,0 +1,75 @@
+"""The end of a run: the best program beside the seed and the baselines, on held-out cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from evolve.config.problem import Problem
+from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.core.program import Program
+from evolve.engine.assess import Assessor
+from evolve.engine.population import Population
+from evolve.store.store import Store
+
+
+@dataclass(slots=True)
+class Compared:
+    """One program of the comparison, with its evaluation on each stage that has cases."""
+
+    name: str
+    program_id: int
+    stages: dict[Stage, Evaluation] = field(default_factory=dict)
+
+
+async def compare(
+    problem: Problem,
+    population: Population,
+    store: Store,
+    run_id: int,
+    assess: Assessor,
+    stages: tuple[Stage, ...],
+) -> tuple[Compared, ...]:
+    """Evaluate and commit what has no evaluation yet; return one row per program.
+
+    Baselines become programs of the run, but they never enter its archive.
+    """
+    rows: list[Compared] = []
+    best = population.best
+    async with anyio.create_task_group() as tasks:
+        for name, program in _contestants(problem, best.program if best else None):
+            added = store.add_program(
+                run_id,
+                program,
+                proposal_id=None,
+                parent_ids=[],
+                generation=0,
+                operator=f"baseline:{name}",
+            )
+            row = Compared(name, added.id)
+            rows.append(row)
+            for stage in stages:
+                tasks.start_soon(_fill, row, program, stage, store, assess)
+    return tuple(rows)
+
+
+def _contestants(problem: Problem, best: Program | None) -> list[tuple[str, Program]]:
+    found = [] if best is None else [("best found", best)]
+    return [
+        *found,
+        ("seed program", problem.seed_program),
+        *((baseline.name, baseline.program) for baseline in problem.baselines),
+    ]
+
+
+async def _fill(
+    row: Compared, program: Program, stage: Stage, store: Store, assess: Assessor
+) -> None:
+    """Put the evaluation of ``program`` on ``stage`` into ``row``, made only if it is not there."""
+    evaluation = store.evaluation_of(row.program_id, stage, assess.version)
+    if evaluation is None:
+        evaluation = await assess(program, stage)
+        if evaluation.outcome is not Outcome.INFRASTRUCTURE:
+            store.commit_evaluation(row.program_id, evaluation, [])
+    row.stages[stage] = evaluation

@@ -1,0 +1,135 @@
+"""What this machine has of what a run may need: each check is a value."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import anyio
+
+from evolve.core.errors import EvolveError
+
+Verdict: TypeAlias = Literal["ok", "missing", "problem"]
+#: Free space below which a run is at risk, in bytes.
+LITTLE_SPACE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. ``missing`` is needed for some runs only; ``problem`` wants mending."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+
+
+def examine(db: str, models: tuple[str, ...] = ()) -> list[Check]:
+    """Look at everything; ask the ``models`` for one word each, and nobody else.
+
+    Args:
+        db: Database to look into.
+        models: References such as ``openai/NAME``.
+    """
+    checks = [_python(), *_sandboxes(), _gpus(), *_keys(), _plot(), _disk(), _database(db)]
+    checks += [anyio.run(partial(_ping, name)) for name in models]
+    return checks
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    verdict: Verdict = "ok" if sys.version_info >= (3, 11) else "problem"
+    return Check("python", verdict, f"{version} on {platform.platform()}, {os.cpu_count()} CPUs")
+
+
+def _sandboxes() -> Iterator[Check]:
+    try:
+        yield Check("process sandbox", "ok", anyio.run(_process_sandbox))
+    except EvolveError as error:
+        yield Check("process sandbox", "problem", str(error))
+    try:
+        yield Check("docker sandbox", "ok", _docker_engine())
+    except EvolveError as error:
+        yield Check("docker sandbox", "missing", str(error))
+
+
+async def _process_sandbox() -> str:
+    """Open a slot, since only that tells what this machine's kernel grants."""
+    from evolve.core.limits import Limits
+    from evolve.sandbox.process import ProcessSandbox
+
+    sandbox = ProcessSandbox()
+    slot = await sandbox.open_slot(0, Limits())
+    await slot.aclose()
+    return "; ".join(sandbox.guarantees())
+
+
+def _docker_engine() -> str:
+    from evolve.sandbox.engine import Engine
+
+    client = Engine().client
+    try:
+        return f"engine {client.version()['Version']} answers"
+    finally:
+        client.close()
+
+
+def _gpus() -> Check:
+    devices = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    if not devices:
+        return Check("gpus", "missing", "no NVIDIA device found; only problems with gpus need one")
+    return Check("gpus", "ok", ", ".join(devices))
+
+
+def _keys() -> Iterator[Check]:
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        if os.environ.get(variable):
+            yield Check(variable, "ok", "set")
+        else:
+            yield Check(variable, "missing", "not set; only its own models need it")
+
+
+def _plot() -> Check:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib"):
+        return Check("pictures", "ok", "matplotlib is installed")
+    return Check("pictures", "missing", "heatmap --png needs: pip install 'evolve-engine[plot]'")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    verdict: Verdict = "ok" if free >= LITTLE_SPACE else "problem"
+    return Check("disk", verdict, f"{free / 2**30:.1f} GiB free in the working folder")
+
+
+def _database(db: str) -> Check:
+    from evolve.store.reader import open_reader
+    from evolve.store.schema import VERSION
+
+    path = Path(db.removeprefix("sqlite:///"))
+    if not path.exists():
+        return Check("database", "ok", f"{db} does not exist yet; the first run makes it")
+    try:
+        with open_reader(db) as reader:
+            return Check("database", "ok", f"{db}: version {VERSION}, {len(reader.runs())} runs")
+    except EvolveError as error:
+        return Check("database", "problem", str(error))
+
+
+async def _ping(name: str) -> Check:
+    from evolve.config.models import ModelConfig
+    from evolve.llm.registry import open_models, ping
+
+    try:
+        async with open_models([ModelConfig(id=name, max_tokens=16)], Path.cwd()) as models:
+            reply = await ping(models[name])
+    except EvolveError as error:
+        return Check(name, "problem", str(error))
+    return Check(name, "ok", f"{reply.model or name} answered in {reply.latency_s:.1f} s")

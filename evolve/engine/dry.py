@@ -1,0 +1,136 @@
+"""`evolve run --dry-run`: the seed program once, the first prompt, an estimate; no model call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
+from typing import TypeAlias
+
+import anyio
+
+from evolve.config.file import Loaded
+from evolve.config.models import RunConfig
+from evolve.core.errors import SeedProgramInvalid
+from evolve.core.evaluation import Evaluation
+from evolve.engine.assemble import Parts, open_parts, population_of
+from evolve.engine.draw import draw
+from evolve.llm.base import Completion, Message, Request
+from evolve.llm.ledger import price_bound
+from evolve.propose.base import Context, Individual
+
+#: How an operator says what it would ask a model.
+Asker: TypeAlias = Callable[[Context], Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would start with.
+
+    Attributes:
+        outcome: How the seed program's evaluation ended.
+        evaluation_s: Seconds of it, in a slot.
+        numbers: The objective, then measures and metrics.
+        prompt: The first prompt of a model operator; empty when the run asks no model.
+        estimate: What the run is expected to take, one sentence each.
+    """
+
+    outcome: str
+    evaluation_s: float
+    numbers: dict[str, float]
+    prompt: tuple[Message, ...]
+    estimate: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields for JSON."""
+        return asdict(self)
+
+
+def dry_run(loaded: Loaded[RunConfig]) -> Preview:
+    """Evaluate the seed program and render the first prompt.
+
+    Raises:
+        SeedProgramInvalid: it has no score.
+    """
+    return anyio.run(partial(_dry_run, loaded))
+
+
+async def _dry_run(loaded: Loaded[RunConfig]) -> Preview:
+    async with open_parts(loaded) as parts:
+        async with parts.pool.lease() as slot:
+            started = anyio.current_time()
+            evaluation = await parts.evaluate(slot, parts.problem.seed_program)
+            seconds = anyio.current_time() - started
+        if evaluation.score is None:
+            raise SeedProgramInvalid(
+                f"the seed program ends with {evaluation.outcome}: {evaluation.message}",
+                outcome=evaluation.outcome,
+            )
+        score = evaluation.score
+        first = _first_request(loaded, parts, evaluation)
+        return Preview(
+            outcome=evaluation.outcome,
+            evaluation_s=seconds,
+            numbers={
+                parts.problem.objective.name: score.objective,
+                **score.measures,
+                **score.metrics,
+            },
+            prompt=first[0].messages if first else (),
+            estimate=tuple(_estimate(loaded.config, seconds, first)),
+        )
+
+
+def _first_request(
+    loaded: Loaded[RunConfig], parts: Parts, evaluation: Evaluation
+) -> tuple[Request, str] | None:
+    """Return the first request the run would send and the model it goes to."""
+    seed = Individual(0, parts.problem.seed_program, evaluation)
+    population = population_of(loaded, parts, lambda _: seed)
+    population.insert(seed.id, evaluation)
+    if not any(hasattr(operator, "request") for operator in parts.portfolio.proposers):
+        return None
+    for iteration in count():
+        drawn = draw(loaded.config.seed, iteration, parts.portfolio, population)
+        request: Asker | None = getattr(drawn.operator, "request", None)
+        if request is not None:
+            context = drawn.context(parts.problem, _never)
+            return request(context), str(getattr(drawn.operator, "model", ""))
+    raise AssertionError("counting does not end")
+
+
+async def _never(model: str, request: Request) -> Completion:
+    """Refuse: a dry run calls no model."""
+    raise AssertionError(
+        f"a dry run was about to call {model} with {len(request.messages)} messages"
+    )
+
+
+def _estimate(
+    config: RunConfig, seconds: float, first: tuple[Request, str] | None
+) -> Iterator[str]:
+    """Say what the run may take, from one evaluation and one prompt."""
+    stop = config.stop
+    if stop.evaluations is not None:
+        wall = stop.evaluations * seconds / config.slots
+        yield (
+            f"{stop.evaluations} evaluations of {seconds:.2f} s on {config.slots} slots: about "
+            f"{wall:.0f} s, if proposals keep up and programs take as long as the seed program"
+        )
+    if stop.wall_s is not None:
+        yield f"the run ends after {stop.wall_s:g} s at the latest"
+    if first is None:
+        yield "no model is called"
+        return
+    request, model = first
+    characters = sum(len(message.content) for message in request.messages)
+    yield f"the first prompt has {characters} characters, about {characters // 4} tokens"
+    prices = {each.id: each for each in config.models}
+    bound = price_bound(request, prices[model]) if model in prices else None
+    if bound is None:
+        yield f"the price of {model} is not configured, so its cost is unknown"
+    else:
+        yield f"one call of {model} costs at most ${bound:.4f}, a reply of full length included"
+    if stop.cost_usd is not None:
+        yield f"never more than ${stop.cost_usd:g} is spent"

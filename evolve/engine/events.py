@@ -1,0 +1,148 @@
+"""What observers of a run are told. Events are values; an observer is any function of one.
+
+Observers run inside the loop: they must be quick, and must not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from evolve.archive.grid import AddStatus, GridArchive
+from evolve.core.evaluation import Evaluation
+from evolve.core.measures import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run is assembled and about to iterate.
+
+    Attributes:
+        resumed: Whether an earlier session began it.
+        guarantees: What the sandbox isolates and what it does not, a sentence each.
+        archive: The live archive, for looking at only.
+    """
+
+    run_id: int
+    name: str
+    problem: str
+    seed: int
+    resumed: bool
+    sandbox: str
+    guarantees: tuple[str, ...]
+    slots: int
+    objective: Objective
+    archive: GridArchive = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRejected:
+    """A proposal came to nothing before an evaluation was paid for."""
+
+    iteration: int
+    operator: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramEvaluated:
+    """A program was evaluated and committed.
+
+    Attributes:
+        iteration: Ordinal of its proposal; None for the seed program.
+        status: What the archive did with it; None when it has no score.
+        cell: Its flat cell index; None when it has no score.
+        is_best: Whether it is the best program of the run so far.
+        clipped: Measures that fell outside their declared bounds.
+    """
+
+    iteration: int | None
+    program_id: int
+    operator: str
+    evaluation: Evaluation
+    status: AddStatus | None
+    cell: int | None
+    is_best: bool
+    clipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOccurred:
+    """Something that is not a program's doing went wrong; the work is retried."""
+
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """No new proposals are made; what is in flight is being finished."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run has stopped; ``status`` is ``finished``, ``interrupted`` or ``failed``."""
+
+    run_id: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a run at one moment, sent about once a second.
+
+    Attributes:
+        evaluations: Search evaluations committed, of earlier sessions too.
+        elapsed_s: Seconds of running, of earlier sessions too.
+        best: Objective of the best program, in its own direction; None before the first.
+        failures: Evaluations without a score and rejected proposals, by kind.
+        cost_usd: Known spending; ``unpriced_calls`` more calls have no known price.
+        fraction: Share of the nearest limit that is used up, 0 to 1; None without a limit.
+    """
+
+    evaluations: int = 0
+    proposals: int = 0
+    elapsed_s: float = 0.0
+    session_evaluations: int = 0
+    session_s: float = 0.0
+    best: float | None = None
+    mean: float | None = None
+    coverage: float = 0.0
+    qd_score: float = 0.0
+    elites: int = 0
+    slots: int = 0
+    slots_busy: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 0
+    cost_usd: float = 0.0
+    unpriced_calls: int = 0
+    fraction: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Evaluations per second of this session."""
+        return self.session_evaluations / self.session_s if self.session_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left if the nearest limit goes on being used up as in this session."""
+        if not self.fraction or self.elapsed_s <= 0:
+            return None
+        return self.elapsed_s * (1 - self.fraction) / self.fraction
+
+
+Event: TypeAlias = (
+    RunStarted
+    | ProposalRejected
+    | ProgramEvaluated
+    | FaultOccurred
+    | Progress
+    | Stopping
+    | RunFinished
+)
+Observer: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,47 @@
+"""Which sandbox a run uses, and the rule that code from a model needs a strong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from evolve.config.models import SandboxConfig
+from evolve.config.plugins import build, resolve
+from evolve.core.errors import SandboxUnavailable
+from evolve.sandbox.base import SANDBOXES, Sandbox
+
+
+def choose_sandbox(
+    config: SandboxConfig, *, arbitrary_code: bool, folder: Path | None = None
+) -> Sandbox:
+    """Make the sandbox a configuration asks for.
+
+    Args:
+        config: The ``sandbox`` section.
+        arbitrary_code: Whether programs may contain anything at all, as a model's may.
+        folder: What relative plug-in references are relative to.
+
+    Raises:
+        SandboxUnavailable: the sandbox is too weak for such programs and nobody insisted.
+    """
+    kind = config.kind
+    if kind == "auto":
+        kind = "docker" if arbitrary_code else "process"
+    factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
+    sandbox = cast("Sandbox", build(factory, _options(kind, config), what=f"sandbox {kind}"))
+    if arbitrary_code and not sandbox.accepts_untrusted:
+        raise SandboxUnavailable(
+            f"code from a model may not run in the {kind} sandbox: it could read your files and "
+            "reach your network.\nUse `sandbox: {kind: docker}`, or, knowing the risk, "
+            "`sandbox: {kind: process, allow_untrusted: true}`."
+        )
+    return sandbox
+
+
+def _options(kind: str, config: SandboxConfig) -> dict[str, object]:
+    """Return the constructor's keyword arguments: what each built-in understands."""
+    if kind == "docker":
+        return {"image": config.image}
+    if kind == "process":
+        return {"allow_untrusted": config.allow_untrusted}
+    return {}

@@ -1,0 +1,276 @@
+"""See a run through: assemble, begin or resume, search, compare on held-out cases, report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from evolve.archive.grid import GridArchive
+from evolve.config.file import Loaded, load_run_config, loaded_run_config
+from evolve.config.models import RunConfig
+from evolve.core.errors import EvolveError, SeedProgramInvalid
+from evolve.core.evaluation import Outcome
+from evolve.engine.assemble import Parts, open_parts, population_of
+from evolve.engine.assess import Assessor
+from evolve.engine.compare import Compared, compare
+from evolve.engine.events import Event, Observer, Progress, RunFinished, RunStarted
+from evolve.engine.interrupt import interruptible
+from evolve.engine.journal import Journal, Pending
+from evolve.engine.loop import Loop
+from evolve.engine.recorder import completer
+from evolve.engine.resume import Opened, Unfinished, open_run, restore
+from evolve.engine.stop import Counters, used_fraction
+from evolve.engine.width import Width
+from evolve.llm.ledger import Budget, Ledger
+from evolve.propose.base import Individual
+from evolve.store.store import Store, open_store
+
+#: Seconds between reports of progress; every report also renews the claim on the run.
+PROGRESS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        run_id: Its row in the database.
+        database: URL of the database.
+        status: ``finished`` or ``interrupted``.
+        reason: The stop rule that ended it.
+        best: The best program of the archive.
+        archive: The map; keys are program ids.
+        progress: The last counts.
+        comparison: Best, seed and baselines on all cases; empty when interrupted.
+    """
+
+    run_id: int
+    database: str
+    status: Literal["finished", "interrupted"]
+    reason: str
+    best: Individual
+    archive: GridArchive = field(repr=False)
+    progress: Progress = field(repr=False)
+    comparison: tuple[Compared, ...] = ()
+
+
+def run(
+    config: str | Path | Mapping[str, object] | Loaded[RunConfig],
+    *,
+    db: str = "sqlite:///evolve.db",
+    observers: Sequence[Observer] = (),
+    new: bool = False,
+) -> Result:
+    """Search for better programs, or go on with a search that was stopped.
+
+    Args:
+        config: A configuration file, or the same as a mapping; paths in a mapping are relative
+            to the working folder.
+        db: Database: a URL, or the path of an SQLite file.
+        observers: Told of every event, see `evolve.engine.events`.
+        new: Begin a new run even if the database holds this one unfinished.
+
+    Raises:
+        EvolveError: see `evolve.core.errors`; what was committed stays committed.
+    """
+    if isinstance(config, Mapping):
+        loaded = loaded_run_config(RunConfig.model_validate(config))
+    elif isinstance(config, Loaded):
+        loaded = config
+    else:
+        loaded = load_run_config(config)
+    try:
+        return anyio.run(partial(_run, loaded, db, observers, new=new))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+async def _run(
+    loaded: Loaded[RunConfig], db: str, observers: Sequence[Observer], *, new: bool
+) -> Result:
+    def emit(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    async with open_parts(loaded) as parts:
+        with open_store(db) as store:
+            opened = open_run(store, loaded, parts, new=new)
+            search = _Search(loaded, parts, store, opened, emit, db)
+            try:
+                result = await search.run()
+            except BaseException as error:
+                store.release(opened.record.id, "failed", _reason(error))
+                raise
+            store.release(result.run_id, result.status, result.reason)
+            emit(RunFinished(result.run_id, result.status, result.reason))
+            return result
+
+
+class _Search:
+    """One session of a run, from its parts to its result."""
+
+    def __init__(
+        self,
+        loaded: Loaded[RunConfig],
+        parts: Parts,
+        store: Store,
+        opened: Opened,
+        emit: Observer,
+        db: str,
+    ) -> None:
+        config = loaded.config
+        self.parts, self.store, self.opened, self.emit, self.db = parts, store, opened, emit, db
+        self.config, self.run_id = config, opened.record.id
+        self.counters = Counters()
+        self.width = Width(config.slots, config.proposals)
+        self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
+        self.population = population_of(loaded, parts, self._individual)
+        self.journal = Journal(store, self.run_id, self.population, self.counters, emit)
+
+    async def run(self) -> Result:
+        """Search, then compare; a second interruption ends either at once."""
+        unfinished = Unfinished()
+        if self.opened.resumed:
+            unfinished = restore(self.journal, self.parts.portfolio)
+        self._announce()
+        loop = self._loop()
+        reason = "interrupted"
+        comparison: tuple[Compared, ...] = ()
+        async with self._reporting(), interruptible(partial(loop.interrupt, "interrupted")):
+            await self._seed()
+            reason = await loop.run(unfinished)
+            if reason != "interrupted":
+                comparison = await self._compare()
+        best = self.population.best
+        if best is None:
+            raise SeedProgramInvalid(
+                "interrupted before the seed program was evaluated", outcome=""
+            )
+        return Result(
+            run_id=self.run_id,
+            database=self.db,
+            status="interrupted" if reason == "interrupted" else "finished",
+            reason=reason,
+            best=best,
+            archive=self.population.archive,
+            progress=self.progress(),
+            comparison=comparison,
+        )
+
+    def progress(self) -> Progress:
+        """Return the state of the run at this moment."""
+        counters, stats = self.counters, self.population.archive.stats()
+        objective = self.population.objective
+        return Progress(
+            evaluations=counters.evaluations,
+            session_evaluations=counters.evaluations - counters.earlier_evaluations,
+            elapsed_s=counters.elapsed_s,
+            session_s=counters.session_s,
+            best=counters.best,
+            mean=None if stats.mean is None else objective.fitness(stats.mean),
+            coverage=stats.coverage,
+            qd_score=stats.qd_score,
+            elites=stats.num_elites,
+            slots=self.parts.pool.size,
+            slots_busy=self.parts.pool.busy,
+            failures=dict(counters.failures),
+            calls=counters.calls,
+            cost_usd=counters.cost_usd,
+            unpriced_calls=counters.unpriced_calls,
+            fraction=used_fraction(self.config.stop, counters),
+        )
+
+    def _loop(self) -> Loop:
+        budget = Budget(self.config.stop.cost_usd, self.counters.cost_usd)
+        ledger = Ledger(self.parts.models, self.config.models, budget)
+        return Loop(
+            seed=self.config.seed,
+            problem=self.parts.problem,
+            rules=self.config.stop,
+            population=self.population,
+            portfolio=self.parts.portfolio,
+            completer=partial(completer, ledger, self.store, self.counters),
+            assess=self.assess,
+            journal=self.journal,
+            width=self.width,
+        )
+
+    def _announce(self) -> None:
+        parts, record = self.parts, self.opened.record
+        self.emit(
+            RunStarted(
+                run_id=self.run_id,
+                name=record.name,
+                problem=parts.problem.title,
+                seed=self.config.seed,
+                resumed=self.opened.resumed,
+                sandbox=parts.sandbox.name,
+                guarantees=tuple(parts.sandbox.guarantees()),
+                slots=parts.pool.size,
+                objective=parts.problem.objective,
+                archive=self.population.archive,
+            )
+        )
+
+    async def _seed(self) -> None:
+        """Evaluate the seed program unless an earlier session did.
+
+        Raises:
+            SeedProgramInvalid: it has no score, so there is nothing to start from.
+        """
+        if len(self.population.archive):
+            return
+        seed = self.parts.problem.seed_program
+        added = self.store.add_program(
+            self.run_id, seed, proposal_id=None, parent_ids=[], generation=0, operator="seed"
+        )
+        evaluation = await self.assess(seed)
+        self.journal.record(Pending(added.id, seed, "seed", None), evaluation)
+        if evaluation.outcome is not Outcome.OK:
+            raise SeedProgramInvalid(
+                f"the seed program of {self.parts.problem.id} ends with {evaluation.outcome}: "
+                f"{evaluation.message}\nTry `evolve evaluate` on it until it scores.",
+                outcome=evaluation.outcome,
+            )
+
+    def _individual(self, program_id: int) -> Individual:
+        found = self.store.individual(program_id, self.parts.evaluate.version)
+        return Individual(found.id, found.program, found.evaluation, found.generation)
+
+    async def _compare(self) -> tuple[Compared, ...]:
+        problem, stages = self.parts.problem, self.parts.evaluate.stages
+        return await compare(problem, self.population, self.store, self.run_id, self.assess, stages)
+
+    @asynccontextmanager
+    async def _reporting(self) -> AsyncIterator[None]:
+        """Report progress and renew the claim on the run for as long as the context lasts."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._report)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _report(self) -> None:
+        while True:
+            await anyio.sleep(PROGRESS_S)
+            self.store.heartbeat(self.run_id)
+            self.emit(self.progress())
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error to tell of: one raised on purpose if there is one."""
+    leaves = [
+        _first(error) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    return next((error for error in leaves if isinstance(error, EvolveError)), leaves[0])
+
+
+def _reason(error: BaseException) -> str:
+    first = _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return f"{type(first).__name__}: {first}"

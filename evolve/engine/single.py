@@ -1,0 +1,47 @@
+"""One evaluation of one program, without a run or a database."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from evolve.config.models import SandboxConfig
+from evolve.config.problem import load_problem
+from evolve.config.program_file import read_program
+from evolve.core.evaluation import Evaluation, Stage
+from evolve.engine.isolation import choose_sandbox
+from evolve.evaluate.service import open_evaluation
+from evolve.pool.local import LocalPool
+
+
+def evaluate_file(
+    problem: str, file: Path, stage: Stage = "search", sandbox: str = "process"
+) -> Evaluation:
+    """Run ``file`` on the cases of ``stage`` and score it.
+
+    Args:
+        problem: A bundled problem's name, or a problem folder.
+        file: A program's file, or the folder of its files.
+        stage: Which cases.
+        sandbox: ``docker``, ``process`` or a plug-in. The caller vouches for the program when the
+            sandbox is a weak one.
+
+    Raises:
+        ConfigError: there is no such problem or program.
+        SandboxUnavailable: the sandbox cannot be had here.
+    """
+    return anyio.run(partial(_evaluate, problem, file, stage, sandbox))
+
+
+async def _evaluate(problem_name: str, file: Path, stage: Stage, kind: str) -> Evaluation:
+    problem = load_problem(problem_name)
+    program = read_program(file)
+    sandbox = choose_sandbox(SandboxConfig(kind=kind), arbitrary_code=False)
+    async with (
+        open_evaluation(problem) as evaluate,
+        LocalPool(sandbox, 1, problem.limits) as pool,
+        pool.lease() as slot,
+    ):
+        return await evaluate(slot, program, stage)

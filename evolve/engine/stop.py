@@ -1,0 +1,104 @@
+"""When a run ends: what is counted, and the stop rules as pure functions of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from evolve.config.models import StopConfig
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.measures import Objective
+
+
+@dataclass(slots=True)
+class Counters:
+    """What stop rules and displays look at, over all sessions of a run.
+
+    Attributes:
+        evaluations: Search evaluations committed.
+        since_improvement: Evaluations since the best objective last changed.
+        fruitless: Proposals in a row that led to no evaluation.
+        model_errors: Proposals in a row that failed for the model's sake.
+        failures: Rejected proposals by reason and evaluations without a score by outcome.
+        earlier_s: Seconds of running in earlier sessions.
+        calls: Model calls sent.
+        unpriced_calls: Calls whose price is unknown.
+        cost_usd: Money spent, reservations of lost calls included.
+        best: Best objective so far, or None.
+    """
+
+    evaluations: int = 0
+    since_improvement: int = 0
+    fruitless: int = 0
+    model_errors: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    earlier_s: float = 0.0
+    calls: int = 0
+    unpriced_calls: int = 0
+    cost_usd: float = 0.0
+    best: float | None = None
+    earlier_evaluations: int = 0
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def session_s(self) -> float:
+        """Seconds since this session began."""
+        return time.monotonic() - self._started
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of running, all sessions."""
+        return self.earlier_s + self.session_s
+
+    def rejected(self, reason: str) -> None:
+        """Count a proposal that came to nothing."""
+        self.fruitless += 1
+        self.model_errors = self.model_errors + 1 if reason == "model_error" else 0
+        self.failures[reason] += 1
+
+    def admitted(self) -> None:
+        """Count a proposal that goes on to its evaluation."""
+        self.fruitless = self.model_errors = 0
+
+    def evaluated(self, evaluation: Evaluation, *, is_best: bool) -> None:
+        """Count a committed evaluation."""
+        self.evaluations += 1
+        self.since_improvement = 0 if is_best else self.since_improvement + 1
+        if evaluation.outcome is not Outcome.OK:
+            self.failures[evaluation.outcome] += 1
+        if is_best and evaluation.score is not None:
+            self.best = evaluation.score.objective
+
+
+def stop_reason(rules: StopConfig, counters: Counters, objective: Objective) -> str:
+    """Return the first rule that says stop, by name, or nothing."""
+    reached = {
+        "target": rules.target is not None
+        and counters.best is not None
+        and not objective.better(rules.target, counters.best),
+        "evaluations": _at_least(counters.evaluations, rules.evaluations),
+        "wall_s": _at_least(counters.elapsed_s, rules.wall_s),
+        "cost_usd": _at_least(counters.cost_usd, rules.cost_usd),
+        "no_improvement": _at_least(counters.since_improvement, rules.no_improvement),
+        "fruitless": _at_least(counters.fruitless, rules.fruitless),
+    }
+    return next((name for name, stop in reached.items() if stop), "")
+
+
+def used_fraction(rules: StopConfig, counters: Counters) -> float | None:
+    """Return how much of the nearest budget is used, 0 to 1; None when there is no budget."""
+    shares = [
+        used / limit
+        for used, limit in (
+            (counters.evaluations, rules.evaluations),
+            (counters.elapsed_s, rules.wall_s),
+            (counters.cost_usd, rules.cost_usd),
+        )
+        if limit is not None
+    ]
+    return min(max(shares), 1.0) if shares else None
+
+
+def _at_least(value: float, limit: float | None) -> bool:
+    return limit is not None and value >= limit
