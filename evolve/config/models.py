@@ -178,6 +178,9 @@ class StopConfig(Section):
     no_improvement: PositiveInt | None = Field(
         default=None, description="evaluations in a row without a better best"
     )
+    grace_s: Positive = Field(
+        default=60.0, description="seconds that model calls in flight may take once stopping"
+    )
     fruitless: PositiveInt = Field(
         default=500, description="proposals in a row that lead to no evaluation"
     )

@@ -45,6 +45,7 @@ class Loop:
     journal: Journal
     width: Width
     _in_flight: int = 0
+    _proposing: set[anyio.CancelScope] = field(default_factory=set)
     _interrupted: str = ""
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
@@ -67,6 +68,7 @@ class Loop:
                 else:
                     await self._wait()
             self.journal.emit(Stopping(reason))
+            tasks.start_soon(self._hurry)
         return reason
 
     def interrupt(self, reason: str) -> None:
@@ -88,8 +90,12 @@ class Loop:
     async def _propose(self, operator: Proposer, context: Context) -> Candidate | Rejected:
         """Ask the operator; a fault of the model is a proposal that came to nothing."""
         started = time.monotonic()
+        result: Candidate | Rejected = Rejected("interrupted", "given up when the run stopped")
+        scope = anyio.CancelScope()
+        self._proposing.add(scope)
         try:
-            result = await operator.propose(context)
+            with scope:
+                result = await operator.propose(context)
         except BudgetExhausted as error:
             self.interrupt("cost_usd")
             return Rejected("budget", str(error))
@@ -97,8 +103,18 @@ class Loop:
             if self.journal.counters.model_errors + 1 >= MODEL_ERRORS:
                 raise ModelUnavailable(f"{MODEL_ERRORS} calls in a row failed: {error}") from error
             result = Rejected("model_error", str(error))
+        finally:
+            self._proposing.discard(scope)
         self.width.proposed(time.monotonic() - started, fruitful=isinstance(result, Candidate))
         return result
+
+    async def _hurry(self) -> None:
+        """Give proposals in flight a while, then give up those that still wait for a model."""
+        with anyio.move_on_after(self.rules.grace_s):
+            while self._proposing:
+                await self._wait()
+        for scope in self._proposing:
+            scope.cancel()
 
     async def _finish(self, pending: Pending) -> None:
         """Evaluate a committed program and record what came of it."""

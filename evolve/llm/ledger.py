@@ -162,9 +162,12 @@ class Ledger:
         async with self.budget.reserve(bound or 0.0) as reservation:
             parameters = self._models[model].parameters()
             call = record.sent(model, request.to_json(), parameters, bound)
-            reservation.charge = reservation.amount  # cancelled from here on, it may be billed
+            reservation.charge = reservation.amount  # given up from here on, it may be billed
             try:
                 completion = await self._models[model].complete(request)
+            except anyio.get_cancelled_exc_class():
+                record.failed(call, "given up before the reply came", bound)
+                raise
             except (ModelUnavailable, InfrastructureError) as error:
                 charge = bound if isinstance(error, ReplyLost) else 0.0
                 reservation.charge = charge or 0.0
