@@ -178,7 +178,7 @@ def test_a_budget_needs_the_price_of_every_model() -> None:
     Ledger({}, models, Budget(None))
 
 
-def test_a_cancelled_call_counts_as_paid_and_stays_open_in_the_record() -> None:
+def test_a_cancelled_call_counts_as_paid_and_is_recorded_as_given_up() -> None:
     recorder, budget = FakeRecorder(), Budget(1.0)
     ledger = Ledger({"openai/m": FakeModel([Completion("")], steps=10**6)}, [config()], budget)
 
@@ -187,8 +187,8 @@ def test_a_cancelled_call_counts_as_paid_and_stays_open_in_the_record() -> None:
             await ledger.complete("openai/m", request(), record=recorder)
 
     anyio.run(main)
-    assert [event[0] for event in recorder.events] == ["sent"]
-    assert budget.spent_usd == recorder.events[0][4]
+    assert [event[0] for event in recorder.events] == ["sent", "failed"]
+    assert budget.spent_usd == recorder.events[0][4] == recorder.events[1][3]
 
 
 def test_a_call_waits_for_room_that_one_in_flight_frees() -> None:
