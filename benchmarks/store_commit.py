@@ -123,7 +123,7 @@ def measure(path: Path, size: int) -> None:
         timed("best", lambda: reader.best(run_id))
         timed("leaderboard of 50", lambda: reader.leaderboard(run_id, 50))
         timed("newest 50 programs", lambda: reader.programs(run_id, newest_first=True, limit=50))
-        timed("one program with everything", lambda: reader.program(size // 2))
+        timed("one program with everything", lambda: reader.program(max(size // 2, 1)))
         timed("lineage (all ancestors)", lambda: reader.lineage(min(size, 1000)))
         timed("progress", lambda: reader.progress(run_id))
         timed("failures", lambda: reader.failures(run_id))

@@ -299,13 +299,15 @@ class Reader:
             found = read_entries(connection, scope.where(programs.c.id == int(ref)))
             if found:
                 return found[0]
-        prefix = str(ref).lower()
-        found = read_entries(
-            connection,
-            scope.where(programs.c.hash >= prefix, programs.c.hash < prefix + "g")
-            .order_by(programs.c.id.desc())
-            .limit(NAMED),
-        )
+        found = ()
+        if isinstance(ref, str):
+            prefix = ref.lower()
+            found = read_entries(
+                connection,
+                scope.where(programs.c.hash >= prefix, programs.c.hash < prefix + "g")
+                .order_by(programs.c.id.desc())
+                .limit(NAMED),
+            )
         where = self._database.path if run_id is None else f"{self._database.path}, run {run_id}"
         if not found:
             raise StoreError(

@@ -143,7 +143,10 @@ class Store(Reader):
         parent_ids: Sequence[int],
         inspiration_ids: Sequence[int],
     ) -> int:
-        """Commit that an iteration has begun; again for one that has not ended, return its id.
+        """Commit that an iteration has begun, and return its proposal's id.
+
+        One that an earlier session left open begins again, perhaps from other parents: they
+        replace the old ones, because the next reply will be about them.
 
         Raises:
             StoreError: the iteration has ended already.
@@ -154,23 +157,19 @@ class Store(Reader):
                     proposals.c.run_id == run_id, proposals.c.iteration == iteration
                 )
             ).one_or_none()
+            values = {
+                "operator": operator,
+                "island": island,
+                "parents": list(parent_ids),
+                "inspirations": list(inspiration_ids),
+                "created_at": self._clock(),
+            }
             if begun is None:
-                return insert_row(
-                    connection,
-                    proposals,
-                    {
-                        "run_id": run_id,
-                        "iteration": iteration,
-                        "operator": operator,
-                        "island": island,
-                        "parents": list(parent_ids),
-                        "inspirations": list(inspiration_ids),
-                        "status": "open",
-                        "created_at": self._clock(),
-                    },
-                )
+                key = {"run_id": run_id, "iteration": iteration, "status": "open"}
+                return insert_row(connection, proposals, key | values)
             if begun.status != "open":
                 raise StoreError(f"iteration {iteration} of run {run_id} is {begun.status} already")
+            connection.execute(update(proposals).where(proposals.c.id == begun.id).values(values))
             return int(begun.id)
 
     def reject(self, proposal_id: int, reason: str, message: str) -> None:

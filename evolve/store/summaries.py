@@ -161,7 +161,12 @@ def progress(
     rows = connection.execute(
         select(evaluations.c.objective, evaluations.c.elapsed_s)
         .join(programs, programs.c.id == evaluations.c.program_id)
-        .where(evaluations.c.run_id == run_id, evaluations.c.stage == "search", FOUND)
+        .where(
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
+            FOUND,
+        )
         .order_by(evaluations.c.id)
     )
     points: list[ProgressPoint] = []

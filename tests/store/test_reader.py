@@ -144,8 +144,9 @@ def test_a_program_is_found_by_id_or_by_the_beginning_of_its_hash(
     with pytest.raises(StoreError, match=rf"may be any of the programs {twin} \("):
         reader.program(program(3).id[:12])
     assert reader.program(program(3).id[:12], run_id=run_id) == record
-    with pytest.raises(StoreError, match="no program 'zz'"):
-        reader.program("zz")
+    for unknown in ("zz", 0):
+        with pytest.raises(StoreError, match=f"no program {unknown!r}"):
+            reader.program(unknown)
     with pytest.raises(StoreError, match=f"run {other}: no program {family[0]}"):
         reader.program(family[0], run_id=other)
 

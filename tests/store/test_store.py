@@ -78,8 +78,11 @@ def test_a_proposal_leads_to_an_evaluated_program(store: Store, run_id: int) -> 
 
 
 def test_an_iteration_is_begun_once(store: Store, run_id: int) -> None:
+    seed = store.add_program(run_id, program(0), operator="seed").id
     proposal = store.begin_proposal(run_id, 4, "diff", 0, [], [])
-    assert store.begin_proposal(run_id, 4, "diff", 0, [], []) == proposal
+    assert store.begin_proposal(run_id, 4, "rewrite", 0, [seed], []) == proposal
+    (reopened,) = store.recover(run_id).unanswered
+    assert (reopened.operator, reopened.parents) == ("rewrite", (seed,)), "it began anew"
     store.reject(proposal, "patch", "hunk 1 does not apply")
     with pytest.raises(StoreError, match="iteration 4 of run 1 is rejected already"):
         store.begin_proposal(run_id, 4, "diff", 0, [], [])
