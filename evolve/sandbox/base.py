@@ -33,7 +33,8 @@ class Job:
         program: The candidate's sources.
         entrypoint: ``function`` of the only file, or ``path.py:function``.
         limits: What the whole session may use; memory, CPUs, processes and disk at most as much
-            as the slot was opened for.
+            as the slot was opened for. The wall clock runs while the program loads or owes an
+            answer; CPU time is counted throughout.
         harness: Source of a problem's ``harness.py``, or empty. When given, a call runs
             ``harness.run(function, **inputs)`` beside the program instead of the function itself.
     """

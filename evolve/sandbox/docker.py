@@ -27,11 +27,13 @@ from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folde
 from evolve.sandbox.slot import Greeting, RunnerSlot
 
 if TYPE_CHECKING:
+    import docker
     from docker.models.containers import Container
 
 _START_S = 120.0
+_LOOK_S = 1.0
 _SESSIONS = 10_000  #: programs after which a container is replaced all the same
-_RUNNER_MB = 160  #: for the runner and its libraries, beside what a program may use
+_RUNNER_MB = 160  #: for the runner and its libraries, beside what a program may use and return
 _RUNNER_PROCESSES = 8
 _INODES = 8192
 _UIDS = (10_000, 50_000)  #: within the 65536 that engines without root, or with remapping, have
@@ -61,11 +63,11 @@ class DockerHost:
         """Start a container and wait until its runner connects."""
         try:
             with anyio.fail_after(_START_S):
-                return await self._folder.connection(self._launch)
-        except TimeoutError:
+                return await self._folder.connection(self._launch, self._ended)
+        except (TimeoutError, EOFError):
             raise SandboxUnavailable(
-                "the runner in the container did not connect; the image needs `python3` of "
-                "version 3.11 or later in its PATH"
+                "the runner in the container did not connect: the image needs `python3` of "
+                "version 3.11 or later in its PATH, and the engine this machine's files"
             ) from None
 
     async def _launch(self) -> None:
@@ -91,6 +93,14 @@ class DockerHost:
             )
             self._container = container
             await self._engine.ask(container.start)
+
+    async def _ended(self) -> None:
+        container = self._container
+        assert container is not None
+        with suppress(SandboxUnavailable):  # gone altogether
+            while container.status not in ("exited", "dead"):
+                await anyio.sleep(_LOOK_S)
+                await self._engine.ask(container.reload)
 
     async def stop(self) -> None:
         """Remove the container, running or not."""
@@ -162,23 +172,22 @@ class DockerSandbox:
         settings = self._settings(index, limits, image)
         recycle_after = 1 if self._isolation == "container" else _SESSIONS
         slot = RunnerSlot(DockerHost(engine, index, settings, recycle_after=recycle_after))
-        try:
-            self._greeting = await slot.start()
-        except BaseException:
-            await slot.aclose()
-            raise
+        self._greeting = await slot.open()
         return slot
 
     def _prepare(self) -> tuple[Engine, Image]:
+        engine = Engine()
+        reap_folders()
+        return engine, engine.ask_now(lambda: self._find_or_make_image(engine.client))
+
+    def _find_or_make_image(self, client: docker.DockerClient) -> Image:
         from docker.errors import DockerException, ImageNotFound
 
-        engine = Engine()
         try:
-            reap_folders()
-            reap_containers(engine.client)
+            reap_containers(client)
             if self._wanted is None:
-                return engine, ensure_image(engine.client)
-            return engine, find_image(engine.client, self._wanted)
+                return ensure_image(client)
+            return find_image(client, self._wanted)
         except ImageNotFound:
             raise SandboxUnavailable(
                 f"there is no image {self._wanted!r} on this Docker engine: `docker pull` or build "
@@ -189,7 +198,7 @@ class DockerSandbox:
 
     def _settings(self, index: int, limits: Limits, image: Image) -> dict[str, Any]:
         """Return what hardens a container and what limits it."""
-        memory = f"{limits.memory_mb + _RUNNER_MB}m"
+        memory = f"{limits.memory_mb + _RUNNER_MB + 2 * limits.result_mb}m"
         work = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
         return {
             "image": image.digest,

@@ -43,13 +43,16 @@ class Engine:
         from docker.errors import DockerException
 
         try:
-            return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(self.ask_now, function, limiter=self._limiter)
         except (DockerException, OSError) as error:  # requests' errors are OSErrors
             raise SandboxUnavailable(f"the Docker engine: {error}") from error
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await anyio.to_thread.run_sync(self.client.close)
+    def ask_now(self, function: Callable[[], T]) -> T:
+        """Return what ``function`` returns, and keep no connection: a sandbox has no end."""
+        try:
+            return function()
+        finally:
+            self.client.close()
 
 
 def _connect() -> docker.DockerClient:

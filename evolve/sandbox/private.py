@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteStream, SocketListener
 
+from evolve.core.errors import SandboxUnavailable
 from evolve.sandbox.reaper import Controller, remove_folder
 
 #: What an interpreter is started with to become a runner; its arguments are the folder of the
@@ -22,6 +23,7 @@ BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from evolve.sandbox.inside.runner import main; main()",
 )
+_LONGEST_SOCKET = 107  #: bytes of a socket's path, by the kernel's structure for it
 _HERE = Path(__file__).parent
 _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 
@@ -45,7 +47,7 @@ class PrivateFolder:
 
     def __init__(self, index: int) -> None:
         prefix = f"{Controller.this().folder_prefix}{index}-"
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        self.path = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
         self.lib = self.path / "lib"
         self.work = self.path / "work"
         self.log = self.path / "runner.log"
@@ -55,6 +57,11 @@ class PrivateFolder:
         self.work.mkdir(mode=0o711)
         self.work.chmod(0o711)
         self._copy_runner()
+        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET:
+            self.remove()
+            raise SandboxUnavailable(
+                f"{self.path} is too long a path for a socket; set TMPDIR to a shorter folder"
+            )
 
     def _copy_runner(self) -> None:
         """Copy what runs inside: a sandbox sees nothing else of this package."""
@@ -68,21 +75,38 @@ class PrivateFolder:
         for path in [self.lib, *self.lib.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
 
-    async def connection(self, start: Callable[[], Awaitable[None]]) -> ByteStream:
+    async def connection(
+        self, start: Callable[[], Awaitable[None]], ended: Callable[[], Awaitable[object]]
+    ) -> ByteStream:
         """Listen on the socket, ``start`` a runner, and return its connection.
 
         No second one is taken: the socket is gone before a program runs.
+
+        Raises:
+            EOFError: the runner has ``ended`` before it connected.
         """
         self.socket.unlink(missing_ok=True)
         # Everyone may write to it: in a container, root is not this machine's.
         listener = await anyio.create_unix_listener(self.socket, mode=0o666)
         assert isinstance(listener, SocketListener)
+        stream: ByteStream | None = None
         try:
             await start()
-            return await listener.accept()
+            async with anyio.create_task_group() as group:
+
+                async def watch() -> None:
+                    await ended()
+                    group.cancel_scope.cancel()
+
+                group.start_soon(watch)
+                stream = await listener.accept()
+                group.cancel_scope.cancel()
         finally:
             await listener.aclose()
             self.socket.unlink(missing_ok=True)
+        if stream is None:
+            raise EOFError
+        return stream
 
     def remove(self) -> None:
         """Remove the folder, whatever a program may have left in it."""

@@ -21,6 +21,7 @@ from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
 from evolve.sandbox.inside.options import RunnerOptions
+from evolve.sandbox.inside.processes import Tree
 from evolve.sandbox.private import BOOT, PrivateFolder, interpreter_folders, thread_environment
 from evolve.sandbox.reaper import reap_folders
 from evolve.sandbox.slot import Greeting, RunnerSlot
@@ -46,8 +47,8 @@ class ProcessHost:
         """Start a runner and wait until it connects."""
         try:
             with anyio.fail_after(_START_S):
-                return await self._folder.connection(self._launch)
-        except TimeoutError:
+                return await self._folder.connection(self._launch, self._ended)
+        except (TimeoutError, EOFError):
             said = self._folder.log.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace")
             raise SandboxUnavailable(f"the runner did not connect: {said.strip()}") from None
 
@@ -63,6 +64,10 @@ class ProcessHost:
                 env=self._environment(),
                 start_new_session=True,
             )
+
+    async def _ended(self) -> None:
+        assert self._process is not None
+        await self._process.wait()
 
     def _options(self) -> str:
         folder = self._folder
@@ -88,6 +93,7 @@ class ProcessHost:
         with anyio.move_on_after(_EXIT_S):
             await process.wait()
         if process.returncode is None:
+            Tree(process.pid, template=0, uid=0).kill()
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
@@ -128,11 +134,7 @@ class ProcessSandbox:
             )
         await anyio.to_thread.run_sync(reap_folders)
         slot = RunnerSlot(ProcessHost(index, limits))
-        try:
-            self._greeting = await slot.start()
-        except BaseException:
-            await slot.aclose()
-            raise
+        self._greeting = await slot.open()
         return slot
 
     def guarantees(self) -> list[str]:
@@ -151,8 +153,8 @@ class ProcessSandbox:
             "system calls filtered"
             if "filter" in obtained
             else "system calls not filtered (the filter knows x86-64 machines)",
-            "empty environment; limits on memory (looked at every 50 ms), CPU, time, processes, "
-            "disk and output; the whole process tree is killed and the private folder wiped",
+            "empty environment; limits on memory and processes (looked at every 50 ms), CPU, time, "
+            "file sizes and output; the process tree is killed and the private folder wiped",
             "CPU time is exact for a program's first process, and for the others once they end",
         ]
 

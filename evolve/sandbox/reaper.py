@@ -77,13 +77,14 @@ def _start_time(pid: int) -> int:
 
 def reap_folders() -> None:
     """Remove the private folders of dead controllers of this user."""
-    for entry in os.scandir(tempfile.gettempdir()):
+    for entry in os.scandir(os.path.realpath(tempfile.gettempdir())):
         name = _FOLDER.fullmatch(entry.name)
         if name is None or not entry.is_dir(follow_symlinks=False):
             continue
         owner = Controller(socket.gethostname(), int(name[1]), int(name[2]))
-        if owner.dead and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-            remove_folder(Path(entry.path))
+        with suppress(FileNotFoundError):  # its runner ends, or another controller reaps, just now
+            if owner.dead and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                remove_folder(Path(entry.path))
 
 
 def remove_folder(path: Path) -> None:

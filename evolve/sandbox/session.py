@@ -24,8 +24,9 @@ from evolve.sandbox.wire import FrameReader, Kind, WireError
 #: What reading from or writing to a runner raises when it is gone or no longer to be trusted.
 LOST = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, WireError)
 
-_GRACE_S = 10.0  #: how much later than a program's deadline a reply may come
-_CHUNK = 1 << 20
+_GIVEN_UP = Reply(Outcome.INFRASTRUCTURE, message="an earlier call of the session was given up")
+GRACE_S = 30.0  #: how much later than a program's deadline a reply may come
+_CHUNK = 1 << 16
 _SLACK_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 18  #: values from here on are decoded in a worker thread
 _MESSAGE_BYTES = 4096
@@ -38,6 +39,7 @@ class Link:
 
     Attributes:
         sessions: How many it has served.
+        libraries: What it has imported for programs.
         failed: Whether it has stopped making sense, so that nothing more is asked of it.
     """
 
@@ -46,6 +48,7 @@ class Link:
         self._reader = FrameReader(_SLACK_BYTES)
         self._frames: list[tuple[Kind, bytes]] = []
         self.sessions = 0
+        self.libraries: frozenset[str] = frozenset()
         self.failed = False
 
     async def greeting(self) -> tuple[str, frozenset[str]]:
@@ -56,6 +59,13 @@ class Link:
             return str(fields["python"]), frozenset(map(str, fields["obtained"]))
         except (ValueError, KeyError, TypeError) as error:
             raise WireError(f"a runner greeted with {kind!r}: {error}") from error
+
+    def prepare(self, libraries: frozenset[str]) -> bytes:
+        """Return the frame that has ``libraries`` imported, empty when they are already."""
+        if libraries <= self.libraries:
+            return b""
+        self.libraries |= libraries
+        return wire.pack(Kind.PREPARE, json.dumps(sorted(libraries)).encode())
 
     def expect(self, limits: Limits) -> None:
         """Take frames as large as a session under ``limits`` may send."""
@@ -106,24 +116,24 @@ class RunnerSession:
             InfrastructureError: the slot itself failed.
             EvaluatorError: ``inputs`` are not plain data.
         """
-        if self._failure is not None:
-            return self._failure
-        try:
-            encoded = wire.dumps(dict(inputs))
-        except WireError as error:
-            raise EvaluatorError(f"the inputs of a call are {error}") from None
-        frames = [wire.pack(Kind.CALL, wire.pack_call(function, encoded))]
-        if not self._opened:
-            frames.insert(0, self._open(encoded))
-        reply = await self._exchange(frames)
+        reply = self._failure
+        if reply is None:
+            try:
+                encoded = wire.dumps(dict(inputs))
+            except WireError as error:
+                raise EvaluatorError(f"the inputs of a call are {error}") from None
+            frames = [wire.pack(Kind.CALL, wire.pack_call(function, encoded))]
+            if not self._opened:
+                frames.insert(0, self._open(encoded))
+            self._failure = _GIVEN_UP  # if this is cancelled, the answer is not the next call's
+            reply = await self._exchange(frames)
+            self._failure = None if reply.outcome is Outcome.OK else reply
         if reply.outcome is Outcome.INFRASTRUCTURE:
             raise InfrastructureError(reply.message)
-        if reply.outcome is not Outcome.OK:
-            self._failure = reply
         return reply
 
     def _open(self, inputs: bytes) -> bytes:
-        """Return the frame that loads the program, with the libraries it will need."""
+        """Return the frames that load the program, and before it the libraries it will need."""
         job, self._opened = self._job, True
         self._link.sessions += 1
         self._link.expect(job.limits)
@@ -138,16 +148,16 @@ class RunnerSession:
         }
         libraries = _libraries("\n".join([*job.program.files.values(), job.harness]))
         if b'{"$":[' in inputs:
-            libraries.add("numpy")
-        opening = Opening(
-            _in_kernel_units(job.limits), tuple(sorted(libraries)), json.dumps(program)
-        )
-        return wire.pack(Kind.OPEN, opening.to_bytes())
+            libraries |= {"numpy"}
+        opening = Opening(_in_kernel_units(job.limits), json.dumps(program))
+        return self._link.prepare(libraries) + wire.pack(Kind.OPEN, opening.to_bytes())
 
     async def _exchange(self, frames: list[bytes]) -> Reply:
         try:
-            with anyio.fail_after(self._wall_left_s + _GRACE_S):
+            with anyio.fail_after(self._wall_left_s + GRACE_S):
+                self._link.failed = True  # until the frames are out whole
                 await self._link.send(*frames)
+                self._link.failed = False
                 kind, body = await self._link.receive()
             if kind is not Kind.REPLY or len(body) < REPLY.size:
                 raise WireError("a runner sent no reply")
@@ -205,12 +215,12 @@ class RunnerSession:
         return bool(clean)
 
 
-def _libraries(text: str) -> set[str]:
+def _libraries(text: str) -> frozenset[str]:
     """Return the modules of numpy and scipy that a source imports at the start of a line."""
     found = set(_LIBRARY.findall(text))
     for names in _FROM_SCIPY.findall(text):
         found |= {f"scipy.{name.strip()}" for name in names.split(",") if name.strip()}
-    return found
+    return frozenset(found)
 
 
 def _in_kernel_units(limits: Limits) -> SessionLimits:

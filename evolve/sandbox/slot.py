@@ -8,7 +8,7 @@ starts on a new one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,9 +17,12 @@ from anyio.abc import ByteStream
 
 from evolve.core.errors import InfrastructureError, SandboxUnavailable
 from evolve.core.evaluation import Outcome
+from evolve.core.limits import Limits
+from evolve.core.program import Program
 from evolve.sandbox.base import Job
 from evolve.sandbox.session import LOST, Link, RunnerSession
 
+_PROOF = Job(Program({"proof.py": "def proof():\n    return 1\n"}), "proof", Limits(wall_s=30.0))
 _HELLO_S = 30.0
 _STOP_S = 30.0
 _CLOSE_S = 30.0  #: for killing, wiping and reporting
@@ -75,18 +78,38 @@ class RunnerSlot:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._link: Link | None = None
+        self._libraries: frozenset[str] = frozenset()  #: what programs have imported so far
 
-    async def start(self) -> Greeting:
-        """Start the runner.
+    async def open(self) -> Greeting:
+        """Start the runner and prove that it runs programs; close the slot when it does not.
 
         Raises:
-            SandboxUnavailable: it cannot be started here.
+            SandboxUnavailable: it does not.
         """
+        try:
+            greeting = await self._start()
+            await self._prove()
+        except BaseException:
+            await self.aclose()
+            raise
+        return greeting
+
+    async def _prove(self) -> None:
+        try:
+            async with self.session(_PROOF) as session:
+                reply = await session.call({})
+        except InfrastructureError as error:
+            raise SandboxUnavailable(f"the runner does not run programs: {error}") from error
+        if reply.value != 1:
+            raise SandboxUnavailable(f"a program that returns 1 ended in {reply}")
+
+    async def _start(self) -> Greeting:
         try:
             stream = await self._host.start()
             link = self._link = Link(stream)
             with anyio.fail_after(_HELLO_S):
                 python, obtained = await link.greeting()
+                await link.send(link.prepare(self._libraries))
         except (TimeoutError, *LOST) as error:
             await self._drop()
             raise SandboxUnavailable(f"the runner did not start: {error!r}") from error
@@ -109,6 +132,9 @@ class RunnerSlot:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close(session)
+        if self._host.recycle_after == 1:  # the next program finds a runner waiting
+            with suppress(InfrastructureError):
+                await self._ready()
 
     async def aclose(self) -> None:
         """Stop the runner and remove what it needed."""
@@ -122,7 +148,7 @@ class RunnerSlot:
                 await self._drop()
         if self._link is None:
             try:
-                await self.start()
+                await self._start()
             except SandboxUnavailable as error:
                 raise InfrastructureError(
                     f"the slot's runner cannot be replaced: {error}"
@@ -143,6 +169,7 @@ class RunnerSlot:
     async def _drop(self) -> None:
         """Let go of the runner: a shielded end that cannot hang."""
         link, self._link = self._link, None
+        self._libraries |= link.libraries if link else frozenset()
         with anyio.move_on_after(_STOP_S, shield=True):
             if link is not None:
                 await link.aclose()

@@ -76,6 +76,7 @@ class Kind(enum.IntEnum):
     LOADED = 7  #: program to runner: imported
     VALUE = 8  #: program to runner: what a call returned
     FAILED = 9  #: program to runner: an outcome byte and text
+    PREPARE = 10  #: controller to runner: libraries that programs to come will import
 
 
 def pack(kind: Kind, body: bytes = b"") -> bytes:

@@ -20,16 +20,17 @@ from typing import Any, cast
 
 from evolve.sandbox import wire
 from evolve.sandbox.inside.confine import CALLS, RESULTS
-from evolve.sandbox.wire import Kind, WireError
+from evolve.sandbox.wire import FrameReader, Kind, WireError
 
 MESSAGE_BYTES = 4096
 _HARNESS = "harness.py"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 def serve() -> None:
     """Load the program that arrives on the calls descriptor and answer until it is closed."""
-    _, body = _receive()
+    calls = FrameReader(sys.maxsize)
+    body = _receive(calls)
     try:
         loaded = _Loaded(json.loads(body))
     except BaseException as error:  # noqa: BLE001 - whatever a program raises is its outcome
@@ -37,8 +38,7 @@ def serve() -> None:
         return
     _send(Kind.LOADED)
     while True:
-        _, body = _receive()
-        function, inputs = wire.unpack_call(body)
+        function, inputs = wire.unpack_call(_receive(calls))
         try:
             value = loaded.call(function, inputs)
         except BaseException as error:  # noqa: BLE001 - as above
@@ -156,20 +156,14 @@ def _flush() -> None:
             continue  # closed or replaced by the program: its own loss
 
 
-def _receive() -> tuple[int, bytes]:
-    kind, length = wire.HEADER.unpack(_read(wire.HEADER.size))
-    return kind, _read(length)
-
-
-def _read(length: int) -> bytes:
-    parts = []
-    while length:
-        part = os.read(CALLS, min(length, _CHUNK))
-        if not part:
+def _receive(calls: FrameReader) -> bytes:
+    """Return the body of the next frame; end when nobody will send one any more."""
+    while True:
+        data = os.read(CALLS, _CHUNK)
+        if not data:
             os._exit(0)
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+        for _, body in calls.feed(data):
+            return body
 
 
 def _send(kind: Kind, body: bytes = b"") -> None:

@@ -46,13 +46,14 @@ def confine(what: Confinement, descriptors: Sequence[int]) -> None:
     """
     os.setsid()
     _keep_only(descriptors)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # before: its own /proc is the program's again
     Path("/proc/self/oom_score_adj").write_text("1000")
     _limit(what)
     if what.uid:
         os.setgroups([])
         os.setresgid(what.uid, what.uid, what.uid)
         os.setresuid(what.uid, what.uid, what.uid)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # which a change of user has undone
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.drop_capabilities()

@@ -11,22 +11,19 @@ from evolve.sandbox.inside import processes
 from evolve.sandbox.inside.template import Fork
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_LOOK_NS = 50_000_000  #: how often processes are counted while a program runs
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 class Meter(Protocol):
     """The counters of one session after the other."""
 
-    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:
+    def start(self, tree: processes.Tree, fork: Fork) -> None:
         """Begin a session: all counters are 0 now."""
         ...
 
     def cpu_ns(self) -> int:
         """Return CPU nanoseconds of the program and everything it started."""
-        ...
-
-    def above_memory(self) -> bool:
-        """Return whether the program holds more memory than it may, and nobody else stops it."""
         ...
 
     def memory_kills(self) -> bool:
@@ -66,7 +63,7 @@ class _CgroupMeter:
         )
         self._own = 0
 
-    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:  # noqa: ARG002 - the cgroup covers all
+    def start(self, tree: processes.Tree, fork: Fork) -> None:  # noqa: ARG002 - the cgroup has all
         self._own = time.process_time_ns()
         for counter in (self._cpu, self._oom, self._pids):
             counter.reset()
@@ -74,9 +71,6 @@ class _CgroupMeter:
     def cpu_ns(self) -> int:
         own = time.process_time_ns() - self._own
         return max(self._cpu.delta() - own, 0)
-
-    def above_memory(self) -> bool:
-        return False
 
     def memory_kills(self) -> bool:
         return self._oom.delta() > 0
@@ -125,33 +119,25 @@ class _Counter:
 class _TreeMeter:
     """Adds up the processes of one program, where there is no cgroup to ask.
 
-    While the program runs: the exact CPU clock of its first process, and the clock ticks (10 ms)
-    of the others. At its end: the kernel's own account of every process that was waited for.
+    While the program runs: the exact CPU clock of its first process, and now and then the clock
+    ticks (10 ms) of the others. At its end: the kernel's account of every process waited for.
     """
 
-    def start(self, tree: processes.Tree, fork: Fork, memory_bytes: int) -> None:
-        self._tree, self._fork, self._memory_bytes = tree, fork, memory_bytes
+    def start(self, tree: processes.Tree, fork: Fork) -> None:
+        self._tree, self._fork = tree, fork
         self._clock = (~fork.pid << 3) | 2  # the CPU clock of a process, as in clock_getcpuclockid
-        self._last = 0
-        self._others = 0
+        self._total = self._others = 0
         self._looked = time.monotonic_ns()
 
     def cpu_ns(self) -> int:
         try:
-            own = time.clock_gettime_ns(self._clock)
+            first = time.clock_gettime_ns(self._clock)
         except OSError:
-            return self._last
-        if time.monotonic_ns() - self._looked > _TICK_NS:
-            self._look()
-        self._last = max(self._last, own + self._others)
-        return self._last
-
-    def above_memory(self) -> bool:
-        members = self._tree.members()
-        if sum(map(processes.resident_bytes, members)) <= self._memory_bytes:
-            return False
-        # Forks share pages: count each page once before saying so.
-        return sum(map(processes.proportional_bytes, members)) > self._memory_bytes
+            return self._total
+        if time.monotonic_ns() - self._looked > _LOOK_NS:
+            self._look_at_others()
+        self._total = max(self._total, first + self._others)
+        return self._total
 
     def memory_kills(self) -> bool:
         return False
@@ -160,12 +146,10 @@ class _TreeMeter:
         return False
 
     def finish(self, fork: Fork, orphans_ns: int) -> None:
-        self._last = max(self._last, fork.cpu_ns + orphans_ns)
+        self._total = max(self._total, fork.cpu_ns + orphans_ns)
 
-    def _look(self) -> None:
+    def _look_at_others(self) -> None:
         self._looked = time.monotonic_ns()
-        ticks = processes.reaped_ticks(self._fork.pid)
-        for pid in self._tree.members():
-            if pid != self._fork.pid:
-                ticks += processes.used_ticks(pid)
+        others = [pid for pid in self._tree.members() if pid != self._fork.pid]
+        ticks = processes.reaped_ticks(self._fork.pid) + sum(map(processes.used_ticks, others))
         self._others = ticks * _TICK_NS

@@ -77,12 +77,10 @@ class Opening:
 
     Attributes:
         limits: What the session may use.
-        preimport: Library modules the template should have imported.
         program: JSON text for the child: ``files``, ``entry``, ``function``, ``harness``.
     """
 
     limits: SessionLimits
-    preimport: tuple[str, ...]
     program: str
 
     def to_bytes(self) -> bytes:
@@ -93,4 +91,4 @@ class Opening:
     def from_bytes(cls, body: bytes) -> Opening:
         """Undo `to_bytes`."""
         fields = json.loads(body)
-        return cls(SessionLimits(**fields["limits"]), tuple(fields["preimport"]), fields["program"])
+        return cls(SessionLimits(**fields["limits"]), fields["program"])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _ATTEMPTS = 200
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -31,6 +32,13 @@ def acting_as(uid: int) -> Iterator[None]:
             os.setegid(0)
 
 
+class Held(NamedTuple):
+    """What a program has: resident bytes, and processes and threads."""
+
+    memory_bytes: int
+    threads: int
+
+
 class Tree:
     """All processes of one program.
 
@@ -48,16 +56,26 @@ class Tree:
     def members(self) -> list[int]:
         """Return the living processes, zombies left out."""
         if self._uid:
-            return [pid for pid, _, uid in _living() if uid == self._uid]
-        children: dict[int, list[int]] = {}
-        for pid, parent, _ in _living():
-            children.setdefault(parent, []).append(pid)
-        found, todo = [], [self._supervisor]
+            return [pid for pid in _all() if _owner(pid) == self._uid]
+        found, todo = [], _children(self._supervisor)
         while todo:
-            below = children.get(todo.pop(), [])
-            todo += below
-            found += [pid for pid in below if pid != self._template]
+            pid = todo.pop()
+            todo += _children(pid)
+            if pid != self._template and _state(pid) not in "ZX":
+                found.append(pid)
         return found
+
+    def held(self, memory_limit: int) -> Held:
+        """Return what the program has at this moment.
+
+        Pages that forks share are counted once, unless all are below ``memory_limit`` anyway.
+        """
+        members = self.members()
+        memory = sum(map(_resident_bytes, members))
+        if memory > memory_limit and len(members) > 1:
+            with acting_as(self._uid):  # only its owner may look so closely at a process
+                memory = sum(map(_proportional_bytes, members))
+        return Held(memory, sum(map(_threads, members)))
 
     def kill(self) -> None:
         """Send SIGKILL to all members.
@@ -74,12 +92,16 @@ class Tree:
 
     def kill_all(self) -> bool:
         """Kill until nothing is left; return whether that was reached."""
+        empty = 0
         for attempt in range(_ATTEMPTS):
             self.collect_orphans()
-            if not self.members():
+            # Twice: an orphan changing hands can be missed, but then the supervisor has it.
+            empty = empty + 1 if not self.members() else 0
+            if empty == 2:
                 return True
-            self.kill()
-            time.sleep(0.0005 * min(attempt + 1, 20))
+            if not empty:
+                self.kill()
+                time.sleep(0.0005 * min(attempt + 1, 20))
         return False
 
     def collect_orphans(self) -> None:
@@ -100,23 +122,53 @@ class Tree:
             self.orphans_ns += int((used.ru_utime + used.ru_stime) * 1e9)
 
 
-def _living() -> Iterator[tuple[int, int, int]]:
-    """Yield process id, parent and effective user id of every process that is no zombie."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - called often, and half the cost of a Path
-        if not name.isdigit():
-            continue
-        try:
-            status = Path(f"/proc/{name}/status").read_bytes()
-        except OSError:
-            continue
-        if b"\nState:\tZ" in status or b"\nState:\tX" in status:
-            continue
-        yield int(name), _field(status, b"\nPPid:\t", 0), _field(status, b"\nUid:\t", 0)
+def can_descend() -> bool:
+    """Return whether this kernel lists a process's children."""
+    return Path("/proc/thread-self/children").exists()
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - quicker
+
+
+def _owner(pid: int) -> int:
+    """Return the effective user id of a process; -1 for one that is gone or a zombie."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return -1
+    if b"\nState:\tZ" in status or b"\nState:\tX" in status:
+        return -1
+    return _field(status, b"\nUid:\t", 1)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - quicker
+            with suppress(OSError):
+                children = Path(f"/proc/{pid}/task/{task}/children").read_bytes()
+                found += map(int, children.split())
+    return found
 
 
 def _field(status: bytes, name: bytes, column: int) -> int:
     start = status.index(name) + len(name)
     return int(status[start : status.index(b"\n", start)].split()[column])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields of a process's ``stat`` from its state on; empty when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return []
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
+def _state(pid: int) -> str:
+    fields = _stat(pid)
+    return fields[0].decode() if fields else "X"
 
 
 def peak_bytes(pid: int) -> int:
@@ -128,7 +180,7 @@ def peak_bytes(pid: int) -> int:
         return 0
 
 
-def resident_bytes(pid: int) -> int:
+def _resident_bytes(pid: int) -> int:
     """Return the resident size of a process; 0 when it is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
@@ -136,38 +188,30 @@ def resident_bytes(pid: int) -> int:
         return 0
 
 
-def proportional_bytes(pid: int) -> int:
+def _proportional_bytes(pid: int) -> int:
     """Return the resident size of a process with shared pages divided among their users."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
         return _field(rollup, b"\nPss:", 0) * 1024
     except (OSError, ValueError):
-        return resident_bytes(pid)
+        return _resident_bytes(pid)
 
 
 def used_ticks(pid: int) -> int:
     """Return the clock ticks a process and the children it waited for have used."""
-    return sum(_tick_fields(pid))
+    return sum(map(int, _stat(pid)[11:15]))
 
 
 def reaped_ticks(pid: int) -> int:
     """Return the clock ticks of the children a process waited for."""
-    return sum(_tick_fields(pid)[2:])
+    return sum(map(int, _stat(pid)[13:15]))
 
 
-def _tick_fields(pid: int) -> list[int]:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return []
-    return [int(field) for field in stat[stat.rindex(b")") + 2 :].split()[11:15]]
+def _threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return sum(map(int, _stat(pid)[17:18]))
 
 
-def threads_of(uid: int) -> int:
-    """Count the threads of all processes of a user."""
-    count = 0
-    for pid, _, owner in _living():
-        if owner == uid:
-            with suppress(OSError):
-                count += len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208 - as above
-    return count
+def user_threads(uid: int) -> int:
+    """Return how many threads a user has, on all of this machine that can be seen."""
+    return sum(_threads(pid) for pid in _all() if _owner(pid) == uid)

@@ -14,17 +14,19 @@ import select
 import signal
 import socket
 import sys
+from functools import partial
 from typing import NoReturn
 
-from evolve.sandbox.inside import child, kernel, namespaces, seccomp, template
+from evolve.sandbox.inside import child, kernel, namespaces, processes, seccomp, template
 from evolve.sandbox.inside.confine import confine
+from evolve.sandbox.inside.execution import CHUNK, Execution, Place
 from evolve.sandbox.inside.meters import meter
 from evolve.sandbox.inside.options import Opening, RunnerOptions
-from evolve.sandbox.inside.session import CLOSED, REPLY, Place, Session
-from evolve.sandbox.wire import OUTCOMES, FrameReader, Kind, pack
+from evolve.sandbox.inside.session import CLOSED, REPLY, Session
+from evolve.sandbox.wire import HEADER, OUTCOMES, FrameReader, Kind
 
 _LONGEST_FRAME = 4 << 30  #: the controller is trusted; this only catches a lost stream
-_CHUNK = 1 << 20
+_LARGE = 1 << 20
 
 
 class Runner:
@@ -52,6 +54,7 @@ class Runner:
         self._session: Session | None = None
         self._sessions = 0
         self._trouble = ""
+        self._others = 0 if options.uids[1] else processes.user_threads(os.getuid())
         greeting = {"python": platform.python_version(), "obtained": obtained}
         self._send(Kind.HELLO, json.dumps(greeting).encode())
 
@@ -61,9 +64,9 @@ class Runner:
             patience = self._session.patience_ms() if self._session else None
             for descriptor, _ in self._poll.poll(patience):
                 if descriptor == self._control.fileno():
-                    data = self._control.recv(_CHUNK)
+                    data = self._control.recv(CHUNK)
                     if not data:
-                        self.close_session()
+                        self._close()
                         return
                     for kind, body in self._reader.feed(data):
                         self._obey(kind, body)
@@ -75,7 +78,9 @@ class Runner:
                 self._session.check()
 
     def _obey(self, kind: Kind, body: bytes) -> None:
-        if kind is Kind.OPEN:
+        if kind is Kind.PREPARE:
+            self._template.preimport(json.loads(body))
+        elif kind is Kind.OPEN:
             self._open(Opening.from_bytes(body))
         elif kind is Kind.CALL and self._session:
             self._session.call(body)
@@ -83,10 +88,9 @@ class Runner:
             number = OUTCOMES.index("infrastructure")
             self._send(Kind.REPLY, REPLY.pack(number, 0, 0, 0) + self._trouble.encode())
         elif kind is Kind.CLOSE:
-            self._send(Kind.CLOSED, self.close_session())
+            self._send(Kind.CLOSED, self._close())
 
     def _open(self, opening: Opening) -> None:
-        self._template.preimport(opening.preimport)
         self._sessions += 1
         first, count = self._options.uids
         place = Place(
@@ -94,28 +98,36 @@ class Runner:
             shared=self._options.shared,
             uid=first + self._sessions % count if count else 0,
             cgroup=self._options.cgroup,
+            others=self._others,
         )
         try:
-            self._session = Session(
-                template=self._template,
-                place=place,
-                limits=opening.limits,
-                meter=self._meter,
-                poll=self._poll,
-                reply=lambda body: self._send(Kind.REPLY, body),
-            )
+            execution = Execution(self._template, place, opening.limits)
         except OSError as error:
             self._trouble = f"no process for the program: {error}"
-        else:
-            self._session.load(opening.program.encode())
+            return
+        reply = partial(self._send, Kind.REPLY)
+        self._session = Session(execution, opening.limits, self._meter, self._poll, reply)
+        self._session.load(opening.program.encode())
 
-    def close_session(self) -> bytes:
+    def _close(self) -> bytes:
         """End the session, if there is one, and return its report."""
-        session, self._session = self._session, None
-        return session.close() if session else CLOSED.pack(False, 0, 0, 0, 0)
+        report = self._session.close() if self._session else CLOSED.pack(False, 0, 0, 0, 0)
+        self._session = None
+        return report
 
-    def _send(self, kind: Kind, body: bytes) -> None:
-        self._control.sendall(pack(kind, body))
+    def abandon(self) -> None:
+        """Kill the program that runs, if one does: the last thing a supervisor does."""
+        if self._session:
+            self._session.abandon()
+
+    def _send(self, kind: Kind, *parts: bytes) -> None:
+        length = sum(map(len, parts))
+        header = HEADER.pack(kind, length)
+        if length < _LARGE:
+            self._control.sendall(b"".join([header, *parts]))
+        else:  # without another copy in memory
+            for part in (header, *parts):
+                self._control.sendall(part)
 
 
 def main() -> NoReturn:
@@ -127,6 +139,8 @@ def main() -> NoReturn:
     if options.readable:
         options, separate = namespaces.enter(options)
         obtained += ["namespaces"] if separate else []
+    if not (options.uids[1] or processes.can_descend()):
+        sys.exit("this kernel does not list the children of a process (CONFIG_PROC_CHILDREN)")
     obtained += ["users"] if options.uids[1] else []
     obtained += ["filter"] if seccomp.available() else []
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -139,8 +153,10 @@ def main() -> NoReturn:
     runner = Runner(options, started, control, obtained)
     try:
         runner.serve()
+    except (OSError, EOFError) as error:  # the controller or the template is gone
+        sys.stderr.write(f"the runner ends: {error}\n")
     finally:
-        runner.close_session()
+        runner.abandon()
         os._exit(0)
 
 

@@ -1,9 +1,8 @@
-"""One program from fork to wipe, as the supervisor runs it."""
+"""One program as the supervisor serves it: calls in, replies out, the clock and the limits kept."""
 
 from __future__ import annotations
 
 import enum
-import fcntl
 import os
 import select
 import signal
@@ -11,15 +10,11 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from evolve.sandbox import wire
-from evolve.sandbox.inside import processes
-from evolve.sandbox.inside.confine import Confinement
+from evolve.sandbox.inside.execution import CHUNK, Execution
 from evolve.sandbox.inside.meters import Meter
 from evolve.sandbox.inside.options import SessionLimits
-from evolve.sandbox.inside.template import Template
-from evolve.sandbox.inside.wipe import wipe, wipe_sysv
 from evolve.sandbox.wire import FrameReader, FrameTooLarge, Kind, WireError
 
 #: Outcome, wall and CPU nanoseconds, peak bytes; the value or a message follows.
@@ -27,29 +22,11 @@ REPLY = struct.Struct(">BQQQ")
 #: Clean or not, wall and CPU nanoseconds, peak bytes, length of stdout; stdout and stderr follow.
 CLOSED = struct.Struct(">BQQQQ")
 _MESSAGE_BYTES = 4096
-_PIPE_BYTES = 1 << 20
 _TICK_MS = 50  #: how often limits are looked at while nothing else happens
 _LONG_CALL_NS = 5_000_000  #: from here on a call is worth asking the kernel for its memory
 _LAST_WORDS_S = 0.2  #: how long a program that closed its result pipe has to end by itself
 #: What a program may say of itself; everything else is established from outside.
 _OWN_WORDS = ("bad_output", "exception", "out_of_memory", "process_limit")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a session runs.
-
-    Attributes:
-        folder: The program's working folder, not there yet.
-        shared: Further folders it can write to.
-        uid: Its own user id, or 0 to share the supervisor's.
-        cgroup: Whether a cgroup limits memory and processes.
-    """
-
-    folder: str
-    shared: tuple[str, ...]
-    uid: int
-    cgroup: bool
 
 
 class _State(enum.Enum):
@@ -60,88 +37,42 @@ class _State(enum.Enum):
 
 
 class Session:
-    """A program in its process.
+    """A program being served.
 
     Args:
-        template: Forks that process.
-        place: Where.
-        limits: What the session may use.
-        meter: Measures it.
-        poll: Gets the session's descriptors; their events go to `handle`.
-        reply: Takes the body of each reply frame.
-
-    Raises:
-        OSError: no process could be made.
+        execution: Its process.
+        limits: What it may use.
+        meter: Measures it; started here.
+        poll: Gets the descriptors; their events go to `handle`.
+        reply: Takes the parts of the body of each reply frame.
     """
 
     def __init__(
         self,
-        *,
-        template: Template,
-        place: Place,
+        execution: Execution,
         limits: SessionLimits,
         meter: Meter,
         poll: select.poll,
-        reply: Callable[[bytes], None],
+        reply: Callable[..., None],
     ) -> None:
-        self._template, self._place, self._limits = template, place, limits
+        self._execution, self._limits = execution, limits
         self._meter, self._poll, self._reply = meter, poll, reply
-        self._tree = processes.Tree(os.getpid(), template.pid, place.uid)
         self._state = _State.LOADING
         self._asked: bytes | None = None  #: a call that came while loading
         self._failure: bytes | None = None  #: the reply to every call from then on
-        self._outgoing = memoryview(b"")
-        self._reader = FrameReader(limits.result_bytes)
-        self._result_left = limits.result_bytes
-        self._wall_left = limits.wall_ns
-        self._peak = 0
         self._clean = True
-        self._started = self._since = time.monotonic_ns()
-        self._since_cpu = self._next_look = 0
-        self._start()
-
-    def _start(self) -> None:
-        os.mkdir(self._place.folder, 0o700)  # noqa: PTH102 - as cheap as can be
-        if self._place.uid:
-            os.chown(self._place.folder, self._place.uid, self._place.uid)
-        calls, self._calls = os.pipe()
-        self._results, results = os.pipe()
-        out, stdout = os.pipe()
-        err, stderr = os.pipe()
-        theirs = (calls, results, stdout, stderr)
-        try:
-            self._fork = self._template.fork(self._confinement(), theirs)
-        except OSError:
-            for descriptor in (self._calls, self._results, out, err):
-                os.close(descriptor)
-            os.rmdir(self._place.folder)  # noqa: PTH106 - likewise
-            raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
-        self._meter.start(self._tree, self._fork, self._limits.memory_bytes)
-        self._streams = {fd: _Stream(fd, self._limits) for fd in (out, err)}
-        for descriptor in (self._calls, self._results):
-            os.set_blocking(descriptor, False)
-            with suppress(OSError):  # an ordinary user's pipes may be used up
-                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        for descriptor in (self._results, out, err, self._template.fileno()):
-            self._poll.register(descriptor, select.POLLIN)
-
-    def _confinement(self) -> Confinement:
-        limits, here = self._limits, not self._place.cgroup
-        return Confinement(
-            folder=self._place.folder,
-            uid=self._place.uid,
-            cpu_s=limits.cpu_ns // 1_000_000_000 + 2,
-            disk_bytes=limits.disk_bytes,
-            data_bytes=limits.memory_bytes if here else 0,
-            processes=limits.processes + self._others() if here else 0,
-        )
-
-    def _others(self) -> int:
-        """Count what the limit on processes counts besides the program: others of the same user."""
-        return 0 if self._place.uid else processes.threads_of(os.getuid())
+        self._outgoing = memoryview(b"")
+        self._writing = False  #: whether it waits for the pipe to take more
+        self._reader = FrameReader(limits.result_bytes)
+        self._wall_left = limits.wall_ns
+        self._since, self._since_cpu = (
+            execution.started,
+            0,
+        )  #: when it was last told to do something
+        self._next_look = 0
+        meter.start(execution.tree, execution.fork)
+        for descriptor in execution.sources():
+            poll.register(descriptor, select.POLLIN)
 
     def load(self, program: bytes) -> None:
         """Hand the program over."""
@@ -161,16 +92,16 @@ class Session:
 
     def handle(self, descriptor: int) -> None:
         """Act on an event of one of the session's descriptors."""
-        if descriptor == self._results:
+        stream = self._execution.streams.get(descriptor)
+        if descriptor == self._execution.results:
             self._take_result()
-        elif descriptor == self._calls:
+        elif descriptor == self._execution.calls:
             self._pump()
-        elif descriptor == self._template.fileno():
-            self._template.collect(self._fork)
-            self._fail_by_status()
-        elif not self._streams[descriptor].drain():
+        elif stream is None:
+            self._fail_at_end()
+        elif not stream.drain():
             self._poll.unregister(descriptor)
-            if self._streams[descriptor].flooded:
+            if stream.flooded:
                 self._fail("output_too_large", "printed far more than is kept")
 
     def patience_ms(self) -> int:
@@ -188,24 +119,33 @@ class Session:
         if self._late(now):
             outcome = "out_of_memory" if self._meter.memory_kills() else "wall_timeout"
             self._fail(outcome, f"no answer within {self._limits.wall_ns / 1e9:g} s")
-            return
-        if now < self._next_look:
-            return
-        self._next_look = now + _TICK_MS * 1_000_000
-        self._tree.collect_orphans()
-        if self._meter.cpu_ns() > self._limits.cpu_ns:
-            self._fail("cpu_timeout", f"used {self._limits.cpu_ns / 1e9:g} s of CPU time")
-        elif self._meter.above_memory():
-            self._fail("out_of_memory", f"held {self._limits.memory_bytes >> 20} MiB of memory")
+        elif now >= self._next_look:
+            self._next_look = now + _TICK_MS * 1_000_000
+            self._execution.tree.collect_orphans()
+            self._check_held()
+
+    def _check_held(self) -> None:
+        """Look at CPU time, and at what the kernel limits late or not at all."""
+        limits = self._limits
+        memory_bytes, threads = self._execution.tree.held(limits.memory_bytes)
+        if self._meter.cpu_ns() > limits.cpu_ns:
+            self._fail("cpu_timeout", f"used {limits.cpu_ns / 1e9:g} s of CPU time")
+        elif memory_bytes > limits.memory_bytes:
+            self._fail("out_of_memory", f"held more than {limits.memory_bytes >> 20} MiB of memory")
+        elif threads > limits.processes:
+            self._fail("process_limit", f"had more than {limits.processes} processes and threads")
 
     def close(self) -> bytes:
         """End the session and return the body of its `wire.Kind.CLOSED` frame."""
-        if self._state is not _State.ENDED:
-            self._end()
-        out, err = (bytes(stream.kept) for stream in self._streams.values())
-        wall = self._ended - self._started
-        head = CLOSED.pack(self._clean, wall, self._meter.cpu_ns(), self._peak, len(out))
-        return head + out + err
+        self._end()
+        execution = self._execution
+        out, err = (bytes(stream.kept) for stream in execution.streams.values())
+        wall, cpu = execution.ended - execution.started, self._meter.cpu_ns()
+        return CLOSED.pack(self._clean, wall, cpu, execution.peak_bytes, len(out)) + out + err
+
+    def abandon(self) -> None:
+        """Kill the program without any further ado."""
+        self._execution.tree.kill()
 
     @property
     def _owes(self) -> bool:
@@ -215,34 +155,42 @@ class Session:
     def _late(self, now: int) -> bool:
         return self._owes and now - self._since > self._wall_left
 
+    def _used(self) -> tuple[int, int]:
+        """Return wall and CPU nanoseconds since the program was last told to do something."""
+        if not self._owes:
+            return 0, 0
+        wall = time.monotonic_ns() - self._since
+        return wall, max(self._meter.cpu_ns() - self._since_cpu, 0)
+
     def _send(self, kind: Kind, body: bytes) -> None:
         self._outgoing = memoryview(wire.pack(kind, body))
         self._pump()
 
     def _pump(self) -> None:
         """Write what the pipe takes; come back for the rest when it takes more."""
+        calls = self._execution.calls
         try:
-            self._outgoing = self._outgoing[os.write(self._calls, self._outgoing) :]
+            self._outgoing = self._outgoing[os.write(calls, self._outgoing) :]
         except BlockingIOError:
             pass
         except OSError:
             self._outgoing = memoryview(b"")  # nobody reads: how it ended will be known shortly
-        if self._outgoing:
-            self._poll.register(self._calls, select.POLLOUT)
-        else:
-            with suppress(KeyError):
-                self._poll.unregister(self._calls)
+        if bool(self._outgoing) != self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._poll.register(calls, select.POLLOUT)
+            else:
+                self._poll.unregister(calls)
 
     def _take_result(self) -> None:
         try:
-            data = os.read(self._results, _PIPE_BYTES)
+            data = os.read(self._execution.results, CHUNK)
+            if not data:
+                self._fail_at_end()
+                return
+            frames = self._reader.feed(data)
         except BlockingIOError:
             return
-        if not data:
-            self._fail_silent()
-            return
-        try:
-            frames = self._reader.feed(data)
         except FrameTooLarge as error:
             self._fail("output_too_large", f"returned {error}")
             return
@@ -258,30 +206,25 @@ class Session:
             self._fail_by_own_words(body)
         elif kind is not expected or not alone:
             self._fail("bad_output", "wrote to its result pipe without being asked")
-        elif self._late(now := time.monotonic_ns()):
+        elif self._late(time.monotonic_ns()):
             self.check()
-        elif kind is Kind.LOADED:
-            self._wall_left -= now - self._since
-            self._state = _State.WAITING
-            asked, self._asked = self._asked, None
-            if asked is not None:
-                self.call(asked)
         else:
-            self._result_left -= len(body)
-            self._reader.limit = self._result_left
             wall, cpu = self._used()
             self._wall_left -= wall
-            if wall > _LONG_CALL_NS or not self._peak:
-                self._peak = max(self._peak, processes.peak_bytes(self._fork.pid))
-            self._reply(REPLY.pack(wire.OUTCOMES.index("ok"), wall, cpu, self._peak) + body)
             self._state = _State.WAITING
+            if kind is Kind.VALUE:
+                self._pass_on(body, wall, cpu)
+            elif self._asked is not None:
+                asked, self._asked = self._asked, None
+                self.call(asked)
 
-    def _used(self) -> tuple[int, int]:
-        """Return wall and CPU nanoseconds since the program was last told to do something."""
-        if not self._owes:
-            return 0, 0
-        wall = time.monotonic_ns() - self._since
-        return wall, max(self._meter.cpu_ns() - self._since_cpu, 0)
+    def _pass_on(self, value: bytes, wall: int, cpu: int) -> None:
+        self._reader.limit -= len(value)
+        execution = self._execution
+        if wall > _LONG_CALL_NS or not execution.peak_bytes:
+            execution.look_at_memory()
+        number = wire.OUTCOMES.index("ok")
+        self._reply(REPLY.pack(number, wall, cpu, execution.peak_bytes), value)
 
     def _fail_by_own_words(self, body: bytes) -> None:
         number = body[0] if body else 0
@@ -292,29 +235,22 @@ class Session:
             outcome = "process_limit"
         self._fail(outcome, body[1 : 1 + _MESSAGE_BYTES].decode("utf-8", "replace"))
 
-    def _fail_silent(self) -> None:
-        """Find out why the result pipe was closed: by the process ending, or by the program."""
-        ended, _, _ = select.select([self._template], [], [], _LAST_WORDS_S)
-        if ended:
-            self._template.collect(self._fork)
-            self._fail_by_status()
-        else:
-            self._fail("bad_output", "closed its result pipe")
-
-    def _fail_by_status(self) -> None:
+    def _fail_at_end(self) -> None:
         """Say how the process ended, which nothing in it could prevent or forge."""
-        self._meter.finish(self._fork, self._tree.orphans_ns)
-        status = self._fork.status or 0
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        if number == signal.SIGKILL and self._meter.memory_kills():
-            limit = self._limits.memory_bytes >> 20
+        execution, limits = self._execution, self._limits
+        if not execution.has_ended(within_s=_LAST_WORDS_S):
+            self._fail("bad_output", "closed its result pipe")
+            return
+        self._meter.finish(execution.fork, execution.tree.orphans_ns)
+        code = os.waitstatus_to_exitcode(execution.fork.status or 0)
+        if code == -signal.SIGKILL and self._meter.memory_kills():
+            limit = limits.memory_bytes >> 20
             self._fail("out_of_memory", f"killed for using more than {limit} MiB of memory")
-        elif number == signal.SIGXCPU or (number and self._meter.cpu_ns() > self._limits.cpu_ns):
-            self._fail("cpu_timeout", f"used {self._limits.cpu_ns / 1e9:g} s of CPU time")
-        elif number:
-            self._fail("signal", f"killed by {signal.Signals(number).name}")
+        elif code == -signal.SIGXCPU or (code < 0 and self._meter.cpu_ns() > limits.cpu_ns):
+            self._fail("cpu_timeout", f"used {limits.cpu_ns / 1e9:g} s of CPU time")
+        elif code < 0:
+            self._fail("signal", f"killed by signal {-code} ({signal.strsignal(-code)})")
         else:
-            code = os.WEXITSTATUS(status)
             self._fail("exit", f"ended its own process with status {code} before answering")
 
     def _fail(self, outcome: str, message: str) -> None:
@@ -322,65 +258,18 @@ class Session:
         asked = self._state is _State.ANSWERING or self._asked is not None
         wall, cpu = self._used()
         self._end()
-        head = REPLY.pack(wire.OUTCOMES.index(outcome), wall, cpu, self._peak)
+        head = REPLY.pack(wire.OUTCOMES.index(outcome), wall, cpu, self._execution.peak_bytes)
         self._failure = head + message.encode("utf-8", "replace")
         if asked:
             self._reply(self._failure)
 
     def _end(self) -> None:
-        """Kill everything, read what was left in the pipes, measure, wipe."""
+        if self._state is _State.ENDED:
+            return
         self._state = _State.ENDED
-        self._peak = max(self._peak, processes.peak_bytes(self._fork.pid))
-        self._tree.kill()
-        if self._fork.status is None:
-            self._template.collect(self._fork)
-        self._clean = self._tree.kill_all()
-        self._ended = time.monotonic_ns()
-        self._peak = max(self._peak, self._fork.peak_bytes)
-        for descriptor in (self._template.fileno(), self._results, self._calls, *self._streams):
+        execution = self._execution
+        for descriptor in (execution.calls, *execution.sources()):
             with suppress(KeyError):
                 self._poll.unregister(descriptor)
-        for stream in self._streams.values():
-            stream.drain()
-        for descriptor in (self._results, self._calls, *self._streams):
-            os.close(descriptor)
-        self._wipe()
-        self._meter.finish(self._fork, self._tree.orphans_ns)
-
-    def _wipe(self) -> None:
-        with processes.acting_as(self._place.uid):
-            for folder in (self._place.folder, *self._place.shared):
-                self._clean &= wipe(folder)
-            if self._place.uid:
-                self._clean &= wipe_sysv()
-        try:
-            os.rmdir(self._place.folder)  # noqa: PTH106 - likewise
-        except OSError:
-            self._clean = False
-
-
-class _Stream:
-    """Captured stdout or stderr: the first bytes are kept, all are counted, none is parsed."""
-
-    def __init__(self, descriptor: int, limits: SessionLimits) -> None:
-        os.set_blocking(descriptor, False)
-        self._descriptor, self._limits = descriptor, limits
-        self._total = 0
-        self.kept = bytearray()
-
-    def drain(self) -> bool:
-        """Read what is there; return whether more may come and is wanted."""
-        while not self.flooded:
-            try:
-                data = os.read(self._descriptor, _PIPE_BYTES)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self._total += len(data)
-            self.kept += data[: self._limits.stdout_bytes - len(self.kept)]
-        return False
-
-    @property
-    def flooded(self) -> bool:
-        return self._total > self._limits.flood_bytes
+        self._clean = execution.end()
+        self._meter.finish(execution.fork, execution.tree.orphans_ns)

@@ -53,7 +53,7 @@ class Template:
         """Return the descriptor that becomes readable when a child ends."""
         return self._channel.fileno()
 
-    def preimport(self, modules: tuple[str, ...]) -> None:
+    def preimport(self, modules: list[str]) -> None:
         """Have library modules imported, once for all programs to come."""
         wanted = [name for name in modules if PREIMPORTABLE.fullmatch(name)]
         self._channel.send(json.dumps({"preimport": wanted}).encode())
@@ -97,6 +97,8 @@ def start() -> Template | tuple[Confinement, list[int]]:
         theirs.close()
         return Template(pid, ours)
     ours.close()
+    # Not to be written to through /proc, even by a program that has the same user id.
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # it died before the line above
         os._exit(0)

@@ -19,6 +19,8 @@ def wipe(folder: str) -> bool:
     touch anything else. Links are removed, never followed. Neither the depth of a tree nor the
     length of its paths matters.
     """
+    if os.path.realpath(folder) != folder:  # it was replaced by a link, or what it lies in was
+        return False
     clean = True
     moved = 0
     todo = [folder]
