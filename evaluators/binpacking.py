@@ -167,7 +167,7 @@ def _known(case: Case) -> Instance:
 
 
 def _priorities(reply: Value, count: int, position: int) -> Floats:
-    """Check the program's reply for one item. Infinities order as usual; NaN does not."""
+    """Check the program's reply for one item. NaN comes back as the lowest priority there is."""
     try:
         priorities = np.asarray(reply)
     except ValueError as error:
@@ -177,9 +177,7 @@ def _priorities(reply: Value, count: int, position: int) -> Floats:
             f"priority must return {count} numbers, one for each bin, but for item {position} "
             f"it returned {priorities.dtype} of shape {priorities.shape}"
         )
-    if np.isnan(priorities).any():
-        raise Invalid(f"priority returned NaN for item {position}")
-    return priorities
+    return np.where(np.isnan(priorities), -np.inf, priorities)
 
 
 def _loads(output: Value, instance: Instance) -> Integers:

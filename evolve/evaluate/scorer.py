@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
 import anyio
+import anyio.to_thread
 from anyio.abc import Process
 
 from evolve.config.problem import Problem
-from evolve.core.errors import EvaluatorError
+from evolve.core.errors import ConfigError, EvaluatorError, InfrastructureError
 from evolve.core.values import Value
-from evolve.sandbox.wire import FrameReader, Kind, WireError, dumps, loads, pack
+from evolve.evaluate.evaluator import Invalid
+from evolve.sandbox import wire
+from evolve.sandbox.private import thread_environment
+from evolve.sandbox.wire import FrameReader, Kind, WireError
 
-#: How an interacting evaluator's call reaches the program: function, inputs -> answer.
-Relay: TypeAlias = Callable[[str, Mapping[str, Value]], Awaitable[dict[str, Value]]]
+#: Carries a call of an interacting evaluator to the program: function, inputs -> what it returned.
+#: Raises `ProgramFailed`.
+Relay: TypeAlias = Callable[[str, Mapping[str, Value]], Awaitable[Value]]
 
-#: Resident memory above which a scorer is replaced, in bytes.
-MEMORY_LIMIT = 2 << 30
 #: Variables a scorer may see; keys are not among them.
-ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
-_MAX_ANSWER = 1 << 30
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
+# Where this process finds modules, its child does; nothing is taken from its working folder or from
+# variables. The seed makes the order of sets, and so perhaps of cases, the same in every process.
+_BOOT = (
+    *("-s", "-P", "-B", "-c"),
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "from evolve.evaluate.scorer_main import main; main()",
+)
+_HASH_SEED = {"PYTHONHASHSEED": "0"}
+
+_LOOK_S = 0.25  #: how often memory is looked at while the evaluator works
+_CHUNK = 1 << 20
+_MAX_ANSWER = 1 << 31
 _LOG_BYTES = 2000
+_MAX_LOG_BYTES = 1 << 24
+
+
+class ProgramFailed(Exception):
+    """A call of the program failed, which ends the interaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerLimits:
+    """What one step of an evaluator may use.
+
+    Attributes:
+        seconds: Wall time of one step: until a request is answered or, while an evaluator
+            interacts, until it makes the next call. The program's time does not count.
+        start_seconds: The same for importing and constructing the evaluator, and for making the
+            cases of a stage.
+        memory_mb: Resident mebibytes of its process. A process that has grown by half of it is
+            replaced between evaluations. Not watched where there is no ``/proc``.
+    """
+
+    seconds: float = 60.0
+    start_seconds: float = 300.0
+    memory_mb: int = 4096
 
 
 class Scorer:
@@ -35,121 +76,178 @@ class Scorer:
 
     Args:
         problem: Names the evaluator and its options.
-        timeout_s: Longest time between a request and its answer, calls of the program excluded.
+        limits: What a request may use.
+
+    Attributes:
+        interacts: Whether the evaluator drives programs itself; known once a request was answered.
     """
 
-    def __init__(self, problem: Problem, timeout_s: float) -> None:
-        self._problem, self._timeout_s = problem, timeout_s
+    def __init__(self, problem: Problem, limits: ScorerLimits) -> None:
+        self._problem, self._limits = problem, limits
         self._process: Process | None = None
+        self._log: IO[bytes] | None = None
         self._reader = FrameReader(_MAX_ANSWER)
         self._frames: list[tuple[Kind, bytes]] = []
-        self._log: IO[bytes] | None = None
+        self._allowed_s = self._left_s = 0.0
+        self._stages: list[Value] = []
+        self._memory_at_start = 0
+        self.interacts = False
 
     async def ask(
-        self, operation: str, *, relay: Relay | None = None, **request: Value
-    ) -> dict[str, Any]:
-        """Have the evaluator do something.
+        self,
+        operation: str,
+        request: Mapping[str, Value],
+        *,
+        output: tuple[Value] | None = None,
+        relay: Relay | None = None,
+    ) -> Any:  # noqa: ANN401 - the operation's own kind of result
+        """Have the evaluator do something and return the result.
 
         Args:
-            operation: ``cases``, ``score``, ``interact`` or ``combine``.
-            relay: Answers the calls of an interacting evaluator.
-            request: The operation's arguments.
-
-        Returns:
-            ``{"result": ...}``, ``{"invalid": message}`` or ``{"failed": True}``.
+            operation: A method of `evolve.evaluate.scorer_main.Scorer`.
+            request: Its arguments; ``stage`` is always among them.
+            output: What a program returned, to be judged.
+            relay: Takes the calls of an interacting evaluator.
 
         Raises:
-            EvaluatorError: the evaluator raised, hung, or its process died.
+            Invalid: the evaluator refused the output.
+            ProgramFailed: a call failed, whatever the evaluator made of it.
+            EvaluatorError: the evaluator raised, took too long or too much memory.
+            ConfigError: the evaluator cannot be constructed.
+            InfrastructureError: the process died.
         """
         try:
-            answer = await self._exchange(operation, relay, request)
+            await self._prepare(request["stage"])
+            self._allow(self._limits.seconds)
+            answer = await self._exchange(operation, request, output, relay)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, OSError, WireError) as error:
+            message = f"its process was lost during {operation} ({error!r}){self._last_words()}"
+            await self.aclose()
+            raise InfrastructureError(self._where(message)) from error
         except BaseException:  # whatever it is, the conversation is out of step now
             await self.aclose()
             raise
-        if "error" in answer:
-            raise EvaluatorError(self._where(f"{operation}: {answer['error']}"))
-        if self._memory() > MEMORY_LIMIT:
+        return self._result(operation, answer)
+
+    async def replace_if_grown(self) -> None:
+        """End a process that has come to hold much more memory than when it started."""
+        if self._memory() - self._memory_at_start > self._limits.memory_mb << 19:
             await self.aclose()
-        return answer
 
     async def aclose(self) -> None:
-        """Kill the process; the next request starts another one."""
+        """Kill the process and all it started; the next request starts another one."""
         process, self._process = self._process, None
-        self._reader, self._frames = FrameReader(_MAX_ANSWER), []
+        self._reader, self._frames, self._stages = FrameReader(_MAX_ANSWER), [], []
         with anyio.CancelScope(shield=True):
             if process is not None:
                 with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.aclose()
         if self._log is not None:
             self._log.close()
             self._log = None
 
-    async def _exchange(
-        self, operation: str, relay: Relay | None, request: Mapping[str, Value]
-    ) -> dict[str, Any]:
-        """Send a request and wait for its answer, serving calls in between."""
-        try:
-            if self._process is None:
-                await self._start()
-            await self._send(Kind.CALL, {"operation": operation, **request})
-            return await self._answer(relay)
-        except TimeoutError:
-            message = f"{operation} took longer than {self._timeout_s:g} s"
-            raise EvaluatorError(self._where(message)) from None
-        except (anyio.EndOfStream, anyio.BrokenResourceError, WireError) as error:
-            message = f"its process died during {operation}{self._last_words()}"
-            raise EvaluatorError(self._where(message)) from error
+    async def _prepare(self, stage: Value) -> None:
+        """Have a process with the evaluator and the cases of ``stage``."""
+        if self._process is None:
+            await self._start()
+        if stage not in self._stages:
+            self._allow(self._limits.start_seconds)
+            self._result("cases", await self._exchange("prepare", {"stage": stage}))
+            self._stages.append(stage)
+            self._memory_at_start = self._memory()
 
     async def _start(self) -> None:
         """Start the process and have it load the evaluator."""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115 - closed with the process
         self._process = await anyio.open_process(
-            [sys.executable, "-I", "-m", "evolve.evaluate.scorer_main"],
+            [sys.executable, *_BOOT, _module_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+            env=kept | _HASH_SEED | thread_environment(1),
             start_new_session=True,  # Ctrl-C is for the controller, which decides what ends when
         )
         problem = self._problem
-        await self._send(
-            Kind.CALL,
-            {
-                "reference": problem.evaluator,
-                "folder": str(problem.folder.resolve()),
-                "options": cast("Value", problem.evaluator_options),
-            },
-        )
-        answer = await self._answer(None)
-        if "error" in answer:
-            raise EvaluatorError(self._where(str(answer["error"])))
+        request: dict[str, Value] = {
+            "reference": problem.evaluator,
+            "folder": str(problem.folder),
+            "options": cast("Value", problem.evaluator_options),
+        }
+        self._allow(self._limits.start_seconds)
+        self.interacts = self._result("load", await self._exchange("load", request))
 
-    async def _answer(self, relay: Relay | None) -> dict[str, Any]:
-        """Return the next answer; calls that come before it go through ``relay``."""
+    async def _exchange(
+        self,
+        operation: str,
+        request: Mapping[str, Value],
+        output: tuple[Value] | None = None,
+        relay: Relay | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and wait for its answer, serving calls in between."""
+        self._trim_log()
+        frames = [wire.pack(Kind.CALL, wire.dumps({"operation": operation, **request}))]
+        if output is not None:
+            encoded = await anyio.to_thread.run_sync(wire.dumps, output[0])
+            frames.insert(0, wire.pack(Kind.VALUE, encoded))
+        await self._send(b"".join(frames))
+        failed = False
         while True:
-            with anyio.fail_after(self._timeout_s):
-                kind, body = await self._receive()
-            message = cast("dict[str, Any]", loads(body))
+            kind, body = await self._receive()
             if kind is Kind.REPLY:
-                return message
-            if relay is None:
-                raise WireError("a call outside of an interaction")
-            await self._send(Kind.VALUE, await relay(message["function"], message["inputs"]))
+                return {"failed": True} if failed else cast("dict[str, Any]", wire.loads(body))
+            if kind is not Kind.CALL or relay is None:
+                raise WireError(f"{kind.name} out of turn")
+            function, inputs = wire.unpack_call(body)
+            try:
+                value = await relay(function, cast("dict[str, Value]", wire.loads(inputs)))
+            except ProgramFailed:
+                failed = True
+                await self._send(wire.pack(Kind.FAILED))
+            else:
+                self._allow(self._limits.seconds)
+                await self._send(wire.pack(Kind.VALUE, wire.dumps(value)))
 
-    async def _send(self, kind: Kind, value: Value) -> None:
+    async def _send(self, data: bytes) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with anyio.fail_after(self._timeout_s):
-            await self._process.stdin.send(pack(kind, dumps(value)))
+        with anyio.move_on_after(self._left_s) as scope:
+            await self._process.stdin.send(data)
+        if scope.cancelled_caught:
+            raise self._too_slow()
 
     async def _receive(self) -> tuple[Kind, bytes]:
+        """Return the next frame, and keep an eye on time and memory until it is there."""
         assert self._process is not None
         assert self._process.stdout is not None
         while not self._frames:
-            self._frames = self._reader.feed(await self._process.stdout.receive(1 << 20))
+            started = time.monotonic()
+            with anyio.move_on_after(min(_LOOK_S, self._left_s)) as scope:
+                self._frames = self._reader.feed(await self._process.stdout.receive(_CHUNK))
+            self._left_s -= time.monotonic() - started
+            if scope.cancelled_caught:
+                self._look()
         return self._frames.pop(0)
+
+    def _allow(self, seconds: float) -> None:
+        self._allowed_s = self._left_s = seconds
+
+    def _look(self) -> None:
+        if self._memory() > self._limits.memory_mb << 20:
+            raise EvaluatorError(
+                self._where(
+                    f"took more than {self._limits.memory_mb} MiB of memory and was stopped"
+                )
+            )
+        if self._left_s <= 0:
+            raise self._too_slow()
+        if self._log is not None and os.fstat(self._log.fileno()).st_size > _MAX_LOG_BYTES:
+            self._trim_log()
+
+    def _too_slow(self) -> EvaluatorError:
+        message = f"gave no answer within {self._allowed_s:g} s and was stopped"
+        return EvaluatorError(self._where(message))
 
     def _memory(self) -> int:
         """Return the resident size of the process in bytes, 0 when unknown."""
@@ -157,18 +255,70 @@ class Scorer:
             return 0
         try:
             pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        except OSError:
+        except (OSError, IndexError):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def _trim_log(self) -> None:
+        if self._log is not None:
+            self._log.truncate(0)
+
     def _last_words(self) -> str:
-        """Return the end of what the evaluator printed."""
+        """Return the end of what was printed during the request."""
         if self._log is None:
             return ""
-        self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(self._log.tell() - _LOG_BYTES, 0))
+        self._log.seek(max(self._log.seek(0, os.SEEK_END) - _LOG_BYTES, 0))
         said = self._log.read().decode("utf-8", "replace").strip()
-        return f"; it printed:\n{said}" if said else ""
+        return f"; it said:\n{said}" if said else ""
+
+    def _result(self, operation: str, answer: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as for ask
+        if "failed" in answer:
+            raise ProgramFailed
+        if "invalid" in answer:
+            if operation == "cases":
+                raise EvaluatorError(self._where(f"cases raised Invalid: {answer['invalid']}"))
+            raise Invalid(answer["invalid"])
+        if "config" in answer:
+            raise ConfigError(answer["config"])
+        if "error" in answer:
+            raise EvaluatorError(self._where(f"{operation}: {answer['error']}"))
+        return answer["result"]
 
     def _where(self, message: str) -> str:
         return f"evaluator {self._problem.evaluator} of {self._problem.id}: {message}"
+
+
+def _module_path() -> str:
+    """Return where this process finds modules, independent of the working folder."""
+    return json.dumps([str(Path(folder).absolute()) for folder in sys.path])
+
+
+class ScorerPool:
+    """Scorers of one problem; who finds none free waits in line.
+
+    Args:
+        problem: Names the evaluator.
+        size: Processes at most; each is started when it is first needed.
+        limits: What a request may use.
+    """
+
+    def __init__(self, problem: Problem, size: int, limits: ScorerLimits) -> None:
+        self._idle = [Scorer(problem, limits) for _ in range(size)]
+        self._all = tuple(self._idle)
+        self._free = anyio.Semaphore(size)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Scorer]:
+        """Borrow a scorer; the last one used comes first."""
+        async with self._free:
+            scorer = self._idle.pop()
+            try:
+                yield scorer
+            finally:
+                await scorer.replace_if_grown()
+                self._idle.append(scorer)
+
+    async def aclose(self) -> None:
+        """End all processes."""
+        for scorer in self._all:
+            await scorer.aclose()

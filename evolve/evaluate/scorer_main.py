@@ -1,38 +1,51 @@
 """The inside of a scorer process: it imports the evaluator, never a program.
 
 It speaks frames of `evolve.sandbox.wire` over what were its standard input and output; whatever
-the evaluator prints goes to standard error. A request is a `Kind.CALL`, its answer a `Kind.REPLY`;
-in between, an interacting evaluator sends calls of its own, which are answered by `Kind.VALUE`.
+the evaluator prints goes to standard error. A request is a `Kind.CALL` and its answer a
+`Kind.REPLY`. The output to be scored comes before its request, as a `Kind.VALUE`, so that it may be
+nested as deeply as programs' values may be.
+
+While an evaluator interacts, the process sends calls of its own (`Kind.CALL`) and gets a
+`Kind.VALUE` for each, or a `Kind.FAILED` when the program failed and the interaction is over.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
+import select
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn
 
 import anyio
+import numpy as np
 
 from evolve.config.plugins import build, resolve
-from evolve.core.errors import EvaluatorError, EvolveError
-from evolve.core.evaluation import Case, Score, Stage, Usage
+from evolve.core.errors import ConfigError, EvaluatorError
+from evolve.core.evaluation import Case, Stage, Usage
 from evolve.core.values import Value
 from evolve.evaluate.evaluator import Evaluator, Invalid
-from evolve.evaluate.scores import pack_score, unpack_score
-from evolve.sandbox.wire import FrameReader, Kind, dumps, loads, pack
+from evolve.evaluate.scores import clean, pack_score, unpack_score
+from evolve.sandbox import wire
+from evolve.sandbox.wire import FrameReader, Kind, WireError
 
-#: Largest message taken; outputs of programs are capped well below by the sandbox.
-MAX_MESSAGE = 1 << 31
-#: Innermost lines of a traceback that are worth showing.
-TRACE_LINES = 12
+_MAX_MESSAGE = 1 << 40  #: the controller is trusted
+_MESSAGE_CHARACTERS = 4000
+_NAME_CHARACTERS = 200
+_CHUNK = 1 << 20
+#: Where code lies that a traceback of the evaluator need not show.
+_MACHINERY = (__file__, *anyio.__path__, *asyncio.__path__)
 
 
 class _ProgramFailed(BaseException):
-    """A call across the boundary failed; not an `Exception`, so evaluators do not swallow it."""
+    """A call of the program failed; no `Exception`, so that evaluators let it pass."""
 
 
 class Channel:
@@ -40,86 +53,136 @@ class Channel:
 
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
-        self._reader = FrameReader(MAX_MESSAGE)
-        self._frames: Iterator[tuple[Kind, bytes]] = iter(())
+        self._reader = FrameReader(_MAX_MESSAGE)
+        self._frames: list[tuple[Kind, bytes]] = []
 
-    def send(self, kind: Kind, value: Value) -> None:
-        """Write one message."""
-        data = memoryview(pack(kind, dumps(value)))
-        while data:
-            data = data[os.write(self._sink, data) :]
+    def send(self, kind: Kind, body: bytes) -> None:
+        """Write one frame."""
+        rest = memoryview(wire.pack(kind, body))
+        while rest:
+            rest = rest[os.write(self._sink, rest) :]
 
-    def receive(self) -> Any:  # noqa: ANN401 - what the controller sent
-        """Return the next message.
-
-        Raises:
-            EOFError: the controller has gone.
-        """
-        while True:
-            for _, body in self._frames:
-                return loads(body)
-            data = os.read(self._source, 1 << 20)
+    def receive(self) -> tuple[Kind, bytes]:
+        """Return the next frame; end the process when the controller has gone."""
+        while not self._frames:
+            data = os.read(self._source, _CHUNK)
             if not data:
-                raise EOFError
-            self._frames = iter(self._reader.feed(data))
+                os._exit(0)
+            self._frames = self._reader.feed(data)
+        return self._frames.pop(0)
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """The cases of a stage, and what identifies them."""
+
+    cases: list[Case]
+    encoded: list[dict[str, Value]]
+    digest: str
 
 
 class Scorer:
     """Answer requests about one evaluator."""
 
-    def __init__(self, channel: Channel, evaluator: Evaluator) -> None:
-        self._channel, self._evaluator = channel, evaluator
-        self._cases: dict[Stage, list[Case]] = {}
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._evaluator: Evaluator
+        self._made: dict[Stage, _Cases] = {}
+        self.output: Value = None  #: what is to be scored next
+
+    def load(self, reference: str, folder: str, options: dict[str, object]) -> Value:
+        """Import and construct the evaluator; tell whether it interacts with programs."""
+        what = f"evaluator {reference}"
+        factory = resolve(reference, seam="evolve.evaluators", folder=Path(folder))
+        evaluator = build(factory, options, what=what)
+        if not isinstance(evaluator, Evaluator):
+            raise ConfigError(f"{what} makes a {type(evaluator).__name__}, no evolve.Evaluator")
+        self._evaluator = evaluator
+        return type(evaluator).interact is not Evaluator.interact
+
+    def prepare(self, stage: Stage) -> Value:
+        """Make the cases of a stage."""
+        self._cases(stage)
+        return None
 
     def cases(self, stage: Stage) -> Value:
-        """Return names and inputs; what is secret stays here."""
-        made = [
-            _checked_case(case, number) for number, case in enumerate(self._evaluator.cases(stage))
-        ]
-        self._cases[stage] = made
-        interacts = type(self._evaluator).interact is not Evaluator.interact
-        return {
-            "cases": [{"name": case.name, "inputs": case.inputs} for case in made],
-            "interacts": interacts,
-        }
+        """Return names and encoded inputs; what is secret stays here."""
+        made = self._cases(stage)
+        return {"cases": made.encoded, "digest": made.digest}
 
-    def score(self, stage: Stage, index: int, output: Value, usage: list[int]) -> Value:
-        """Judge one output."""
-        case = self._case(stage, index)
+    def score(self, stage: Stage, digest: str, index: int, usage: list[int]) -> Value:
+        """Judge the output that came before this request, or of the interaction before it."""
+        output, self.output = self.output, None
+        case = self._checked(stage, digest)[index]
         return pack_score(self._evaluator.score(case, output, Usage(*usage)))
 
-    def interact(self, stage: Stage, index: int) -> Value:
-        """Drive the program through one case, then judge what came of it."""
-        case, spent = self._case(stage, index), [Usage()]
+    def interact(self, stage: Stage, digest: str, index: int) -> Value:
+        """Drive the program through one case and keep what comes of it."""
+        case = self._checked(stage, digest)[index]
+        self.output = anyio.run(self._evaluator.interact, case, _Caller(self._channel))
+        return None
 
-        async def call(*, function: str = "", **inputs: Value) -> Value:
-            self._channel.send(Kind.CALL, {"function": function, "inputs": inputs})
-            answer = self._channel.receive()
-            if not answer["ok"]:
-                raise _ProgramFailed
-            spent[0] += Usage(*answer["usage"])
-            return cast("Value", answer["value"])
-
-        output = anyio.run(partial(self._evaluator.interact, case, call))
-        return pack_score(self._evaluator.score(case, output, spent[0]))
-
-    def combine(self, stage: Stage, scores: list[Mapping[str, Value]]) -> Value:
+    def combine(self, stage: Stage, digest: str, scores: list[Mapping[str, Any]]) -> Value:
         """Fold the scores of all cases of a stage."""
-        cases = [self._case(stage, index) for index in range(len(scores))]
-        pairs: list[tuple[Case, Score]] = list(zip(cases, map(unpack_score, scores), strict=True))
-        return pack_score(self._evaluator.combine(pairs))
+        pairs = zip(self._checked(stage, digest), map(unpack_score, scores), strict=True)
+        return pack_score(self._evaluator.combine(list(pairs)))
 
-    def _case(self, stage: Stage, index: int) -> Case:
-        if stage not in self._cases:
-            self.cases(stage)
-        return self._cases[stage][index]
+    def _checked(self, stage: Stage, digest: str) -> list[Case]:
+        """Return the cases of a stage, the very ones that programs get."""
+        made = self._cases(stage)
+        if made.digest != digest:
+            raise EvaluatorError(
+                f"cases({stage!r}) gave other cases than in an earlier process; make them from a "
+                "fixed seed"
+            )
+        return made.cases
+
+    def _cases(self, stage: Stage) -> _Cases:
+        if stage not in self._made:
+            cases = list(self._evaluator.cases(stage))
+            encoded = [_encoded(case, number) for number, case in enumerate(cases, start=1)]
+            counts = Counter(str(each["name"]) for each in encoded)
+            for name, count in counts.most_common(1):
+                if count > 1:
+                    raise EvaluatorError(f"cases({stage!r}) gave {count} cases the name {name!r}")
+            digest = hashlib.sha256(wire.dumps(encoded)).hexdigest()
+            self._made[stage] = _Cases(cases, encoded, digest)
+        return self._made[stage]
 
 
-def _checked_case(case: object, number: int) -> Case:
+class _Caller:
+    """What an interacting evaluator calls the program with."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._failed = False
+
+    async def __call__(self, *, function: str = "", **inputs: Value) -> Value:
+        """Send one call and block until it is answered: nothing else happens in this process."""
+        if self._failed:
+            raise _ProgramFailed
+        try:
+            encoded = wire.dumps(inputs)
+        except WireError as error:
+            raise TypeError(f"in the inputs of a call: {error}") from None
+        self._channel.send(Kind.CALL, wire.pack_call(function, encoded))
+        kind, body = self._channel.receive()
+        if kind is Kind.FAILED:
+            self._failed = True
+            raise _ProgramFailed
+        return wire.loads(body)
+
+
+def _encoded(case: object, number: int) -> dict[str, Value]:
+    """Return a case as it goes to the controller; the inputs as bytes that programs get."""
     if not isinstance(case, Case) or not isinstance(case.inputs, Mapping):
         raise EvaluatorError("cases() must yield evolve.Case({name: value, ...})")
-    name = case.name or f"case {number}"
-    return Case(case.inputs, name, case.secret)
+    name = clean(str(case.name), _NAME_CHARACTERS) or f"case {number}"
+    try:
+        inputs = wire.dumps(case.inputs)
+    except WireError as error:
+        raise EvaluatorError(f"in the inputs of {name}: {error}") from None
+    return {"name": name, "inputs": np.frombuffer(inputs, dtype=np.uint8)}
 
 
 def _answer(operation: Callable[..., Value], request: dict[str, Any]) -> dict[str, Value]:
@@ -127,49 +190,59 @@ def _answer(operation: Callable[..., Value], request: dict[str, Any]) -> dict[st
     try:
         return {"result": operation(**request)}
     except Invalid as verdict:
-        return {"invalid": str(verdict) or "the evaluator refused the output"}
-    except _ProgramFailed:
-        return {"failed": True}
+        return {"invalid": clean(str(verdict) or "refused without a reason", _MESSAGE_CHARACTERS)}
+    except ConfigError as error:
+        return {"config": clean(str(error), _MESSAGE_CHARACTERS)}
     except EvaluatorError as error:
-        return {"error": str(error)}
-    except Exception:  # noqa: BLE001 - the evaluator is somebody's code; all it raises is reported
-        return {"error": "\n".join(traceback.format_exc().splitlines()[-TRACE_LINES:])}
+        return {"error": clean(str(error), _MESSAGE_CHARACTERS)}
+    except BaseException as error:  # noqa: BLE001 - somebody's code: whatever it raises is reported
+        return {"error": clean(_describe(error), _MESSAGE_CHARACTERS)}
 
 
-def _load(reference: str, folder: str, options: Mapping[str, object]) -> Evaluator:
-    factory = resolve(reference, seam="evolve.evaluators", folder=Path(folder))
-    evaluator = build(factory, options, what=f"evaluator {reference}")
-    if not isinstance(evaluator, Evaluator):
-        raise EvaluatorError(f"evaluator {reference} is no subclass of evolve.Evaluator")
-    return evaluator
+def _describe(error: BaseException) -> str:
+    """Return the traceback through the evaluator's own files."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_MACHINERY)
+    ]
+    head = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
+    return "".join([*head, *traceback.format_exception_only(error)]).strip()
 
 
-def main() -> None:
-    """Load the evaluator the first message names, then answer until the controller goes."""
-    channel = Channel(os.dup(0), os.dup(1))
+def _die_with_controller(source: int) -> None:
+    """End the process when the other end is closed, even in the middle of an endless loop."""
+    hangup = select.poll()
+    hangup.register(source, 0)
+    hangup.poll()
+    os._exit(0)
+
+
+def main() -> NoReturn:
+    """Answer requests until the controller goes."""
+    source, sink = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    first = channel.receive()
-    try:
-        scorer = Scorer(channel, _load(**first))
-    except EvolveError as error:
-        channel.send(Kind.REPLY, {"error": str(error)})
-        return
-    channel.send(Kind.REPLY, {"result": None})
+    threading.Thread(target=_die_with_controller, args=(source,), daemon=True).start()
+    channel = Channel(source, sink)
+    scorer = Scorer(channel)
     operations: dict[str, Callable[..., Value]] = {
+        "load": scorer.load,
+        "prepare": scorer.prepare,
         "cases": scorer.cases,
         "score": scorer.score,
         "interact": scorer.interact,
         "combine": scorer.combine,
     }
     while True:
-        try:
-            request = channel.receive()
-        except EOFError:
-            return
+        kind, body = channel.receive()
+        if kind is Kind.VALUE:
+            scorer.output = wire.loads(body)
+            continue
+        request: Any = wire.loads(body)
         answer = _answer(operations[request.pop("operation")], request)
         sys.stdout.flush()
-        channel.send(Kind.REPLY, answer)
+        channel.send(Kind.REPLY, wire.dumps(answer))
 
 
 if __name__ == "__main__":

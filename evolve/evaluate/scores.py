@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,35 +16,50 @@ from evolve.core.values import Value
 
 #: Characters kept of feedback, and of each artifact.
 FEEDBACK_LIMIT, ARTIFACT_LIMIT = 20_000, 200_000
+#: Measures, metrics or artifacts of one score.
+ENTRY_LIMIT = 1000
 
 
 def pack_score(score: object) -> dict[str, Value]:
     """Turn what an evaluator returned into plain data, checked.
 
+    Texts beyond their limit are cut, and say so.
+
     Raises:
         EvaluatorError: it is no `Score`, or a part of it is not what it must be.
     """
     if not isinstance(score, Score):
-        raise EvaluatorError(f"it returned a {type(score).__name__}; return evolve.Score(...)")
+        raise EvaluatorError(f"it gave a {type(score).__name__}; return evolve.Score(...)")
+    artifacts = _entries(score.artifacts, "artifacts").items()
     return {
-        "objective": _number(score.objective, "objective"),
+        "objective": _number(score.objective, "the objective"),
         "measures": _numbers(score.measures, "measures"),
         "metrics": _numbers(score.metrics, "metrics"),
         "feedback": _text(score.feedback, "feedback", FEEDBACK_LIMIT),
         "artifacts": {
-            str(name): _text(text, f"artifact {name}", ARTIFACT_LIMIT)
-            for name, text in _mapping(score.artifacts, "artifacts").items()
+            name: _text(t, f"artifact '{name}'", ARTIFACT_LIMIT) for name, t in artifacts
         },
     }
 
 
-def unpack_score(data: Mapping[str, Value]) -> Score:
+def score_data(score: Score) -> dict[str, Value]:
+    """Return a checked score as plain data."""
+    return {
+        "objective": score.objective,
+        "measures": dict(score.measures),
+        "metrics": dict(score.metrics),
+        "feedback": score.feedback,
+        "artifacts": dict(score.artifacts),
+    }
+
+
+def unpack_score(data: Mapping[str, Any]) -> Score:
     """Undo `pack_score`."""
-    return Score(**data)  # type: ignore[arg-type]  # made by pack_score on the other side
+    return Score(**data)
 
 
-def with_measures(score: Score, built_in: Mapping[str, float], declared: tuple[str, ...]) -> Score:
-    """Complete a program's score with the built-in measures, and keep only declared ones.
+def with_measures(score: Score, built_in: Mapping[str, float], declared: Sequence[str]) -> Score:
+    """Complete a program's score with the built-in measures; undeclared ones become metrics.
 
     A measure that the evaluator returns under a built-in name wins.
 
@@ -52,46 +70,56 @@ def with_measures(score: Score, built_in: Mapping[str, float], declared: tuple[s
     missing = [name for name in declared if name not in measures]
     if missing:
         raise EvaluatorError(
-            f"the score lacks the measures {', '.join(missing)} that problem.yaml declares; return "
-            "Score(..., measures={...}) with each of them"
+            f"the score lacks the measure {' and '.join(map(repr, missing))} that problem.yaml "
+            f"declares; it has {', '.join(map(repr, measures)) or 'none'}. Return "
+            f"Score(..., measures={{{missing[0]!r}: ...}}) from combine(), or from every score()"
         )
-    return Score(
-        objective=score.objective,
+    spare = {name: value for name, value in score.measures.items() if name not in declared}
+    return replace(
+        score,
         measures={name: measures[name] for name in declared},
-        metrics={
-            **{name: value for name, value in score.measures.items() if name not in declared},
-            **score.metrics,
-        },
-        feedback=score.feedback,
-        artifacts=score.artifacts,
+        metrics={**spare, **score.metrics},
     )
 
 
+def clean(text: str, limit: int) -> str:
+    """Return ``text`` without lone surrogates and at most about ``limit`` characters long."""
+    kept = text[:limit].encode("utf-8", "replace").decode()
+    return kept if len(text) <= limit else f"{kept}\n[... {len(text) - limit} characters cut ...]"
+
+
 def _number(value: object, what: str) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        raise EvaluatorError(f"{what} is a {type(value).__name__}, must be a number")
-    if isinstance(value, np.complexfloating) or not math.isfinite(value):
-        raise EvaluatorError(f"{what} is {value}, must be finite; raise evolve.Invalid instead")
-    return float(value)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise EvaluatorError(f"{what} is a {type(value).__name__}; give a real number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise EvaluatorError(
+            f"{what} is {number}; give a finite number, or refuse the output by evolve.Invalid"
+        )
+    return number
 
 
 def _numbers(values: object, what: str) -> dict[str, Value]:
     return {
-        str(name): _number(value, f"{what}[{name!r}]")
-        for name, value in _mapping(values, what).items()
+        name: _number(value, f"{what}[{name!r}]") for name, value in _entries(values, what).items()
     }
 
 
-def _mapping(values: object, what: str) -> Mapping[object, object]:
+def _entries(values: object, what: str) -> Mapping[str, object]:
     if not isinstance(values, Mapping):
-        raise EvaluatorError(f"{what} is a {type(values).__name__}, must map names to values")
+        raise EvaluatorError(f"{what} is a {type(values).__name__}; give a dictionary")
+    if len(values) > ENTRY_LIMIT:
+        raise EvaluatorError(f"{what} has {len(values)} entries; {ENTRY_LIMIT} are kept at most")
+    for name in values:
+        if not isinstance(name, str):
+            raise EvaluatorError(f"{what} has the key {name!r}; names are strings")
     return values
 
 
 def _text(value: object, what: str, limit: int) -> str:
     if not isinstance(value, str):
-        raise EvaluatorError(f"{what} is a {type(value).__name__}, must be a string")
-    clean = value.encode("utf-8", "replace").decode()
-    if len(clean) <= limit:
-        return clean
-    return clean[:limit] + f"\n[... {len(clean) - limit} characters left out ...]"
+        raise EvaluatorError(f"{what} is a {type(value).__name__}; give a string")
+    return clean(value, limit)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
-
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from evolve.config.problem import Problem
 from evolve.core.code_measures import code_measures
@@ -16,160 +14,180 @@ from evolve.core.errors import ConfigError, EvaluatorError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage, Usage
 from evolve.core.program import Program
 from evolve.core.values import Value
-from evolve.evaluate.scorer import Scorer
-from evolve.evaluate.scores import unpack_score, with_measures
+from evolve.evaluate.evaluator import Invalid
+from evolve.evaluate.scorer import ProgramFailed, ScorerLimits, ScorerPool
+from evolve.evaluate.scores import score_data, unpack_score, with_measures
+from evolve.sandbox import wire
 from evolve.sandbox.base import Job, Reply, Session, Slot
 
+#: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
 Interaction: TypeAlias = Literal["auto", "boundary", "harness"]
-#: Longest time one step of an evaluator may take, in seconds.
-SCORE_TIMEOUT_S = 120.0
+
 STAGES: tuple[Stage, ...] = ("search", "held_out")
+#: Raised when this layer comes to judge the same output of the same evaluator differently.
+_SEMANTICS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Cases:
-    """The cases of a stage as programs get them."""
+class Cases:
+    """The cases of a stage as programs get them.
 
+    Attributes:
+        stage: Which cases.
+        names: How results call them.
+        inputs: Encoded; every program gets its own copy.
+        digest: What proves that a scorer has the same ones.
+    """
+
+    stage: Stage
     names: tuple[str, ...]
-    inputs: tuple[Mapping[str, Value], ...]
+    inputs: tuple[bytes, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, stage: Stage, made: Mapping[str, Any]) -> Cases:
+        """Read a scorer's answer."""
+        return cls(
+            stage,
+            tuple(case["name"] for case in made["cases"]),
+            tuple(case["inputs"].tobytes() for case in made["cases"]),
+            made["digest"],
+        )
+
+    def request(self) -> dict[str, Value]:
+        """Return what every request about these cases says."""
+        return {"stage": self.stage, "digest": self.digest}
 
 
-@dataclass(frozen=True, slots=True)
 class EvaluationService:
-    """Evaluate programs of one problem. Safe for concurrent use within one event loop."""
+    """Evaluate programs of one problem. Safe for concurrent use within one event loop.
 
-    _problem: Problem
-    _cases: Mapping[Stage, _Cases]
-    _interactive: bool
-    _harness: str
-    _idle: MemoryObjectReceiveStream[Scorer]
-    _done: MemoryObjectSendStream[Scorer]
+    Attributes:
+        version: Changes with anything that can change a score.
+        stages: Those that have cases.
+    """
 
-    @property
-    def version(self) -> str:
-        """A hash that changes with anything that can change a score."""
-        return self._problem.hash
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages that have cases."""
-        return tuple(stage for stage in STAGES if self._cases[stage].names)
+    def __init__(
+        self,
+        problem: Problem,
+        scorers: ScorerPool,
+        cases: Mapping[Stage, Cases],
+        *,
+        interactive: bool,
+        harness: str,
+    ) -> None:
+        self._problem, self._scorers, self._cases = problem, scorers, cases
+        self._interactive, self._harness = interactive, harness
+        self._measures = tuple(measure.name for measure in problem.measures)
+        self.version = _version(problem)
+        self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
 
     async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
-        """Run the cases of ``stage`` in ``slot`` and score what came back.
+        """Run the cases of ``stage`` in ``slot`` and score what comes back.
 
         The first case that fails ends the evaluation, with its outcome.
 
         Raises:
-            InfrastructureError: the slot failed.
+            InfrastructureError: the slot or a scorer failed.
+            ValueError: the stage has no cases.
         """
+        cases = self._cases[stage]
+        if not cases.names:
+            raise ValueError(f"problem {self._problem.id} has no {stage} cases")
         job = Job(program, self._problem.entrypoint, self._problem.limits, self._harness)
-        scorer = await self._idle.receive()
-        try:
-            results: list[CaseResult] = []
-            replies: list[Reply] = []
-            async with slot.session(job) as session:
-                if self._interactive:
-                    results = await self._interact(scorer, stage, session)
-                else:
-                    replies = await self._call(stage, session)
-            # By now the program is dead and cannot watch.
-            results += await self._score(scorer, stage, replies)
-            evaluation = await self._conclude(scorer, stage, program, results)
-        finally:
-            self._done.send_nowait(scorer)
+        results: list[CaseResult] = []
+        async with slot.session(job) as session:
+            for index in range(len(cases.names)):
+                results.append(await self._run(session, cases, index))
+                if results[-1].outcome is not Outcome.OK:
+                    break
+        evaluation = await self._conclude(program, cases, results)
         report = session.report
         return replace(evaluation, usage=report.usage, stdout=report.stdout, stderr=report.stderr)
 
-    async def _call(self, stage: Stage, session: Session) -> list[Reply]:
-        """Call the program on every case, until a call fails."""
-        replies: list[Reply] = []
-        for inputs in self._cases[stage].inputs:
-            replies.append(await session.call(inputs))
-            if replies[-1].outcome is not Outcome.OK:
-                break
-        return replies
+    async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
+        """Run and score one case."""
+        relay = _Relay(session)
+        score, outcome, message = None, Outcome.OK, ""
+        try:
+            score = await self._score(relay, cases, index)
+        except (ProgramFailed, Invalid, EvaluatorError) as error:
+            outcome, message = _blame(error, relay.failure)
+        return CaseResult(cases.names[index], outcome, score, relay.usage, message)
 
-    async def _score(
-        self, scorer: Scorer, stage: Stage, replies: Sequence[Reply]
-    ) -> list[CaseResult]:
-        """Have every reply judged, until one is refused."""
-        results: list[CaseResult] = []
-        for index, reply in enumerate(replies):
-            name = self._cases[stage].names[index]
-            if reply.outcome is not Outcome.OK:
-                failed = CaseResult(name, reply.outcome, usage=reply.usage, message=reply.message)
-                return [*results, failed]
-            judged = await _judged(
-                scorer,
-                "score",
-                stage=stage,
-                index=index,
-                output=reply.value,
-                usage=_numbers(reply.usage),
-            )
-            results.append(replace(judged, case=name, usage=reply.usage))
-            if judged.outcome is not Outcome.OK:
-                break
-        return results
-
-    async def _interact(self, scorer: Scorer, stage: Stage, session: Session) -> list[CaseResult]:
-        """Have the evaluator drive the program through every case, until one fails."""
-        results: list[CaseResult] = []
-        for index, name in enumerate(self._cases[stage].names):
-            relay = _Relay(session)
-            judged = await _judged(scorer, "interact", relay=relay, stage=stage, index=index)
-            if relay.failure is not None:  # whatever the evaluator made of it
-                failure = relay.failure
-                judged = CaseResult(name, failure.outcome, message=failure.message)
-            results.append(replace(judged, case=name, usage=relay.usage))
-            if judged.outcome is not Outcome.OK:
-                break
-        return results
+    async def _score(self, relay: _Relay, cases: Cases, index: int) -> Score:
+        """Get the program's output for a case, one way or the other, and have it judged."""
+        request = {**cases.request(), "index": index}
+        output: tuple[Value] | None = None
+        if not self._interactive:
+            inputs: Any = wire.loads(cases.inputs[index])
+            output = (await relay("", inputs),)
+        async with self._scorers.lend() as scorer:
+            if self._interactive:
+                await scorer.ask("interact", request, relay=relay)
+            used = relay.usage
+            request["usage"] = [used.wall_ns, used.cpu_ns, used.peak_memory_bytes]
+            return unpack_score(await scorer.ask("score", request, output=output))
 
     async def _conclude(
-        self, scorer: Scorer, stage: Stage, program: Program, results: Sequence[CaseResult]
+        self, program: Program, cases: Cases, results: Sequence[CaseResult]
     ) -> Evaluation:
         """Fold the results of the cases into the program's evaluation."""
-        last = results[-1]
-        outcome, score, message = last.outcome, None, f"{last.case}: {last.message}"
+        outcome, message, score = results[-1].outcome, results[-1].message, None
         if outcome is Outcome.OK:
-            declared = tuple(measure.name for measure in self._problem.measures)
             try:
-                scores = [_pack(result.score) for result in results if result.score]
-                answer = await scorer.ask("combine", stage=stage, scores=scores)
-                built_in = code_measures(program, declared)
-                score = with_measures(unpack_score(answer["result"]), built_in, declared)
-                message = ""
-            except EvaluatorError as error:
-                outcome, message = Outcome.EVALUATOR_ERROR, str(error)
+                score = await self._combine(program, cases, results)
+            except (Invalid, EvaluatorError) as error:
+                outcome, message = _blame(error)
+        elif len(cases.names) > 1:
+            message = f"{results[-1].case}: {message}"
         return Evaluation(
             outcome,
             score,
             message=message,
             cases=tuple(results),
             evaluator=self.version,
-            stage=stage,
+            stage=cases.stage,
         )
+
+    async def _combine(
+        self, program: Program, cases: Cases, results: Sequence[CaseResult]
+    ) -> Score:
+        scores = [score_data(result.score) for result in results if result.score is not None]
+        async with self._scorers.lend() as scorer:
+            data = await scorer.ask("combine", {**cases.request(), "scores": scores})
+        built_in = code_measures(program, self._measures)
+        return with_measures(unpack_score(data), built_in, self._measures)
 
 
 class _Relay:
-    """Carry an interacting evaluator's calls to the program, and remember how they went."""
+    """Carry calls of one case to the program, and remember how they went.
+
+    Attributes:
+        usage: Of all of them together.
+        failure: The reply that ended it, if one did.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.usage = Usage()
         self.failure: Reply | None = None
 
-    async def __call__(self, function: str, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        if self.failure is not None:
-            return {"ok": False}
+    async def __call__(self, function: str, inputs: Mapping[str, Value]) -> Value:
         reply = await self._session.call(inputs, function=function)
         self.usage += reply.usage
         if reply.outcome is not Outcome.OK:
             self.failure = reply
-            return {"ok": False}
-        return {"ok": True, "value": reply.value, "usage": _numbers(reply.usage)}
+            raise ProgramFailed
+        return reply.value
+
+
+def _blame(error: Exception, failure: Reply | None = None) -> tuple[Outcome, str]:
+    """Return whose doing it is that there is no score, and why."""
+    if failure is not None:  # whatever the evaluator made of it
+        return failure.outcome, failure.message
+    refused = isinstance(error, Invalid)
+    return Outcome.INVALID if refused else Outcome.EVALUATOR_ERROR, str(error)
 
 
 @asynccontextmanager
@@ -179,85 +197,67 @@ async def open_evaluation(
     scorers: int = 1,
     interaction: Interaction = "auto",
     trusted_programs: bool = False,
+    limits: ScorerLimits | None = None,
 ) -> AsyncIterator[EvaluationService]:
     """Start the evaluator of a problem in processes of its own.
 
     Args:
         problem: What is to be evaluated.
-        scorers: Processes, each started when first needed.
+        scorers: Processes at most, each started when first needed.
         interaction: How cases reach a program when the problem has both ways.
         trusted_programs: Whether programs come from a closed set of operations; ``auto`` then
             takes the harness, which is quicker but shows the program its whole input.
+        limits: What one step of the evaluator may use.
 
     Raises:
-        EvaluatorError: the evaluator cannot be loaded or makes no cases.
-        ConfigError: the problem does not have the way that ``interaction`` asks for.
+        EvaluatorError: the evaluator fails when it is loaded or makes its cases, or makes none.
+        ConfigError: the evaluator cannot be constructed with its options, or the problem does not
+            have the way that ``interaction`` asks for.
+        InfrastructureError: the first process died.
     """
-    first = Scorer(problem, SCORE_TIMEOUT_S)
-    crew = [first, *(Scorer(problem, SCORE_TIMEOUT_S) for _ in range(scorers - 1))]
-    done, idle = anyio.create_memory_object_stream[Scorer](scorers)
+    pool = ScorerPool(problem, scorers, limits or ScorerLimits())
     try:
-        answers = {stage: (await first.ask("cases", stage=stage))["result"] for stage in STAGES}
-        if not answers["search"]["cases"]:
-            raise EvaluatorError(f"evaluator {problem.evaluator} yields no case for 'search'")
-        interactive, harness = _way(
-            problem, interaction, bool(answers["search"]["interacts"]), trusted_programs
-        )
-        for scorer in crew:
-            done.send_nowait(scorer)
-        yield EvaluationService(
-            problem,
-            {stage: _cases(answer["cases"]) for stage, answer in answers.items()},
-            interactive,
-            harness,
-            idle,
-            done,
-        )
+        async with pool.lend() as scorer:
+            cases = {
+                stage: Cases.of(stage, await scorer.ask("cases", {"stage": stage}))
+                for stage in STAGES
+            }
+            interactive, harness = choose_way(
+                problem, interaction, interacts=scorer.interacts, trusted=trusted_programs
+            )
+        if not cases["search"].names:
+            raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
+        yield EvaluationService(problem, pool, cases, interactive=interactive, harness=harness)
     finally:
-        done.close()
-        idle.close()
-        for scorer in crew:
-            await scorer.aclose()
+        await pool.aclose()
 
 
-def _way(
-    problem: Problem, interaction: Interaction, interacts: bool, trusted: bool
+def choose_way(
+    problem: Problem, interaction: Interaction, *, interacts: bool, trusted: bool
 ) -> tuple[bool, str]:
-    """Return whether the evaluator drives the program, and the harness to use, if any."""
+    """Return whether the evaluator drives the program, and the harness to use, if any.
+
+    Args:
+        problem: May have a harness.
+        interaction: What is asked for.
+        interacts: Whether the evaluator can drive programs.
+        trusted: Whether programs come from a closed set of operations.
+
+    Raises:
+        ConfigError: the problem does not have the way that is asked for.
+    """
     if interaction == "harness" and not problem.harness:
-        raise ConfigError(f"interaction: harness, but {problem.id} has no harness.py")
-    if interaction == "boundary" and not interacts and problem.harness:
-        raise ConfigError(f"interaction: boundary, but {problem.evaluator} does not interact")
+        raise ConfigError(f"interaction: harness, but {problem.id} has no harness.py; use auto")
+    if interaction == "boundary" and not interacts:
+        raise ConfigError(
+            f"interaction: boundary, but the evaluator of {problem.id} has no interact(); use auto"
+        )
     by_harness = interaction == "harness" or (interaction == "auto" and trusted)
     if problem.harness and (by_harness or not interacts):
         return False, problem.harness
     return interacts, ""
 
 
-def _cases(made: Sequence[Mapping[str, Any]]) -> _Cases:
-    return _Cases(tuple(case["name"] for case in made), tuple(case["inputs"] for case in made))
-
-
-async def _judged(scorer: Scorer, operation: str, **request: Any) -> CaseResult:  # noqa: ANN401
-    """Ask for a judgement; the evaluator's own failure is an outcome too."""
-    try:
-        answer = await scorer.ask(operation, **request)
-    except EvaluatorError as error:
-        return CaseResult("", Outcome.EVALUATOR_ERROR, message=str(error))
-    if "result" in answer:
-        return CaseResult("", Outcome.OK, unpack_score(answer["result"]))
-    return CaseResult("", Outcome.INVALID, message=str(answer.get("invalid", "")))
-
-
-def _numbers(usage: Usage) -> list[Value]:
-    return [usage.wall_ns, usage.cpu_ns, usage.peak_memory_bytes]
-
-
-def _pack(score: Score) -> dict[str, Value]:
-    return {
-        "objective": score.objective,
-        "measures": dict(score.measures),
-        "metrics": dict(score.metrics),
-        "feedback": score.feedback,
-        "artifacts": dict(score.artifacts),
-    }
+def _version(problem: Problem) -> str:
+    measures = sorted(measure.name for measure in problem.measures)
+    return hashlib.sha256(f"{_SEMANTICS} {problem.hash} {measures}".encode()).hexdigest()

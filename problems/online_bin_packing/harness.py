@@ -22,9 +22,10 @@ def run(priority, items, capacity):
                     f"priority must return {len(fitting)} numbers, one for each bin, but for "
                     f"item {position} it returned {priorities.dtype} of shape {priorities.shape}"
                 )
-            if np.isnan(priorities).any():
-                raise ValueError(f"priority returned NaN for item {position} of size {item}")
-            chosen = fitting[np.argmax(priorities)]
+            best = np.argmax(priorities)
+            if np.isnan(priorities[best]):  # argmax prefers NaN; here it is wanted least
+                best = np.argmax(np.where(np.isnan(priorities), -np.inf, priorities))
+            chosen = fitting[best]
             remaining[chosen] -= item
             assignment[position] = chosen
             opened = max(opened, int(chosen) + 1)
