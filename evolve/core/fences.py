@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from evolve.core.hunks import fence_of, path_above
@@ -27,7 +28,7 @@ class Code:
 
 
 def fenced_code(text: str) -> list[Code]:
-    """Return all fenced code of ``text``; a fence that is never closed reaches to the end.
+    """Return all filled fences of ``text``; one that is never closed reaches to the end.
 
     A fence that is shorter than the opening one, or stands further in, belongs to the code: a
     docstring may hold one.
@@ -38,11 +39,12 @@ def fenced_code(text: str) -> list[Code]:
     while number < len(lines):
         if (opening := fence_of(lines[number])) is not None:
             end = _closing(lines, number, opening[0])
-            path = path_above(lines[after : number + 1])
-            margin = len(indent_of(lines[number]))
-            body = [_outdent(line, margin) for line in lines[number + 1 : end]]
-            language = opening[1].partition(" ")[0].partition(":")[0].lower()
-            found.append(Code("".join(body), path, language, closed=end < len(lines)))
+            if any(map(str.strip, lines[number + 1 : end])):
+                margin = len(indent_of(lines[number]))
+                body = [_outdent(line, margin) for line in lines[number + 1 : end]]
+                language = re.split(r"[\s:{]", opening[1], maxsplit=1)[0].lower()
+                path = path_above(lines[after : number + 1])
+                found.append(Code("".join(body), path, language, closed=end < len(lines)))
             number, after = end, end + 1
         number += 1
     return found

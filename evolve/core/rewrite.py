@@ -55,15 +55,18 @@ def extract_rewrite(text: str, program: Program) -> Program:
 
 def _assign(reply: str, program: Program) -> dict[str, Code]:
     """Return which file gets which code of the reply."""
+    targets = list(dict.fromkeys(region.path for region in program.regions))
+    if len(targets) == 1 and _is_code(reply, targets[0]):  # its docstrings may hold fences
+        return {targets[0]: Code(reply)}
     pieces = [
         piece
         for piece in fenced_code(reply)
-        if piece.text.strip()
-        and (piece.path or START in piece.text or piece.language not in _NOT_CODE)
+        if piece.path or START in piece.text or piece.language not in _NOT_CODE
     ]
-    targets = list(dict.fromkeys(region.path for region in program.regions))
+    if not pieces and len(targets) == 1 and START in reply:
+        return {targets[0]: Code(reply)}
     if not pieces:
-        return {targets[0]: _unfenced(reply, targets)}
+        raise PatchError(Reason.NO_EDIT, "the reply has no code between lines ```")
     if len(program.files) == 1:
         return {targets[0]: _only(pieces)}
     if len(pieces) == len(targets) == 1 and pieces[0].path is None:
@@ -76,18 +79,12 @@ def _assign(reply: str, program: Program) -> dict[str, Code]:
     return codes
 
 
-def _unfenced(reply: str, targets: list[str]) -> Code:
-    """Take the whole reply for code when it cannot be anything else."""
-    if len(targets) == 1 and START in reply:
-        return Code(reply)
-    tree = parse_quietly(textwrap.dedent(reply)) if targets[0].endswith(".py") else None
-    if (
-        len(targets) > 1
-        or not isinstance(tree, ast.Module)
-        or all(isinstance(statement, ast.Expr) for statement in tree.body)  # a word is one, too
-    ):
-        raise PatchError(Reason.NO_EDIT, "the reply has no code between lines ```")
-    return Code(reply)
+def _is_code(reply: str, path: str) -> bool:
+    """Tell whether all of the reply is Python, and more than words that happen to be."""
+    tree = parse_quietly(textwrap.dedent(reply)) if path.endswith(".py") else None
+    return isinstance(tree, ast.Module) and any(
+        not isinstance(statement, ast.Expr) for statement in tree.body
+    )
 
 
 def _only(pieces: list[Code]) -> Code:

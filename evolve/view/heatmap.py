@@ -32,7 +32,7 @@ def heatmap(
         objective: Turns fitness back into the values shown.
         axes: Names of the two measures; default: the first two. Each cell shows the best over the
             others.
-        width: Columns to stay within, at least 30.
+        width: Columns to stay within, at least 48.
         color: Whether colours can be shown.
         lines: Lines the cells may take, at least 1; title, axes and notes take some ten more.
 
@@ -49,7 +49,7 @@ def heatmap(
         *_wrapped(projection.y.name if projection.y else "", width),
         *_framed(raster, labels, margin),
         *_ruler(projection.x, indent=margin + 2, columns=raster.pixels.shape[1], width=width),
-        *([_legend(span, objective, color=color)] if len(archive) else []),
+        *(_legend(span, objective, color=color, width=width) if len(archive) else []),
     ]
     for note in _notes(archive, projection, raster.pooled):
         parts += _wrapped(note, width)
@@ -151,16 +151,16 @@ def _ruler(measure: Measure, *, indent: int, columns: int, width: int) -> list[T
     return [Text(" " * indent + bounds), *_wrapped(measure.name, width)]
 
 
-def _legend(span: Scale, objective: Objective, *, color: bool) -> Text:
-    """Return the colour bar between the objective values of its ends, worst to best."""
+def _legend(span: Scale, objective: Objective, *, color: bool, width: int) -> list[Text]:
+    """Return the colour bar between the objectives of its ends, worst to best, and the marks."""
     worst, best = (_number(objective.fitness(end)) for end in (span.low, span.high))
     if span.open_below:
         worst = f"{'<=' if objective.direction == 'maximize' else '>='} {worst}"
+    bar = Text.assemble(worst, " ", ramp(color=color), " ", best)
     mark = ("██", BEST_COLOR) if color else BEST_CHARACTER
-    empty = "·" if color else "blank"
-    return Text.assemble(
-        worst, " ", ramp(color=color), f" {best}   ", mark, f" best   {empty} empty"
-    )
+    marks = Text.assemble(mark, " best   ", "· empty" if color else "blank empty")
+    together = Text("   ").join([bar, marks])
+    return [together] if len(together) <= width else [bar, marks]
 
 
 def _notes(archive: GridArchive, projection: Projection, pooled: tuple[int, int]) -> list[str]:

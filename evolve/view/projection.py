@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -59,8 +60,11 @@ class Scale:
         """Return where ``fitness`` lies between the ends, 0 to 1; 1 when they are equal."""
         if fitness >= self.high:
             return 1.0
-        # Halves, because the difference of two very large numbers is infinite.
-        return max(0.0, (fitness / 2 - self.low / 2) / (self.high / 2 - self.low / 2))
+        if fitness <= self.low:
+            return 0.0
+        # Halves, for the same reason as in `scale`.
+        span = max(self.high / 2 - self.low / 2, sys.float_info.min)
+        return (fitness / 2 - self.low / 2) / span
 
 
 def project(archive: GridArchive, axes: tuple[str, str] | None = None) -> Projection:
@@ -104,7 +108,8 @@ def scale(elites: Iterable[Elite]) -> Scale:
     Tukey fence (1.5 interquartile ranges below the first quartile) share the lowest colour.
     """
     values = [elite.fitness for elite in elites] or [0.0]
-    first, third = np.quantile(values, [0.25, 0.75], method="nearest").tolist()
-    fence = first - 1.5 * (third - first)
+    # Halves, because the difference of two very large numbers is infinite.
+    first, third = np.quantile([value / 2 for value in values], [0.25, 0.75]).tolist()
+    fence = 2 * (first - 1.5 * (third - first))
     low = min(values)
     return Scale(max(low, fence), max(values), open_below=low < fence)
