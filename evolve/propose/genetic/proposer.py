@@ -20,12 +20,12 @@ from evolve.propose.genetic.sites import number_of, sites
 
 #: Mutations of an expression and how often each is tried.
 EXPRESSION_MUTATIONS: Final[dict[str, tuple[mutate.Mutation, float]]] = {
-    "perturb": (mutate.perturb, 0.35),
-    "regrow": (mutate.regrow, 0.12),
-    "combine": (mutate.combine, 0.15),
+    "perturb": (mutate.perturb, 0.30),
+    "regrow": (mutate.regrow, 0.14),
+    "combine": (mutate.combine, 0.13),
     "wrap": (mutate.wrap, 0.05),
-    "condition": (mutate.condition, 0.08),
-    "hoist": (mutate.hoist, 0.07),
+    "condition": (mutate.condition, 0.14),
+    "hoist": (mutate.hoist, 0.06),
     "exchange": (mutate.exchange, 0.08),
 }
 StatementMutation = Callable[[np.random.Generator, Sequence[Place]], bool]
@@ -65,7 +65,7 @@ class GeneticProposer:
     arbitrary_code = False
 
     def __init__(
-        self, *, mutations: float = 1.6, crossover: float = 0.2, growth: int = 100
+        self, *, mutations: float = 2.0, crossover: float = 0.2, growth: int = 100
     ) -> None:
         if mutations < 1:
             raise ValueError(f"mutations is {mutations}, must be at least 1")
@@ -77,6 +77,12 @@ class GeneticProposer:
 
     async def propose(self, context: Context) -> Candidate | Rejected:
         """Make one candidate; the same generator state gives the same candidate."""
+        try:
+            return self._propose(context)
+        except RecursionError:
+            return Rejected("syntax", "an expression is nested too deeply to be varied")
+
+    def _propose(self, context: Context) -> Candidate | Rejected:
         parent = context.parent.program
         original = Draft(parent)
         if not original.blocks:
@@ -118,7 +124,7 @@ def _apply(name: str, rng: np.random.Generator, found: Sequence[Place]) -> bool:
     if mutation is mutate.perturb:
         spots = [s for place in found for s in sites(place) if number_of(s.node) is not None]
     else:
-        spots = [s for place in found for s in sites(place) if not s.exact and s.accepts]
+        spots = [s for place in found for s in sites(place) if not s.exact]
     if not spots:
         return False
     site = spots[rng.integers(len(spots))]

@@ -68,9 +68,10 @@ def _folded(node: ast.BinOp) -> ast.expr | None:
         return None
     try:
         value = operation(left, right)
+        finite = math.isfinite(value)
     except (ZeroDivisionError, OverflowError):
         return None
-    if not math.isfinite(value):
+    if not finite:
         return None
     short = float(f"{value:.12g}")  # 0.1 + 0.2 is 0.3 to its readers
     return number(short if isinstance(value, float) and len(str(short)) < 10 else value)
