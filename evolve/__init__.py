@@ -14,22 +14,26 @@ if TYPE_CHECKING:
     from evolve.core.program import Program
     from evolve.engine.run import run
     from evolve.evaluate.evaluator import Call, Evaluator, Invalid
+    from evolve.store.reader import open_reader as open  # noqa: A004 - read as evolve.open
 
+#: Public name to its module, and its name there.
 _HOME = {
-    "Call": "evolve.evaluate.evaluator",
-    "Case": "evolve.core.evaluation",
-    "Evaluation": "evolve.core.evaluation",
-    "Evaluator": "evolve.evaluate.evaluator",
-    "Invalid": "evolve.evaluate.evaluator",
-    "Outcome": "evolve.core.evaluation",
-    "Program": "evolve.core.program",
-    "Score": "evolve.core.evaluation",
-    "Usage": "evolve.core.evaluation",
-    "run": "evolve.engine.run",
+    "Call": ("evolve.evaluate.evaluator", "Call"),
+    "Case": ("evolve.core.evaluation", "Case"),
+    "Evaluation": ("evolve.core.evaluation", "Evaluation"),
+    "Evaluator": ("evolve.evaluate.evaluator", "Evaluator"),
+    "Invalid": ("evolve.evaluate.evaluator", "Invalid"),
+    "Outcome": ("evolve.core.evaluation", "Outcome"),
+    "Program": ("evolve.core.program", "Program"),
+    "Score": ("evolve.core.evaluation", "Score"),
+    "Usage": ("evolve.core.evaluation", "Usage"),
+    "open": ("evolve.store.reader", "open_reader"),
+    "run": ("evolve.engine.run", "run"),
 }
 
 __all__ = [  # noqa: RUF022 - grouped as a reader meets them
     "run",
+    "open",
     "Evaluator",
     "Case",
     "Score",
@@ -45,6 +49,7 @@ __all__ = [  # noqa: RUF022 - grouped as a reader meets them
 def __getattr__(name: str) -> object:
     """Import a public name on first use."""
     try:
-        return getattr(import_module(_HOME[name]), name)
+        module, attribute = _HOME[name]
     except KeyError:
         raise AttributeError(f"module 'evolve' has no attribute {name!r}") from None
+    return getattr(import_module(module), attribute)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -56,7 +55,10 @@ def _main(
 
 
 def main() -> None:
-    """Run the command line; errors raised on purpose are printed without a traceback."""
+    """Run the command line; errors raised on purpose are printed without a traceback.
+
+    Ctrl-C (exit code 130) and readers that go away, such as `head` (1), are typer's business.
+    """
     from evolve.core.errors import EvolveError
 
     try:
@@ -64,9 +66,3 @@ def main() -> None:
     except EvolveError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +26,8 @@ RUN = typer.Argument("latest", help="A run: its id, its name, or 'latest'.")
 def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
     """List the runs of a database, oldest first.
 
-    JSON: a list of {id, name, problem, seed, status, live, created_at, elapsed_s, evaluations,
-    objective, direction, best}.
+    JSON: a list of {id, name, problem, seed, status, reason, live, created_at, elapsed_s,
+    evaluations, objective, direction, best}.
     """
     from evolve.store.reader import open_reader
 
@@ -139,7 +141,7 @@ def heatmap(
 ) -> None:
     """Draw a run's archive: every cell holds the best program of its kind.
 
-    JSON: {objective, axes, cells, stats}; see docs/results.md.
+    JSON: {objective, axes, hidden, cells, best, stats}; see docs/results.md.
     """
     from evolve.store.reader import open_reader
     from evolve.view.heatmap import heatmap as draw
@@ -154,7 +156,8 @@ def heatmap(
         from evolve.view.plots import save_heatmap
 
         title = f"{record.problem}, run {record.id}, {len(archive)} elites"
-        save_heatmap(archive, record.objective, path, axes=axes, title=title)
+        with writing(path):
+            save_heatmap(archive, record.objective, path, axes=axes, title=title)
         typer.echo(f"wrote {path}", err=True)
     if json:
         render.echo_json(heatmap_data(archive, record.objective, axes))
@@ -171,9 +174,22 @@ def write_files(files: dict[str, str], output: Path) -> list[Path]:
     else:
         paths = {output / name: text for name, text in files.items()}
     for file, text in paths.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="")
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", newline="")
     return list(paths)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Explain why ``path`` cannot be written, if it cannot."""
+    from evolve.core.errors import PrerequisiteError
+
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}; name another place"
+        raise PrerequisiteError(message) from error
 
 
 def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:

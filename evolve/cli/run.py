@@ -64,16 +64,27 @@ def run(
 
 def load(config: str, settings: list[str], model: str = "") -> Loaded[RunConfig]:
     """Read a configuration file or bundled configuration, with overrides."""
-    from evolve.config.bundled import bundled
     from evolve.config.file import load_run_config
     from evolve.engine.shorthand import with_model
 
     path = Path(config)
     if not path.exists() and "/" not in config and not path.suffix:
-        candidate = bundled("configs") / f"{config}.yaml"
-        path = candidate if candidate.exists() else path
+        path = _bundled(config)
     loaded = load_run_config(path, settings)
     return with_model(loaded, model) if model else loaded
+
+
+def _bundled(name: str) -> Path:
+    """Return the file of a bundled configuration."""
+    from evolve.config.bundled import bundled
+    from evolve.config.nearest import did_you_mean
+    from evolve.core.errors import ConfigError
+
+    files = {file.stem: file for file in sorted(bundled("configs").glob("*.yaml"))}
+    if name not in files:
+        hint = did_you_mean(name, files)
+        raise ConfigError(f"'{name}' is no file and no bundled configuration{hint}")
+    return files[name]
 
 
 def _dry_run(loaded: Loaded[RunConfig], *, json: bool) -> None:

@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from evolve.core.errors import InfrastructureError, RunFailed
+from evolve.core.errors import (
+    EvaluatorError,
+    InfrastructureError,
+    RunFailed,
+    SeedProgramInvalid,
+)
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.engine.events import FaultOccurred, Observer
-from evolve.evaluate.service import EvaluationService
 from evolve.pool.base import Pool
+from evolve.sandbox.base import Slot
 
 #: Leases tried for one program before it is set aside as an infrastructure failure.
 ATTEMPTS = 3
 #: Programs set aside in a row before the run gives up.
 TOO_MANY = 5
+#: Programs in a row on whose output the evaluator may fail. One odd output is worth a row in the
+#: table of failures; every output of fresh descendants of good programs means the evaluator.
+EVALUATOR_ERRORS = 10
+
+
+class Evaluate(Protocol):
+    """What judges a program in a slot: an `evolve.evaluate.service.EvaluationService`."""
+
+    @property
+    def version(self) -> str:
+        """A hash that changes with anything that can change a score."""
+        ...
+
+    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+        """Run the cases of ``stage`` in ``slot`` and score what came back.
+
+        Raises:
+            InfrastructureError: the slot failed.
+        """
+        ...
 
 
 class Assessor:
@@ -31,12 +57,12 @@ class Assessor:
     def __init__(
         self,
         pool: Pool,
-        evaluate: EvaluationService,
+        evaluate: Evaluate,
         emit: Observer,
         timed: Callable[[float], None],
     ) -> None:
         self._pool, self._evaluate, self._emit, self._timed = pool, evaluate, emit, timed
-        self._lost_in_a_row = 0
+        self._lost_in_a_row = self._evaluator_errors = 0
         self.version = evaluate.version
 
     async def __call__(self, program: Program, stage: Stage = "search") -> Evaluation:
@@ -44,6 +70,7 @@ class Assessor:
 
         Raises:
             RunFailed: too many programs in a row met infrastructure faults.
+            EvaluatorError: the evaluator failed on too many programs in a row.
         """
         message = ""
         for _ in range(ATTEMPTS):
@@ -57,6 +84,7 @@ class Assessor:
                 continue
             self._timed(time.monotonic() - started)
             self._lost_in_a_row = 0
+            self._watch_evaluator(evaluation)
             return evaluation
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= TOO_MANY:
@@ -68,3 +96,37 @@ class Assessor:
         return Evaluation(
             Outcome.INFRASTRUCTURE, message=message, evaluator=self._evaluate.version, stage=stage
         )
+
+    def _watch_evaluator(self, evaluation: Evaluation) -> None:
+        """Give up on an evaluator that fails again and again."""
+        if evaluation.outcome is not Outcome.EVALUATOR_ERROR:
+            self._evaluator_errors = 0
+            return
+        self._evaluator_errors += 1
+        if self._evaluator_errors >= EVALUATOR_ERRORS:
+            raise EvaluatorError(
+                f"the evaluator failed on {EVALUATOR_ERRORS} programs in a row; the last time: "
+                f"{evaluation.message}\nMend it and try it with `evolve evaluate`; a changed "
+                "evaluator begins a new run."
+            )
+
+
+def check_seed(evaluation: Evaluation, problem: str) -> None:
+    """Raise what keeps the seed program of ``problem`` from having a score.
+
+    Raises:
+        SeedProgramInvalid: the program itself.
+        EvaluatorError: the evaluator.
+        RunFailed: the slot.
+    """
+    if evaluation.outcome is Outcome.OK:
+        return
+    if evaluation.outcome is Outcome.EVALUATOR_ERROR:
+        raise EvaluatorError(f"the evaluator fails on the seed program: {evaluation.message}")
+    if evaluation.outcome is Outcome.INFRASTRUCTURE:
+        raise RunFailed(f"the seed program could not be evaluated: {evaluation.message}")
+    raise SeedProgramInvalid(
+        f"the seed program of {problem} ends with {evaluation.outcome}: {evaluation.message}\n"
+        "Try `evolve evaluate` on it until it scores.",
+        outcome=evaluation.outcome,
+    )

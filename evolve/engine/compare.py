@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 
@@ -20,7 +20,7 @@ class Compared:
 
     name: str
     program_id: int
-    stages: dict[Stage, Evaluation] = field(default_factory=dict)
+    stages: dict[Stage, Evaluation]
 
 
 async def compare(
@@ -36,6 +36,7 @@ async def compare(
     Baselines become programs of the run, but they never enter its archive.
     """
     rows: list[Compared] = []
+    found: dict[int, dict[Stage, Evaluation]] = {}  # two names may mean one program
     best = population.best
     async with anyio.create_task_group() as tasks:
         for name, program in _contestants(problem, best.program if best else None):
@@ -47,9 +48,10 @@ async def compare(
                 generation=0,
                 operator=f"baseline:{name}",
             )
-            row = Compared(name, added.id)
+            wanted = () if added.id in found else stages
+            row = Compared(name, added.id, found.setdefault(added.id, {}))
             rows.append(row)
-            for stage in stages:
+            for stage in wanted:
                 tasks.start_soon(_fill, row, program, stage, store, assess)
     return tuple(rows)
 

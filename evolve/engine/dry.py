@@ -12,9 +12,9 @@ import anyio
 
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
-from evolve.core.errors import SeedProgramInvalid
 from evolve.core.evaluation import Evaluation
 from evolve.engine.assemble import Parts, open_parts, population_of
+from evolve.engine.assess import check_seed
 from evolve.engine.draw import draw
 from evolve.llm.base import Completion, Message, Request
 from evolve.llm.ledger import price_bound
@@ -62,12 +62,9 @@ async def _dry_run(loaded: Loaded[RunConfig]) -> Preview:
             started = anyio.current_time()
             evaluation = await parts.evaluate(slot, parts.problem.seed_program)
             seconds = anyio.current_time() - started
-        if evaluation.score is None:
-            raise SeedProgramInvalid(
-                f"the seed program ends with {evaluation.outcome}: {evaluation.message}",
-                outcome=evaluation.outcome,
-            )
+        check_seed(evaluation, parts.problem.id)
         score = evaluation.score
+        assert score is not None
         first = _first_request(loaded, parts, evaluation)
         return Preview(
             outcome=evaluation.outcome,

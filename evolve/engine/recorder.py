@@ -29,9 +29,7 @@ class StoreRecorder:
     ) -> int:
         """Commit that a request is about to leave."""
         self.counters.calls += 1
-        return self.store.send_completion(
-            self.proposal, model, prompt, dict(parameters), reserved_usd or 0.0
-        )
+        return self.store.send_completion(self.proposal, model, prompt, parameters, reserved_usd)
 
     def received(self, call: int, completion: Completion, charged_usd: float | None) -> None:
         """Commit a reply before anyone uses it."""

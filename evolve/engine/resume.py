@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TypeAlias, cast
 
 from evolve.config.file import Loaded, config_hash
 from evolve.config.models import RunConfig, StopConfig
+from evolve.config.problem import Problem
 from evolve.core.evaluation import Outcome
 from evolve.engine.assemble import Parts
 from evolve.engine.journal import Journal, Pending, Proposal
 from evolve.engine.stop import Counters
-from evolve.llm.base import Completion, Finish
+from evolve.llm.base import Completion, Finish, Tokens
 from evolve.propose.base import Candidate, Individual, Rejected
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import NewRun, OpenProposal, RunRecord
@@ -49,7 +52,7 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
         RunLocked: another live process is writing that run.
     """
     config, problem = loaded.config, parts.problem
-    identity = config_hash(config.model_copy(update=dict(WITHOUT_EFFECT)))
+    identity = search_hash(config, problem)
     record = None if new else store.unfinished_run(identity, parts.evaluate.version)
     resumed = record is not None
     if record is None:
@@ -69,6 +72,17 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
         )
     store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
     return Opened(record, resumed)
+
+
+def search_hash(config: RunConfig, problem: Problem) -> str:
+    """Return the SHA-256 of what steers a search, beside what `Problem.hash` covers."""
+    steering = {
+        "config": config_hash(config.model_copy(update=dict(WITHOUT_EFFECT))),
+        "seed_program": problem.seed_program.id,
+        "statement": problem.statement,
+        "measures": [asdict(measure) for measure in problem.measures],
+    }
+    return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +106,9 @@ def restore(journal: Journal, portfolio: Portfolio) -> Unfinished:
     A reply that was paid for and never used is used now.
     """
     store, run_id = journal.store, journal.run_id
+    recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
     journal.population.restore(store.archive_events(run_id))
     _restore_counters(journal.counters, store, run_id)
-    recovery = store.recover(run_id)
     programs = [
         Pending(found.entry.id, found.program, found.entry.operator, found.entry.iteration)
         for found in map(store.program, recovery.pending)
@@ -123,6 +137,7 @@ def _interpret(
     completion = Completion(
         text=reply.text,
         finish=cast("Finish", reply.finish),
+        tokens=Tokens(*reply.tokens),
         cost_usd=reply.cost_usd,
         model=reply.server_model,
     )
@@ -132,15 +147,14 @@ def _interpret(
 def _restore_counters(counters: Counters, store: Store, run_id: int) -> None:
     totals = store.totals(run_id)
     points = store.progress(run_id)
-    counters.evaluations = counters.earlier_evaluations = sum(totals.evaluations.values())
+    judged = {k: n for k, n in totals.evaluations.items() if k is not Outcome.INFRASTRUCTURE}
+    counters.evaluations = counters.earlier_evaluations = sum(judged.values())
     counters.earlier_s = totals.elapsed_s
     counters.calls = sum(totals.completions.values())
     counters.unpriced_calls = totals.unpriced_calls
     counters.cost_usd = totals.cost_usd
     counters.failures.update(totals.rejected)
-    counters.failures.update(
-        {kind: n for kind, n in totals.evaluations.items() if kind is not Outcome.OK}
-    )
+    counters.failures.update({kind: n for kind, n in judged.items() if kind is not Outcome.OK})
     if totals.duplicates:
         counters.failures["duplicate"] = totals.duplicates
     if points:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
+from pydantic import ValidationError
 
 from evolve.archive.grid import GridArchive
+from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
-from evolve.core.errors import EvolveError, SeedProgramInvalid
-from evolve.core.evaluation import Outcome
+from evolve.core.errors import ConfigError, EvolveError
 from evolve.engine.assemble import Parts, open_parts, population_of
-from evolve.engine.assess import Assessor
+from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
 from evolve.engine.events import Event, Observer, Progress, RunFinished, RunStarted
 from evolve.engine.interrupt import interruptible
@@ -29,6 +30,7 @@ from evolve.engine.stop import Counters, used_fraction
 from evolve.engine.width import Width
 from evolve.llm.ledger import Budget, Ledger
 from evolve.propose.base import Individual
+from evolve.store.records import RunStatus
 from evolve.store.store import Store, open_store
 
 #: Seconds between reports of progress; every report also renews the claim on the run.
@@ -79,16 +81,22 @@ def run(
     Raises:
         EvolveError: see `evolve.core.errors`; what was committed stays committed.
     """
-    if isinstance(config, Mapping):
-        loaded = loaded_run_config(RunConfig.model_validate(config))
-    elif isinstance(config, Loaded):
-        loaded = config
-    else:
-        loaded = load_run_config(config)
     try:
-        return anyio.run(partial(_run, loaded, db, observers, new=new))
+        return anyio.run(partial(_run, _load(config), db, observers, new=new))
     except BaseExceptionGroup as group:
         raise _first(group) from group
+
+
+def _load(config: str | Path | Mapping[str, object] | Loaded[RunConfig]) -> Loaded[RunConfig]:
+    if isinstance(config, Loaded):
+        return config
+    if not isinstance(config, Mapping):
+        return load_run_config(config)
+    try:
+        return loaded_run_config(RunConfig.model_validate(config))
+    except ValidationError as error:
+        found = [finding.message for finding in explain(error, RunConfig)]
+        raise ConfigError("\n".join(found)) from None
 
 
 async def _run(
@@ -105,7 +113,9 @@ async def _run(
             try:
                 result = await search.run()
             except BaseException as error:
-                store.release(opened.record.id, "failed", _reason(error))
+                status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
+                store.release(opened.record.id, status, _reason(error))
+                emit(RunFinished(opened.record.id, status, _reason(error)))
                 raise
             store.release(result.run_id, result.status, result.reason)
             emit(RunFinished(result.run_id, result.status, result.reason))
@@ -134,7 +144,11 @@ class _Search:
         self.journal = Journal(store, self.run_id, self.population, self.counters, emit)
 
     async def run(self) -> Result:
-        """Search, then compare; a second interruption ends either at once."""
+        """Search, then compare; a second interruption ends either at once.
+
+        Raises:
+            KeyboardInterrupt: interrupted before the seed program was evaluated.
+        """
         unfinished = Unfinished()
         if self.opened.resumed:
             unfinished = restore(self.journal, self.parts.portfolio)
@@ -149,9 +163,7 @@ class _Search:
                 comparison = await self._compare()
         best = self.population.best
         if best is None:
-            raise SeedProgramInvalid(
-                "interrupted before the seed program was evaluated", outcome=""
-            )
+            raise KeyboardInterrupt
         return Result(
             run_id=self.run_id,
             database=self.db,
@@ -221,8 +233,13 @@ class _Search:
     async def _seed(self) -> None:
         """Evaluate the seed program unless an earlier session did.
 
+        Without a score there is nothing to start from. Nothing is committed then, so that the
+        same command tries again.
+
         Raises:
-            SeedProgramInvalid: it has no score, so there is nothing to start from.
+            SeedProgramInvalid: it has no score.
+            EvaluatorError: the evaluator failed on it.
+            RunFailed: it met infrastructure faults.
         """
         if len(self.population.archive):
             return
@@ -231,13 +248,8 @@ class _Search:
             self.run_id, seed, proposal_id=None, parent_ids=[], generation=0, operator="seed"
         )
         evaluation = await self.assess(seed)
+        check_seed(evaluation, self.parts.problem.id)
         self.journal.record(Pending(added.id, seed, "seed", None), evaluation)
-        if evaluation.outcome is not Outcome.OK:
-            raise SeedProgramInvalid(
-                f"the seed program of {self.parts.problem.id} ends with {evaluation.outcome}: "
-                f"{evaluation.message}\nTry `evolve evaluate` on it until it scores.",
-                outcome=evaluation.outcome,
-            )
 
     def _individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.parts.evaluate.version)

@@ -10,6 +10,7 @@ import anyio
 from evolve.config.models import SandboxConfig
 from evolve.config.problem import load_problem
 from evolve.config.program_file import read_program
+from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.isolation import choose_sandbox
 from evolve.evaluate.service import open_evaluation
@@ -29,7 +30,7 @@ def evaluate_file(
             sandbox is a weak one.
 
     Raises:
-        ConfigError: there is no such problem or program.
+        ConfigError: there is no such problem or program, or the stage has no cases.
         SandboxUnavailable: the sandbox cannot be had here.
     """
     return anyio.run(partial(_evaluate, problem, file, stage, sandbox))
@@ -39,9 +40,8 @@ async def _evaluate(problem_name: str, file: Path, stage: Stage, kind: str) -> E
     problem = load_problem(problem_name)
     program = read_program(file)
     sandbox = choose_sandbox(SandboxConfig(kind=kind), arbitrary_code=False)
-    async with (
-        open_evaluation(problem) as evaluate,
-        LocalPool(sandbox, 1, problem.limits) as pool,
-        pool.lease() as slot,
-    ):
-        return await evaluate(slot, program, stage)
+    async with open_evaluation(problem) as evaluate:
+        if stage not in evaluate.stages:
+            raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
+        async with LocalPool(sandbox, 1, problem.limits) as pool, pool.lease() as slot:
+            return await evaluate(slot, program, stage)

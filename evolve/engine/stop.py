@@ -16,7 +16,7 @@ class Counters:
     """What stop rules and displays look at, over all sessions of a run.
 
     Attributes:
-        evaluations: Search evaluations committed.
+        evaluations: Search evaluations committed; infrastructure faults are none.
         since_improvement: Evaluations since the best objective last changed.
         fruitless: Proposals in a row that led to no evaluation.
         model_errors: Proposals in a row that failed for the model's sake.
@@ -62,7 +62,10 @@ class Counters:
         self.fruitless = self.model_errors = 0
 
     def evaluated(self, evaluation: Evaluation, *, is_best: bool) -> None:
-        """Count a committed evaluation."""
+        """Count a committed evaluation, or a program that was set aside."""
+        if evaluation.outcome is Outcome.INFRASTRUCTURE:
+            self.failures[evaluation.outcome] += 1
+            return
         self.evaluations += 1
         self.since_improvement = 0 if is_best else self.since_improvement + 1
         if evaluation.outcome is not Outcome.OK:

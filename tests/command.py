@@ -1,0 +1,66 @@
+"""The `evolve` command as a process of its own, and small configurations for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import fakes
+from tests.fakes import write_problem
+
+EVOLVE = (sys.executable, "-c", "from evolve.cli.app import main; main()")
+#: A sandbox that costs no time, for tests of everything else.
+QUICK_SANDBOX = {"kind": f"{Path(fakes.__file__).resolve()}:InProcessSandbox"}
+_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "EVOLVE_DB")
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """Write the parabola problem and a configuration that evolves it with the genetic operator."""
+    if not (folder / "parabola").exists():
+        write_problem(folder / "parabola")
+    config = {
+        "problem": "./parabola",
+        "sandbox": QUICK_SANDBOX,
+        "proposers": [{"kind": "genetic"}],
+        "stop": {"evaluations": 20},
+        **changes,
+    }
+    path = folder / "search.yaml"
+    path.write_text(json.dumps(config, indent=1))
+    return path
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment without keys and terminal settings."""
+    kept = {name: value for name, value in os.environ.items() if name not in _KEYS}
+    return {**kept, "TERM": "dumb", "COLUMNS": "100", **changes}
+
+
+def evolve(
+    folder: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in ``folder`` to its end."""
+    return subprocess.run(
+        [*EVOLVE, *map(str, arguments)],
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def start(folder: Path, *arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
+    """Start the command in ``folder``; use it as a context manager."""
+    return subprocess.Popen(
+        [*EVOLVE, *map(str, arguments)],
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

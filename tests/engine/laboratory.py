@@ -1,0 +1,157 @@
+"""A search without processes: the real loop, journal, archive and store around fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from evolve.archive.selection import mixed
+from evolve.config.models import ModelConfig, StopConfig
+from evolve.config.problem import Problem
+from evolve.core.errors import EvolveError
+from evolve.core.limits import Limits
+from evolve.engine.assess import Assessor
+from evolve.engine.events import Event
+from evolve.engine.journal import Journal, Pending
+from evolve.engine.loop import Loop
+from evolve.engine.population import Population
+from evolve.engine.recorder import completer
+from evolve.engine.resume import Unfinished, restore
+from evolve.engine.stop import Counters
+from evolve.engine.width import Width
+from evolve.llm.base import Model
+from evolve.llm.ledger import Budget, Ledger
+from evolve.pool.local import LocalPool
+from evolve.propose.base import Individual
+from evolve.propose.portfolio import Portfolio
+from evolve.store.records import NewRun
+from evolve.store.store import Store
+from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox, scored
+
+_Event = TypeVar("_Event")
+
+
+@dataclass
+class Laboratory:
+    """One run in a database; what may vary of a search is an attribute, to be set before it.
+
+    Attributes:
+        on_start: Given the loop before it runs.
+    """
+
+    problem: Problem
+    store: Store
+    evaluate: FakeEvaluate = field(default_factory=FakeEvaluate)
+    proposer: FakeProposer = field(default_factory=FakeProposer)
+    slots: int = 2
+    proposals: int | None = 1
+    models: dict[str, Model] = field(default_factory=dict)
+    model_configs: tuple[ModelConfig, ...] = ()
+    on_start: Callable[[Loop], None] = lambda _: None
+    events: list[Event] = field(default_factory=list)
+    run_id: int = 0
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        self.run_id = self.store.create_run(
+            NewRun(
+                name="lab",
+                problem=problem.id,
+                seed=0,
+                config_json="{}",
+                config_hash="c",
+                problem_hash=problem.hash,
+                evaluator_ref=problem.evaluator,
+                provenance={},
+                objective=problem.objective,
+                measures=problem.measures,
+            )
+        ).id
+        self.store.claim(self.run_id, "lab:1")
+        self.journal = self.new_journal()
+
+    @property
+    def counters(self) -> Counters:
+        return self.journal.counters
+
+    def new_journal(self) -> Journal:
+        """Return a journal that knows nothing of what the store holds, as a new process would."""
+        problem = self.problem
+        population = Population(
+            self.individual, problem.measures, problem.objective, mixed(), inspirations=2
+        )
+        return Journal(self.store, self.run_id, population, Counters(), self.events.append)
+
+    def individual(self, program_id: int) -> Individual:
+        found = self.store.individual(program_id, self.evaluate.version)
+        return Individual(found.id, found.program, found.evaluation, found.generation)
+
+    def plant(self) -> Pending:
+        """Commit the seed program with its evaluation."""
+        seed = self.problem.seed_program
+        added = self.store.add_program(self.run_id, seed, operator="seed")
+        pending = Pending(added.id, seed, "seed", None)
+        self.journal.record(pending, scored(seed))
+        return pending
+
+    async def search(self, **rules: float) -> str:
+        """Search from the seed program until one of the stop rules says so; return which."""
+        self.plant()
+        return await self._loop(Unfinished(), rules)
+
+    async def resume(self, **rules: float) -> str:
+        """Go on in a new process's place."""
+        self.journal = self.new_journal()
+        return await self._loop(restore(self.journal, self._portfolio), rules)
+
+    @property
+    def _portfolio(self) -> Portfolio:
+        return Portfolio((self.proposer,), (1.0,))
+
+    async def _loop(self, unfinished: Unfinished, rules: dict[str, float]) -> str:
+        stop = StopConfig.model_validate(rules)
+        ledger = Ledger(self.models, self.model_configs, Budget(stop.cost_usd))
+        width = Width(self.slots, self.proposals)
+        async with LocalPool(InProcessSandbox(), self.slots, Limits()) as pool:
+            loop = Loop(
+                seed=0,
+                problem=self.problem,
+                rules=stop,
+                population=self.journal.population,
+                portfolio=self._portfolio,
+                completer=partial(completer, ledger, self.store, self.counters),
+                assess=Assessor(pool, self.evaluate, self.events.append, width.evaluated),
+                journal=self.journal,
+                width=width,
+            )
+            self.on_start(loop)
+            try:
+                return await loop.run(unfinished)
+            except BaseExceptionGroup as group:
+                raise _leaf(group) from group
+
+    def of(self, kind: type[_Event]) -> list[_Event]:
+        """Return the events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def evaluations(self) -> int:
+        """Return how many search evaluations the database holds."""
+        return sum(self.store.totals(self.run_id).evaluations.values())
+
+    def left_over(self) -> tuple[int, int]:
+        """Return the numbers of leased programs and of open proposals."""
+        recovery = self.store.recover(self.run_id)
+        return len(recovery.pending), len(recovery.replies) + len(recovery.unanswered)
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> EvolveError:
+    """Return the first of errors that were all raised on purpose, for one reason."""
+    leaves = [
+        _leaf(error) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    assert len({type(error) for error in leaves}) == 1
+    assert isinstance(leaves[0], EvolveError)
+    return leaves[0]

@@ -1,0 +1,242 @@
+"""Whole runs with the real SDK clients against a local server, by library and by command."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolve.config.file import load_run_config
+from evolve.core.errors import ModelUnavailable, SandboxUnavailable
+from evolve.core.evaluation import Outcome
+from evolve.engine.dry import dry_run
+from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from tests.command import environment, evolve, write_config
+from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
+
+KEY = "sk-test-0123456789-secret"
+BOTH = pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+
+
+def configure(folder: Path, server: FakeLLMServer, vendor: str = "openai", **changes: Any) -> Path:
+    """Write a configuration with a priced model of ``vendor`` that answers one call at a time."""
+    model = {
+        "id": f"{vendor}/tiny",
+        "base_url": server.openai_url if vendor == "openai" else server.anthropic_url,
+        "api_key_env": "TEST_KEY",
+        "price": {"input": 1.0, "output": 10.0},
+        "concurrency": 1,
+        "retries": 1,
+    }
+    settings = {
+        "models": [model],
+        "slots": 1,
+        "proposals": 1,
+        "sandbox": {"kind": "process", "allow_untrusted": True},
+        "proposers": [{"kind": "diff"}],
+        **changes,
+    }
+    return write_config(folder, **settings)
+
+
+def messages(call: Call) -> list[dict[str, str]]:
+    """Return what the server was told, the system's words first."""
+    system = call.body.get("system")
+    first = [] if system is None else [{"role": "system", "content": str(system)}]
+    return first + list(call.body["messages"])
+
+
+def hunk(old: str, new: str) -> str:
+    return f"<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
+
+
+class Pupil:
+    """Answers like a model: some useful edits, some useless ones, each worth its reason word."""
+
+    def __init__(self) -> None:
+        self.useless = [
+            ("not_found", hunk("    return nothing_like_it", "    return 0")),
+            ("no_edit", "I would rather talk about parabolas."),
+            ("syntax", ""),
+            ("refusal", "I cannot help with that."),
+            ("truncated", "The idea is to"),
+        ]
+        self.answers: list[tuple[str, Reply]] = []
+
+    def __call__(self, call: Call) -> Reply:
+        number = len(self.answers)
+        prompt = messages(call)[-1]["content"]
+        (line,) = re.findall(
+            r"^    return .*$", prompt.partition("# The program to improve")[2], re.MULTILINE
+        )
+        if "complete new program" in prompt:
+            text = f"Idea {number}.\n```python\n# EVOLVE-BLOCK-START\ndef f(x):\n"
+            text += f"    return x**2 + {number}\n# EVOLVE-BLOCK-END\n```\n"
+            reason = "ok"
+        elif self.useless:
+            reason, text = self.useless.pop(0)
+            text = text or hunk(line, "    return x *")
+        else:
+            reason, text = "ok", f"Idea {number}.\n" + hunk(line, f"    return x * x + {number}")
+        finish = {"refusal": "content_filter", "truncated": "length"}.get(reason, "stop")
+        reply = Reply(text, finish=finish, tokens=(1000 + number, 100))
+        self.answers.append((reason, reply))
+        return reply
+
+
+@BOTH
+def test_a_run_with_a_model_accounts_for_every_call(tmp_path: Path, vendor: str) -> None:
+    pupil, db = Pupil(), tmp_path / "evolve.db"
+    with FakeLLMServer(pupil) as server:
+        proposers = [{"kind": "diff", "weight": 2}, {"kind": "rewrite"}]
+        config = configure(tmp_path, server, vendor, proposers=proposers, stop={"evaluations": 8})
+        if vendor == "openai":
+            assert run(config, db=str(db)).reason == "evaluations"
+        else:
+            ran = evolve(tmp_path, "run", config, "--json")
+            result = json.loads(ran.stdout.splitlines()[-1])
+            assert (result["event"], result["reason"]) == ("Result", "evaluations")
+            assert KEY not in ran.stdout + ran.stderr
+    assert not pupil.useless, "the run saw every kind of reply"
+    expected = Counter(reason for reason, _ in pupil.answers)
+    replies = {
+        reply.text: call for (_, reply), call in zip(pupil.answers, server.calls, strict=True)
+    }
+
+    with open_reader(str(db)) as reader:
+        totals = reader.totals(1)
+        assert totals.evaluations == {Outcome.OK: 8}
+        assert expected.pop("ok") == 7
+        assert totals.rejected == expected
+        assert totals.completions == {"received": len(server.calls)}
+        used = [reply.tokens for _, reply in pupil.answers]
+        assert totals.tokens.input == sum(read for read, _ in used)
+        assert totals.tokens.output == sum(written for _, written in used)
+        price = (totals.tokens.input * 1.0 + totals.tokens.output * 10.0) / 1e6
+        assert totals.cost_usd == pytest.approx(price)
+
+        found = [entry for entry in reader.programs(1) if entry.iteration is not None]
+        assert {entry.operator for entry in found} == {"diff", "rewrite"}
+        for entry in found:
+            (completion,) = reader.program(entry.id).completions
+            call = replies[completion.text]
+            assert json.loads(completion.prompt)["messages"] == messages(call)
+            assert completion.server_model == "tiny-0001"
+            parent = reader.program(entry.parents[0]).program.files["seed.py"]
+            assert parent.strip() in messages(call)[-1]["content"]
+            assert entry.summary == completion.text.splitlines()[0]
+
+    sent = {
+        call.headers.get("authorization") or call.headers.get("x-api-key") for call in server.calls
+    }
+    assert sent <= {KEY, f"Bearer {KEY}"}
+    for file in tmp_path.glob("evolve.db*"):
+        assert KEY.encode() not in file.read_bytes()
+
+
+@BOTH
+def test_a_dry_run_shows_the_prompt_that_the_run_then_sends(tmp_path: Path, vendor: str) -> None:
+    with FakeLLMServer(Pupil()) as server:
+        config = configure(tmp_path, server, vendor, stop={"evaluations": 2, "cost_usd": 1})
+        preview = dry_run(load_run_config(config))
+        assert not server.calls
+        run(config, db=str(tmp_path / "evolve.db"))
+    prompt = [{"role": message.role, "content": message.content} for message in preview.prompt]
+    assert prompt == messages(server.calls[0])
+    assert preview.outcome == "ok"
+    assert preview.numbers["error"] == 2.5
+
+
+def test_the_command_prints_the_whole_prompt_of_a_dry_run_and_an_estimate(tmp_path: Path) -> None:
+    with FakeLLMServer(Pupil()) as server:
+        config = configure(tmp_path, server, stop={"evaluations": 2, "cost_usd": 1})
+        shown = evolve(tmp_path, "run", config, "--dry-run")
+        preview = dry_run(load_run_config(config))
+    assert shown.returncode == 0, shown.stderr
+    assert not server.calls
+    for message in preview.prompt:
+        assert message.content in shown.stdout
+    assert "error: 2.5" in shown.stdout
+    assert "never more than $1 is spent" in shown.stdout
+    assert not (tmp_path / "evolve.db").exists()
+
+
+def test_code_from_a_model_is_refused_where_it_could_do_harm(tmp_path: Path) -> None:
+    with FakeLLMServer([]) as server:
+        config = configure(tmp_path, server, sandbox={"kind": "process"})
+        with pytest.raises(SandboxUnavailable) as refused:
+            run(config, db=str(tmp_path / "evolve.db"))
+    assert refused.value.exit_code == 3
+    assert "sandbox: {kind: docker}" in str(refused.value)
+    assert "allow_untrusted: true" in str(refused.value)
+    assert not server.calls
+    assert not (tmp_path / "evolve.db").exists()
+
+
+def test_a_key_that_is_refused_ends_the_run_and_is_not_repeated(tmp_path: Path) -> None:
+    with FakeLLMServer(lambda _: failure(401, f"Incorrect API key: {KEY}")) as server:
+        ran = evolve(tmp_path, "run", configure(tmp_path, server), "--json")
+    assert ran.returncode == 3
+    assert "refuses the key in TEST_KEY" in ran.stderr
+    last = json.loads(ran.stdout.splitlines()[-1])
+    assert (last["event"], last["status"]) == ("RunFinished", "failed")
+    assert KEY not in ran.stdout + ran.stderr
+    assert KEY.encode() not in (tmp_path / "evolve.db").read_bytes()
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        assert reader.run(1).status == "failed"
+        assert reader.totals(1).evaluations == {Outcome.OK: 1}, "the seed program's"
+
+
+DIES_AT_THE_FIRST_REPLY = """\
+import os, signal, sys
+import evolve
+from evolve.propose.llm import LLMProposer
+LLMProposer.interpret = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+evolve.run(sys.argv[1])
+"""
+
+
+def test_a_reply_that_was_paid_for_is_used_after_a_crash(tmp_path: Path) -> None:
+    pupil, db = Pupil(), tmp_path / "evolve.db"
+    pupil.useless.clear()
+    with FakeLLMServer(pupil) as server:
+        config = configure(tmp_path, server, stop={"evaluations": 4})
+        command = [sys.executable, "-c", DIES_AT_THE_FIRST_REPLY, str(config)]
+        died = subprocess.run(command, cwd=tmp_path, env=environment(TEST_KEY=KEY), check=False)
+        assert died.returncode == -signal.SIGKILL
+        with open_reader(str(db)) as reader:
+            assert reader.totals(1).completions["received"] == 1
+            assert reader.totals(1).evaluations == {Outcome.OK: 1}
+        assert run(config, db=str(db)).run_id == 1
+    with open_reader(str(db)) as reader:
+        first = next(entry for entry in reader.programs(1) if entry.iteration == 0)
+        (call,) = reader.program(first.id).completions
+        assert call.text == pupil.answers[0][1].text
+        totals = reader.totals(1)
+        assert totals.completions["received"] == totals.proposals == 3, "one reply each"
+        assert totals.completions.get("unknown", 0) <= 1, "the call under way when it died"
+        assert len(server.calls) <= sum(totals.completions.values())
+
+
+def test_a_model_that_cannot_be_had_is_told_before_anything_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_KEY")
+    with FakeLLMServer([]) as server:
+        config = configure(tmp_path, server)
+    with pytest.raises(ModelUnavailable, match="TEST_KEY is not set"):
+        run(config, db=str(tmp_path / "evolve.db"))
+    assert not (tmp_path / "evolve.db").exists()

@@ -1,0 +1,149 @@
+"""What an iteration writes: choices, admission, the archive as a fold over its events."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evolve.archive.selection import mixed
+from evolve.config.problem import Problem
+from evolve.core.evaluation import Evaluation, Outcome, Score
+from evolve.engine.draw import draw
+from evolve.engine.events import ProgramEvaluated, ProposalRejected
+from evolve.engine.population import Population
+from evolve.propose.base import Candidate, Individual, Rejected
+from evolve.propose.portfolio import Portfolio
+from evolve.store.records import ArchiveEvent
+from tests.engine.laboratory import Laboratory
+from tests.fakes import FakeProposer, numbered, scored
+
+PORTFOLIO = Portfolio((FakeProposer(name="a"), FakeProposer(name="b")), (1.0, 1.0))
+
+
+def test_a_new_program_is_committed_with_its_parents_and_awaits_its_evaluation(
+    lab: Laboratory,
+) -> None:
+    seed = lab.plant()
+    drawn = draw(0, 0, PORTFOLIO, lab.journal.population)
+    proposal = lab.journal.begin(0, drawn)
+    lab.counters.rejected("syntax")
+    pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,), "changed it"))
+    assert pending is not None
+    assert lab.counters.fruitless == 0
+    assert lab.left_over() == (1, 0)
+    entry = lab.store.program(pending.program_id).entry
+    assert (entry.operator, entry.iteration, entry.generation) == (drawn.operator.name, 0, 1)
+    assert (entry.parents, entry.summary) == ((seed.program_id,), "changed it")
+
+    lab.journal.record(pending, scored(pending.program))
+    assert lab.left_over() == (0, 0)
+    event = lab.of(ProgramEvaluated)[-1]
+    assert event.is_best
+    assert event.iteration == 0
+    assert lab.store.archive_events(lab.run_id)[-1].program_id == pending.program_id
+    assert lab.journal.population.best == lab.individual(pending.program_id)
+
+
+def test_a_program_the_run_has_already_is_no_work_but_a_word_in_the_tables(lab: Laboratory) -> None:
+    seed = lab.plant()
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    assert lab.journal.admit(proposal, Candidate(seed.program, (seed.program_id,))) is None
+    assert lab.store.totals(lab.run_id).duplicates == 1
+    assert lab.counters.failures == {"duplicate": 1}
+    (event,) = lab.of(ProposalRejected)
+    assert event.reason == "duplicate"
+    assert event.message == f"the same program as {seed.program_id}"
+    assert lab.left_over() == (0, 0)
+
+
+def test_a_rejected_proposal_keeps_its_reason_and_message(lab: Laboratory) -> None:
+    lab.plant()
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    assert lab.journal.admit(proposal, Rejected("syntax", "line 3: invalid syntax")) is None
+    (kind,) = lab.store.failures(lab.run_id)
+    assert (kind.kind, kind.example) == ("syntax", "line 3: invalid syntax")
+    assert lab.counters.fruitless == 1
+    assert lab.left_over() == (0, 0)
+
+
+def test_a_program_without_a_score_is_kept_and_changes_no_map(lab: Laboratory) -> None:
+    seed = lab.plant()
+    before = lab.store.archive_events(lab.run_id)
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,)))
+    assert pending is not None
+    failed = Evaluation(Outcome.EXCEPTION, message="ValueError", evaluator=lab.evaluate.version)
+    lab.journal.record(pending, failed)
+    assert lab.store.archive_events(lab.run_id) == before
+    assert lab.store.program(pending.program_id).evaluations == (failed,)
+    assert lab.of(ProgramEvaluated)[-1].status is None
+
+
+SCORES = st.lists(
+    st.tuples(st.floats(-9, 9), st.floats(-10, 70), st.floats(-30, 30)), min_size=1, max_size=40
+)
+one_problem = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
+
+
+def empty(problem: Problem) -> Population:
+    def load(program_id: int) -> Individual:
+        program = numbered(-program_id)
+        return Individual(program_id, program, scored(program))
+
+    return Population(load, problem.measures, problem.objective, mixed(), inspirations=3)
+
+
+def fill(
+    population: Population, scores: list[tuple[float, float, float]]
+) -> tuple[ArchiveEvent, ...]:
+    """Offer a program for each (objective, two measures); return the changes of the map."""
+    placements = [
+        population.insert(
+            number, Evaluation(Outcome.OK, Score(objective, {"ast_nodes": nodes, "mean": mean}))
+        )
+        for number, (objective, nodes, mean) in enumerate(scores, start=1)
+    ]
+    return tuple(placed.event for placed in placements if placed.event is not None)
+
+
+@one_problem
+@given(scores=SCORES)
+def test_the_archive_is_a_fold_over_its_events(
+    problem: Problem, scores: list[tuple[float, float, float]]
+) -> None:
+    population, restored = empty(problem), empty(problem)
+    restored.restore(fill(population, scores))
+    assert restored.archive.elites() == population.archive.elites()
+    assert restored.archive.stats() == population.archive.stats()
+    assert restored.best == population.best
+    assert population.archive.best is not None
+    assert population.archive.best.fitness == -min(objective for objective, *_ in scores)
+
+
+@one_problem
+@given(scores=SCORES, seed=st.integers(0, 2**63 - 1), iteration=st.integers(0, 10**6))
+def test_seed_iteration_and_archive_alone_decide_every_choice(
+    problem: Problem, scores: list[tuple[float, float, float]], seed: int, iteration: int
+) -> None:
+    population, restored = empty(problem), empty(problem)
+    restored.restore(fill(population, scores))
+    one, two = (draw(seed, iteration, PORTFOLIO, each) for each in (population, restored))
+    assert one.operator is two.operator
+    assert (one.parent.id, one.seed) == (two.parent.id, two.seed)
+    assert [each.id for each in one.inspirations] == [each.id for each in two.inspirations]
+    assert one.rng.random() == two.rng.random()
+
+
+def test_iterations_and_seeds_choose_differently(problem: Problem) -> None:
+    population = empty(problem)
+    fill(population, [(1.0, nodes, mean) for nodes in range(0, 60, 5) for mean in (-15, 15)])
+
+    def course(seed: int) -> list[tuple[str, int, int]]:
+        drawn = [draw(seed, iteration, PORTFOLIO, population) for iteration in range(30)]
+        return [(each.operator.name, each.parent.id, each.seed) for each in drawn]
+
+    assert len(set(course(0))) == 30
+    assert {operator for operator, *_ in course(0)} == {"a", "b"}
+    assert course(0) != course(1)

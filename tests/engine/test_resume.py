@@ -1,0 +1,158 @@
+"""Runs that are killed and resumed, judged from the database alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from evolve.core.errors import RunLocked
+from evolve.engine.recorder import StoreRecorder
+from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from evolve.store.store import open_store
+from tests.command import evolve, start, write_config
+from tests.engine.laboratory import Laboratory
+from tests.fakes import write_problem
+
+
+def killed(folder: Path, config: Path, after_s: float) -> None:
+    """Begin or resume the run and kill it so long after it got to work."""
+    with start(folder, "run", config, "--json") as child:
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        assert json.loads(first or "{}").get("event") == "RunStarted", child.communicate()
+        time.sleep(after_s)
+        child.kill()
+        child.communicate()
+
+
+def check_database(path: Path, budget: int) -> None:
+    """Check a finished run of the parabola from its rows."""
+    with open_reader(str(path)) as reader, closing(sqlite3.connect(path)) as connection:
+        (record,) = reader.runs()
+        assert (record.status, record.reason) == ("finished", "evaluations")
+        search = """
+            SELECT p.id, e.objective, e.measures FROM evaluations e JOIN programs p
+            ON p.id = e.program_id WHERE e.stage = 'search' AND p.operator NOT LIKE 'baseline:%'
+            ORDER BY e.id"""
+        rows = connection.execute(search).fetchall()
+        assert len(rows) == budget
+        each = "SELECT count(*), count(DISTINCT program_id || stage) FROM evaluations"
+        evaluations, distinct = connection.execute(each).fetchone()
+        assert evaluations == distinct, "no program was evaluated twice on a stage"
+        programs = "SELECT count(*), count(DISTINCT hash) FROM programs"
+        total, distinct = connection.execute(programs).fetchone()
+        assert total == distinct
+        assert connection.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+        ended = connection.execute("SELECT iteration, status FROM proposals ORDER BY 1").fetchall()
+        assert [iteration for iteration, _ in ended] == list(range(len(ended)))
+        assert {status for _, status in ended} <= {"evaluated", "duplicate", "rejected"}
+
+        best: dict[int, tuple[float, int]] = {}
+        for program_id, objective, measures in rows:
+            if objective is None:
+                continue
+            nodes, mean = record.measures
+            values = json.loads(measures)
+            cell = nodes.locate(values["ast_nodes"]).cell * mean.cells
+            cell += mean.locate(values["mean"]).cell
+            if cell not in best or objective < best[cell][0]:
+                best[cell] = objective, program_id
+        held = {cell: program_id for cell, (_, program_id) in best.items()}
+        assert {elite.cell: elite.program_id for elite in reader.elites(record.id)} == held
+        assert dict(connection.execute("SELECT cell, program FROM elites")) == held
+
+
+def torture(folder: Path, config: Path, kills: int, budget: int, longest_s: float) -> None:
+    for delay in np.random.default_rng(kills).uniform(0.0, longest_s, kills):
+        killed(folder, config, float(delay))
+    ended = evolve(folder, "run", config)
+    assert ended.returncode == 0, ended.stderr
+    assert "resuming run 1" in ended.stdout
+    check_database(folder / "evolve.db", budget)
+
+
+def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 80})
+    torture(tmp_path, config, kills=2, budget=80, longest_s=0.4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("sandbox", ["process", "quick"])
+def test_a_run_killed_many_times_is_finished_by_the_same_command(
+    tmp_path: Path, sandbox: str
+) -> None:
+    changes = {"sandbox": {"kind": "process"}} if sandbox == "process" else {}
+    config = write_config(tmp_path, slots=3, stop={"evaluations": 400}, **changes)
+    torture(tmp_path, config, kills=25, budget=400, longest_s=1.0)
+
+
+def test_only_one_process_writes_a_run(tmp_path: Path) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 10**6})
+    with start(tmp_path, "run", config, "--json") as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        refused = evolve(tmp_path, "run", config)
+        with pytest.raises(RunLocked) as caught:
+            run(config, db=str(tmp_path / "evolve.db"))
+        child.send_signal(signal.SIGINT)
+        child.communicate()
+    assert child.returncode == 130
+    assert refused.returncode == 3
+    assert f":{child.pid}" in refused.stderr
+    assert "is being written by" in refused.stderr
+    assert caught.value.holder.endswith(f":{child.pid}")
+
+
+def test_what_makes_two_runs_the_same(tmp_path: Path) -> None:
+    db = str(tmp_path / "evolve.db")
+
+    def search(**changes: object) -> tuple[int, str, int]:
+        result = run(write_config(tmp_path, **changes), db=db)
+        return result.run_id, result.reason, result.progress.evaluations
+
+    def interrupted(run_id: int) -> None:
+        with open_store(db) as store:
+            store.claim(run_id, "test")
+            store.release(run_id, "interrupted", "")
+
+    assert search(stop={"evaluations": 3}) == (1, "evaluations", 3)
+    assert search(stop={"evaluations": 3})[0] == 2, "a finished run is not reopened"
+    interrupted(2)
+    longer = {"slots": 1, "name": "longer", "stop": {"evaluations": 6}}
+    assert search(**longer) == (2, "evaluations", 6), "a budget is no part of the search"
+    interrupted(2)
+    assert search(seed=1, stop={"evaluations": 2})[0] == 3, "a seed is"
+    write_problem(tmp_path / "parabola", prompt="Something else.\n")
+    assert search(stop={"evaluations": 2})[0] == 4, "what a model is told is"
+    assert run(tmp_path / "search.yaml", db=db, new=True).run_id == 5
+
+
+def test_money_reserved_for_a_lost_call_counts_as_spent_on_resume(lab: Laboratory) -> None:
+    seed = lab.plant()
+    proposal = lab.store.begin_proposal(lab.run_id, 0, "fake", 0, [seed.program_id], [])
+    recorder = StoreRecorder(lab.store, lab.counters, proposal)
+    recorder.sent("m", '{"messages": []}', {}, 0.5)
+    recorder.sent("m", '{"messages": []}', {}, None)
+
+    assert anyio.run(partial(lab.resume, cost_usd=0.4, evaluations=9)) == "cost_usd"
+    assert lab.counters.cost_usd == 0.5
+    assert lab.counters.unpriced_calls == 1
+
+
+def test_an_iteration_begun_again_belongs_to_its_new_parents(lab: Laboratory) -> None:
+    first, second = lab.plant().program_id, 7
+    proposal = lab.store.begin_proposal(lab.run_id, 0, "diff", 0, [first], [])
+    assert lab.store.begin_proposal(lab.run_id, 0, "rewrite", 0, [second], [first]) == proposal
+    (begun,) = lab.store.recover(lab.run_id).unanswered
+    assert (begun.operator, begun.parents, begun.inspirations) == ("rewrite", (second,), (first,))

@@ -1,0 +1,120 @@
+"""Stop rules, counters and the number of iterations in flight: pure parts of the loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evolve.config.models import StopConfig
+from evolve.core.evaluation import Evaluation, Outcome, Score
+from evolve.core.measures import Objective
+from evolve.engine.stop import Counters, stop_reason, used_fraction
+from evolve.engine.width import MOST_PER_SLOT, Width
+
+ERROR = Objective("error", "minimize")
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "below", "reached"),
+    [
+        ("evaluations", 10, {"evaluations": 9}, {"evaluations": 10}),
+        ("wall_s", 60, {"earlier_s": 50.0}, {"earlier_s": 60.0}),
+        ("cost_usd", 1.5, {"cost_usd": 1.4}, {"cost_usd": 1.5}),
+        ("no_improvement", 3, {"since_improvement": 2}, {"since_improvement": 3}),
+        ("fruitless", 5, {"fruitless": 4}, {"fruitless": 5}),
+        ("target", 2.0, {"best": 2.1}, {"best": 2.0}),
+        ("target", 2.0, {"best": None}, {"best": 1.0}),
+    ],
+)
+def test_each_rule_says_stop_at_its_limit_and_not_before(
+    rule: str, limit: float, below: dict[str, Any], reached: dict[str, Any]
+) -> None:
+    rules = StopConfig.model_validate({"evaluations": 1000, rule: limit})
+    assert stop_reason(rules, Counters(**below), ERROR) == ""
+    assert stop_reason(rules, Counters(**reached), ERROR) == rule
+
+
+def test_a_target_is_reached_from_the_objectives_own_side() -> None:
+    rules = StopConfig(target=2.0)
+    assert stop_reason(rules, Counters(best=3.0), Objective("radius", "maximize")) == "target"
+    assert stop_reason(rules, Counters(best=3.0), ERROR) == ""
+
+
+def test_time_goes_on_from_earlier_sessions() -> None:
+    counters = Counters(earlier_s=100.0, _started=time.monotonic() - 5)
+    assert 105 <= counters.elapsed_s < 106
+    assert used_fraction(StopConfig(wall_s=210, evaluations=1000), counters) == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_there_is_no_fraction_without_a_budget() -> None:
+    assert used_fraction(StopConfig(target=1.0), Counters()) is None
+
+
+def test_counters_tell_scores_failures_and_faults_apart() -> None:
+    counters = Counters()
+    counters.evaluated(Evaluation(Outcome.OK, Score(3.0)), is_best=True)
+    counters.evaluated(Evaluation(Outcome.WALL_TIMEOUT), is_best=False)
+    counters.evaluated(Evaluation(Outcome.INFRASTRUCTURE), is_best=False)
+    assert (counters.evaluations, counters.since_improvement, counters.best) == (2, 1, 3.0)
+    assert counters.failures == {"wall_timeout": 1, "infrastructure": 1}
+
+
+def test_rejections_in_a_row_are_counted_apart_from_those_for_the_models_sake() -> None:
+    counters = Counters()
+    for reason in ("duplicate", "model_error", "model_error"):
+        counters.rejected(reason)
+    assert (counters.fruitless, counters.model_errors) == (3, 2)
+    counters.rejected("syntax")
+    assert (counters.fruitless, counters.model_errors) == (4, 0)
+    counters.admitted()
+    assert counters.fruitless == 0
+
+
+def observed(slots: int, proposal_s: float, evaluation_s: float, *, fruitful: bool = True) -> Width:
+    width = Width(slots)
+    for _ in range(50):
+        width.proposed(proposal_s, fruitful=fruitful)
+        width.evaluated(evaluation_s)
+    return width
+
+
+def test_without_observations_slots_are_filled_with_one_to_spare() -> None:
+    assert Width(4).limit == 5
+
+
+@given(
+    slots=st.integers(1, 64),
+    proposal_s=st.floats(0.0001, 100),
+    evaluation_s=st.floats(0.0001, 100),
+)
+def test_the_width_keeps_slots_busy_and_no_more(
+    slots: int, proposal_s: float, evaluation_s: float
+) -> None:
+    limit = observed(slots, proposal_s, evaluation_s).limit
+    proposing = limit - slots
+    needed = slots * proposal_s / evaluation_s  # Little's law: arrival rate times latency
+    assert slots + 1 <= limit <= slots * (1 + MOST_PER_SLOT) + 1
+    assert proposing >= min(needed, slots * MOST_PER_SLOT) * 0.999
+    assert proposing <= math.ceil(needed * 1.001) + 1
+
+
+def test_proposals_that_come_to_nothing_call_for_more_of_them() -> None:
+    width = Width(2)
+    for number in range(100):
+        width.proposed(1.0, fruitful=number % 2 == 0)
+        width.evaluated(1.0)
+    assert width.limit > observed(2, 1.0, 1.0).limit
+
+
+def test_a_width_the_user_fixed_stays() -> None:
+    width = Width(2, 7)
+    width.proposed(100.0, fruitful=True)
+    width.evaluated(0.001)
+    assert width.limit == 9
