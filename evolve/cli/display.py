@@ -139,9 +139,15 @@ class LiveDisplay:
         parts: list[RenderableType] = [Text(line) for line in progress_lines(progress)]
         if self._started is not None and progress.elites:
             width = min(self._console.width, 80)
-            color = self._console.color_system is not None
+            color = render.colored(self._console)
             parts.append(
-                heatmap(self._started.archive, self._started.objective, width=width, color=color)
+                heatmap(
+                    self._started.archive,
+                    self._started.objective,
+                    width=width,
+                    color=color,
+                    lines=6,
+                )
             )
         if self._note:
             parts.append(Text(self._note, style="bold"))
@@ -204,10 +210,11 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
     out = render.console()
     with open_reader(db) as reader:
         record = reader.run(result.run_id)
-        color = out.color_system is not None
+        color = render.colored(out)
         out.print(heatmap(result.archive, record.objective, width=min(out.width, 80), color=color))
         print_comparison(out, reader, record)
-    for line in (*progress_lines(result.progress), f"{result.status}: {result.reason}"):
+    ended = result.status if result.reason == result.status else f"finished: {result.reason}"
+    for line in (*progress_lines(result.progress), ended):
         out.print(line, markup=False, soft_wrap=True)
     flag = "" if db == render.DEFAULT_DATABASE else f" --db {db}"
     out.print(

@@ -44,7 +44,7 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
             run.problem,
             run.name,
             run.seed,
-            run.status,
+            "killed" if run.status == "running" and not run.live else run.status,
             _when(run.created_at),
             render.duration(run.elapsed_s),
             row["evaluations"],
@@ -52,7 +52,7 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
         )
         for run, row in zip(runs, rows, strict=True)
     ]
-    render.console().print(render.table("", columns, shown))
+    render.console().print(render.table("", columns, shown, whole=len(columns)))
 
 
 def show(
@@ -66,6 +66,7 @@ def show(
     JSON: {run, totals, archive, best, failures, spending {model, operator, outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
+    from evolve.view.heatmap import heatmap_data
     from evolve.view.report import comparison, fold
 
     with open_reader(db) as reader:
@@ -74,7 +75,7 @@ def show(
         data: dict[str, object] = {
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
-            "archive": archive.stats()._asdict(),
+            "archive": heatmap_data(archive, record.objective)["stats"],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
@@ -163,7 +164,7 @@ def heatmap(
         render.echo_json(heatmap_data(archive, record.objective, axes))
     elif png is None and svg is None:
         out = render.console()
-        color = out.color_system is not None
+        color = render.colored(out)
         out.print(draw(archive, record.objective, axes=axes, width=min(out.width, 80), color=color))
 
 
@@ -235,7 +236,7 @@ def _print_run(
     failures = reader.failures(run.id)
     if failures:
         kinds = ("what", "kind", ">count", "for example")
-        shown = [(f.what, f.kind, f.count, f.example.partition("\n")[0][:80]) for f in failures]
+        shown = [(f.what, f.kind, f.count, _telling(f.example)) for f in failures]
         out.print(render.table("failures", kinds, shown))
     for by in ("model", "operator", "outcome"):
         spending = reader.spending(run.id, by)
@@ -266,6 +267,12 @@ def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
         for metric in dict.fromkeys(name for row in rows for name in row.metrics)
     )
     out.print(render.table("", columns, lines))
+
+
+def _telling(message: str) -> str:
+    """Return the line that says most: the last one of a traceback, else the first."""
+    lines = message.strip().splitlines() or [""]
+    return lines[-1 if "Traceback" in lines[0] else 0][:80]
 
 
 def _when(moment: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -31,13 +31,23 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
+def colored(out: Console) -> bool:
+    """Return whether colours will be seen on ``out``."""
+    return out.color_system is not None and not out.no_color
+
+
 def echo_json(value: object) -> None:
     """Print ``value`` as indented JSON; numbers that JSON lacks become null."""
     sys.stdout.write(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
-    """Return a plain table; a column whose name starts with ``>`` is aligned to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: int = 1
+) -> RenderableType:
+    """Return a plain table; a column whose name starts with ``>`` is aligned to the right.
+
+    The first ``whole`` columns are never shortened: they hold what a reader types next.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -49,9 +59,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in columns:
-        right = column.startswith(">")
-        result.add_column(column.lstrip(">"), justify="right" if right else "left")
+    for number, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        result.add_column(column.lstrip(">"), justify=justify, no_wrap=number < whole)
     for row in rows:
         result.add_row(*(Text(text(cell)) for cell in row))
     return result

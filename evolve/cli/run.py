@@ -71,6 +71,8 @@ def load(config: str, settings: list[str], model: str = "") -> Loaded[RunConfig]
     if not path.exists() and "/" not in config and not path.suffix:
         path = _bundled(config)
     loaded = load_run_config(path, settings)
+    if model.startswith("replay/"):  # a file named on the command line lies where one types
+        model = f"replay/{Path(model.removeprefix('replay/')).resolve()}"
     return with_model(loaded, model) if model else loaded
 
 

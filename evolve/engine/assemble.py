@@ -17,6 +17,7 @@ from evolve.engine.isolation import choose_sandbox
 from evolve.engine.population import Population
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.llm.base import Model
+from evolve.llm.ledger import check_prices
 from evolve.llm.registry import open_models
 from evolve.pool.base import Pool
 from evolve.pool.local import LocalPool
@@ -47,6 +48,7 @@ async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
     """
     config = loaded.config
     problem = configured_problem(loaded)
+    check_prices(config.models, config.stop.cost_usd)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(config.models, loaded.folder))
         portfolio = open_proposers(config.proposers, list(models), loaded.folder)

@@ -138,7 +138,8 @@ class _Search:
         self.parts, self.store, self.opened, self.emit, self.db = parts, store, opened, emit, db
         self.config, self.run_id = config, opened.record.id
         self.counters = Counters()
-        self.width = Width(config.slots, config.proposals)
+        answered = sum(model.concurrency for model in config.models) or None
+        self.width = Width(config.slots, config.proposals, answered)
         self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
         self.population = population_of(loaded, parts, self._individual)
         self.journal = Journal(store, self.run_id, self.population, self.counters, emit)

@@ -12,12 +12,11 @@ OPERATORS = (ProposerConfig(kind="diff", weight=4.0), ProposerConfig(kind="rewri
 
 
 def with_model(loaded: Loaded[RunConfig], name: str) -> Loaded[RunConfig]:
-    """Return the configuration with ``name`` as its first model and diffs and rewrites by it.
+    """Return the configuration with ``name`` as its only model and diffs and rewrites by it.
 
     A model the file already configures under that name keeps its settings.
     """
     known = [model for model in loaded.config.models if model.id == name]
-    others = [model for model in loaded.config.models if model.id != name]
-    models = (*(known or [ModelConfig(id=name)]), *others)
+    models = tuple(known or [ModelConfig(id=name)])
     config = loaded.config.model_copy(update={"models": models, "proposers": OPERATORS})
     return replace(loaded, config=config)

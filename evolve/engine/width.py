@@ -20,10 +20,12 @@ class Width:
     Args:
         slots: Evaluations at once.
         fixed: Proposals in flight beside the evaluations, when the user said so.
+        answered: Calls that the models take at once; more proposals would only queue for them.
     """
 
-    def __init__(self, slots: int, fixed: int | None = None) -> None:
+    def __init__(self, slots: int, fixed: int | None = None, answered: int | None = None) -> None:
         self._slots, self._fixed = slots, fixed
+        self._most = slots * MOST_PER_SLOT if answered is None else answered
         self._proposal_s: float | None = None
         self._evaluation_s: float | None = None
         self._yield = 1.0
@@ -45,7 +47,7 @@ class Width:
         if self._proposal_s is None or self._evaluation_s is None:
             return self._slots + 1
         needed = self._slots * self._proposal_s / max(self._evaluation_s * self._yield, 1e-4)
-        return self._slots + 1 + math.ceil(min(needed, self._slots * MOST_PER_SLOT))
+        return self._slots + 1 + math.ceil(min(needed, self._most))
 
 
 def _mean(old: float | None, new: float) -> float:

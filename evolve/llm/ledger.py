@@ -141,13 +141,7 @@ class Ledger:
         self.budget = budget
         self._models = models
         self._configs = {config.id: config for config in configs}
-        unpriced = [config.id for config in configs if price_of(config) is None]
-        if budget.limit_usd is not None and unpriced:
-            raise ConfigError(
-                f"stop.cost_usd needs the price of every model; add price: {{input: ..., output: "
-                f"...}} in US dollars per million tokens (0 for a server of your own) to "
-                f"{', '.join(unpriced)}"
-            )
+        check_prices(configs, budget.limit_usd)
 
     async def complete(self, model: str, request: Request, *, record: Recorder) -> Completion:
         """Ask ``model``; the prompt is committed before it leaves, the reply before it is returned.
@@ -179,6 +173,20 @@ class Ledger:
             reservation.charge = charge or 0.0
             record.received(call, completion, charge)
             return completion
+
+
+def check_prices(configs: Sequence[ModelConfig], limit_usd: float | None) -> None:
+    """Check that a budget in money can be kept.
+
+    Raises:
+        ConfigError: there is a cap but a model's price is unknown.
+    """
+    unpriced = [config.id for config in configs if price_of(config) is None]
+    if limit_usd is not None and unpriced:
+        raise ConfigError(
+            "stop.cost_usd needs the price of every model; add price: {input: ..., output: ...} in "
+            "US dollars per million tokens (0 for a server of your own) to " + ", ".join(unpriced)
+        )
 
 
 def price_of(config: ModelConfig) -> PriceConfig | None:

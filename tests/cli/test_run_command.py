@@ -85,7 +85,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_resumes(tmp_path
         out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     assert "stopping: interrupted; finishing what is in flight" in out
-    assert "interrupted: interrupted" in out
+    assert "\ninterrupted\n" in out
     assert "Traceback" not in err
     with open_store(str(tmp_path / "evolve.db")) as store:
         done = sum(store.totals(1).evaluations.values())

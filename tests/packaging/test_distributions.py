@@ -44,7 +44,7 @@ def source(folder: Path) -> Path:
     return folder
 
 
-def check(folder: Path, *requirement: str) -> None:
+def check(folder: Path, *requirement: str) -> Path:
     """Install into a fresh environment, and use content from a folder that has none of it."""
     environment, elsewhere = folder / "environment", folder / "elsewhere"
     elsewhere.mkdir()
@@ -61,8 +61,7 @@ def check(folder: Path, *requirement: str) -> None:
     shutil.copy(ROOT / "problems" / "circle_packing_26" / "seed.py", seed)
     scored = json.loads(run(evolve, "evaluate", "circle_packing_26", seed, "--json", cwd=elsewhere))
     assert scored["outcome"] == "ok"
-    find = "import importlib.util as u; print([u.find_spec(n) for n in ('problems', 'evaluators')])"
-    assert run(python, "-I", "-c", find, cwd=elsewhere).strip() == "[None, None]"
+    return python
 
 
 def test_wheel(tmp_path: Path) -> None:
@@ -71,7 +70,9 @@ def test_wheel(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"evolve"}
-    check(tmp_path, str(wheel))
+    python = check(tmp_path, str(wheel))
+    find = "import importlib.util as u; print([u.find_spec(n) for n in ('problems', 'evaluators')])"
+    assert run(python, "-I", "-c", find, cwd=tmp_path).strip() == "[None, None]"
 
 
 def test_sdist(tmp_path: Path) -> None:
