@@ -156,7 +156,7 @@ def heatmap(
     for path in filter(None, (png, svg)):
         from evolve.view.plots import save_heatmap
 
-        title = f"{record.problem}, run {record.id}, {len(archive)} elites"
+        title = f"{record.problem}, run {record.id}"
         with writing(path):
             save_heatmap(archive, record.objective, path, axes=axes, title=title)
         typer.echo(f"wrote {path}", err=True)
