@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from evolve.core.errors import RunLocked, StoreError
 from evolve.store.process import is_dead, this_process
@@ -35,6 +36,12 @@ class Claim:
         return self.before_s + time.monotonic() - self.started
 
 
+def is_held(row: Row[Any], now: float) -> bool:
+    """Return whether a row of ``runs`` is claimed by a process that may be alive."""
+    in_time = row.expires_at is not None and row.expires_at > now
+    return in_time and not is_dead(row.holder_process)
+
+
 def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: float) -> Claim:
     """Claim a run nobody holds: free, released, expired, or held by a dead process.
 
@@ -45,7 +52,7 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
     row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
     if row is None:
         raise StoreError(f"there is no run {run_id} in this database")
-    if row.expires_at is not None and row.expires_at > now and not is_dead(row.holder_process):
+    if is_held(row, now):
         raise RunLocked(
             f"run {run_id} is being written by {row.holder}, last seen "
             f"{max(now - row.claimed_at, 0):.0f} s after it began. Stop that process, or wait: "

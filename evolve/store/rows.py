@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Table, insert, select
 
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+from evolve.store.claims import is_held
 from evolve.store.records import CompletionRecord, NewRun, RunRecord, TokenCounts
 from evolve.store.schema import blobs, completions, parents, program_files
 from evolve.store.text import pack, unpack
@@ -72,7 +73,7 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         ended_at=row.ended_at,
         elapsed_s=row.elapsed_s,
         holder=row.holder,
-        live=row.expires_at is not None and row.expires_at > now,
+        live=is_held(row, now),
         config_json=row.config,
         config_hash=row.config_hash,
         problem_hash=row.problem_hash,

@@ -85,9 +85,11 @@ def test_the_claim_of_a_killed_process_is_taken_over_at_once(path: Path) -> None
                 assert child.stdout.readline() == b"claimed\n"
                 with pytest.raises(RunLocked, match="child:1"):
                     store.claim(run, "here:1")
+                assert store.run(run).live
             finally:
                 child.kill()
             child.wait()
+        assert not store.run(run).live, "a reader sees at once that the holder is dead"
         store.claim(run, "here:1")
         assert store.run(run).holder == "here:1"
 
