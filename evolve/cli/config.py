@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from evolve.cli import render
-from evolve.cli.problem import facts
 from evolve.cli.run import load
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def check(file: str = _FILE, settings: list[str] = _SET) -> None:
         ),
     ]
     out = render.console()
-    out.print(facts(rows))
+    out.print(render.facts(rows))
     for note in notes:
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     out.print(f"OK: {loaded.path}", markup=False, soft_wrap=True)

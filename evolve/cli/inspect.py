@@ -52,7 +52,7 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
         )
         for run, row in zip(runs, rows, strict=True)
     ]
-    render.console().print(render.table("", columns, shown, whole=len(columns)))
+    render.console().print(render.table("", columns, shown))
 
 
 def show(
@@ -72,7 +72,10 @@ def show(
     with open_reader(db) as reader:
         record = reader.run(run)
         archive = fold(reader, record)
-        data: dict[str, object] = {
+        if not json:
+            _print_run(render.console(), reader, record, archive, top)
+            return
+        data = {
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
             "archive": heatmap_data(archive, record.objective)["stats"],
@@ -84,10 +87,7 @@ def show(
             },
             "comparison": [asdict(row) for row in comparison(reader, record)],
         }
-        if json:
-            render.echo_json(data)
-        else:
-            _print_run(render.console(), reader, record, archive, top)
+        render.echo_json(data)
 
 
 def best(

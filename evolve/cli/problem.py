@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import typer
 from evolve.cli import render
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from evolve.config.problem import Problem
     from evolve.core.program import Program
@@ -69,17 +68,6 @@ def show(
         _print(problem, render.console())
 
 
-def facts(rows: Iterable[tuple[str, object]]) -> RenderableType:
-    """Return names and values in two columns."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        grid.add_row(Text(name), Text(render.text(value)))
-    return grid
-
-
 def _summary(problem: Problem) -> dict[str, object]:
     return {
         "id": problem.id,
@@ -131,12 +119,12 @@ def _print(problem: Problem, out: Console) -> None:
     out.print(f"{problem.id}: {problem.title}\n", markup=False)
     out.print(problem.statement, markup=False, soft_wrap=True)
     out.line()
-    out.print(facts(rows))
+    out.print(render.facts(rows))
     out.line()
     measures = [(axis.name, axis.low, axis.high, axis.cells) for axis in problem.measures]
     out.print(render.table("measures", ("name", ">low", ">high", ">cells"), measures))
     out.print("limits")
-    out.print(facts(asdict(problem.limits).items()))
+    out.print(render.facts(asdict(problem.limits).items()))
     out.line()
     _print_program(problem.seed_program, out)
 

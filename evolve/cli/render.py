@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -41,12 +41,10 @@ def echo_json(value: object) -> None:
     sys.stdout.write(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: int = 1
-) -> RenderableType:
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
     """Return a plain table; a column whose name starts with ``>`` is aligned to the right.
 
-    The first ``whole`` columns are never shortened: they hold what a reader types next.
+    Numbers are never shortened, nor is the first column: it holds what a reader types next.
     """
     from rich import box
     from rich.table import Table
@@ -59,12 +57,29 @@ def table(
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
+    cells = [[text(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
-        result.add_column(column.lstrip(">"), justify=justify, no_wrap=number < whole)
-    for row in rows:
-        result.add_row(*(Text(text(cell)) for cell in row))
+        head, is_number = column.lstrip(">"), column.startswith(">")
+        entire = number == 0 or is_number
+        result.add_column(
+            head,
+            justify="right" if is_number else "left",
+            min_width=max(map(len, [head, *(row[number] for row in cells)])) if entire else None,
+        )
+    for row in cells:
+        result.add_row(*map(Text, row))
     return result
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> RenderableType:
+    """Return names and values in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name), Text(text(value)))
+    return grid
 
 
 def text(value: object) -> str:
