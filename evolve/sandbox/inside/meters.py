@@ -119,23 +119,29 @@ class _Counter:
 class _TreeMeter:
     """Adds up the processes of one program, where there is no cgroup to ask.
 
-    While the program runs: the exact CPU clock of its first process, and now and then the clock
-    ticks (10 ms) of the others. At its end: the kernel's account of every process waited for.
+    While the program runs: the exact CPU clock of its first process, the clock ticks (10 ms) of
+    those it has waited for, and now and then those of the others. At its end: the kernel's account
+    of every process waited for.
     """
 
     def start(self, tree: processes.Tree, fork: Fork) -> None:
         self._tree, self._fork = tree, fork
         self._clock = (~fork.pid << 3) | 2  # the CPU clock of a process, as in clock_getcpuclockid
         self._total = self._others = 0
-        self._looked = time.monotonic_ns()
+        self._looked = self._counted = time.monotonic_ns()
 
     def cpu_ns(self) -> int:
         try:
             first = time.clock_gettime_ns(self._clock)
         except OSError:
             return self._total
-        if time.monotonic_ns() - self._looked > _LOOK_NS:
+        now = time.monotonic_ns()
+        if now - self._looked > _LOOK_NS:
             self._look_at_others()
+        elif now - self._counted > _TICK_NS:  # what ended since the last look, at a small price
+            self._counted = now
+            reaped = processes.reaped_ticks(self._fork.pid)
+            self._others = max(self._others, reaped * _TICK_NS)
         self._total = max(self._total, first + self._others)
         return self._total
 
@@ -149,7 +155,7 @@ class _TreeMeter:
         self._total = max(self._total, fork.cpu_ns + orphans_ns)
 
     def _look_at_others(self) -> None:
-        self._looked = time.monotonic_ns()
+        self._looked = self._counted = time.monotonic_ns()
         others = [pid for pid in self._tree.members() if pid != self._fork.pid]
         ticks = processes.reaped_ticks(self._fork.pid) + sum(map(processes.used_ticks, others))
         self._others = ticks * _TICK_NS
