@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import math
 import sys
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evolve.archive.base import NO_METRICS, AddResult, AddStatus, Elite, order
 from evolve.archive.stats import ArchiveStats, summarize
 from evolve.core.measures import Measure
-
-
-class AddStatus(enum.IntEnum):
-    """What an archive did with what it was offered; a larger status is a larger success."""
-
-    NOT_ADDED = 0
-    IMPROVE_EXISTING = 1
-    NEW = 2
-
-
-class AddResult(NamedTuple):
-    """The outcome of one `GridArchive.add`.
-
-    Attributes:
-        status: Whether it was added, and whether its cell was empty.
-        cell: Flat index of its cell, in C order.
-        improvement: Fitness gained over the cell's elite, zero or less when it was not added; the
-            fitness itself in an empty cell.
-        replaced: Key of the elite that left; None when none did.
-        clipped: Names of the measures that lay outside their bounds.
-    """
-
-    status: AddStatus
-    cell: int
-    improvement: float
-    replaced: int | None
-    clipped: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Elite:
-    """The occupant of a cell.
-
-    Attributes:
-        key: What the caller knows it by.
-        cell: Flat index of its cell, in C order.
-        fitness: The objective, turned so that larger is better.
-        measures: One value for each axis, as given: not clipped.
-    """
-
-    key: int
-    cell: int
-    fitness: float
-    measures: tuple[float, ...]
 
 
 class GridArchive:
@@ -94,30 +48,27 @@ class GridArchive:
         self._positions: NDArray[np.float64] | None = None
         self._clipped: Counter[str] = Counter(dict.fromkeys(names, 0))
 
-    def add(self, key: int, fitness: float, measures: Mapping[str, float]) -> AddResult:
-        """Offer something to the archive.
-
-        Args:
-            key: What the caller knows it by, for instance a program's number.
-            fitness: The objective, turned so that larger is better; finite.
-            measures: A finite value for each axis; further names are ignored.
-
-        Raises:
-            ValueError: fitness or a measure is NaN or infinite, or a measure is missing.
-        """
+    def add(
+        self,
+        key: int,
+        fitness: float,
+        measures: Mapping[str, float],
+        metrics: Mapping[str, float] = NO_METRICS,  # noqa: ARG002 - other archives look at them
+    ) -> AddResult:
+        """Offer something; see `evolve.archive.base.Archive.add`."""
         if not math.isfinite(fitness):
             raise ValueError(f"fitness is {fitness}, must be finite")
         cell, values, clipped = self._locate(measures)
         incumbent = self._by_cell.get(cell)
         improvement = fitness if incumbent is None else fitness - incumbent.fitness
         if incumbent is not None and fitness <= incumbent.fitness:
-            return AddResult(AddStatus.NOT_ADDED, cell, improvement, None, clipped)
+            return AddResult(AddStatus.NOT_ADDED, cell, improvement, (), clipped)
         self._put(Elite(key, cell, fitness, values), incumbent)
         for name in clipped:
             self._clipped[name] += 1
         if incumbent is None:
-            return AddResult(AddStatus.NEW, cell, improvement, None, clipped)
-        return AddResult(AddStatus.IMPROVE_EXISTING, cell, improvement, incumbent.key, clipped)
+            return AddResult(AddStatus.NEW, cell, improvement, (), clipped)
+        return AddResult(AddStatus.IMPROVE_EXISTING, cell, improvement, (incumbent.key,), clipped)
 
     def cell_of(self, measures: Mapping[str, float]) -> int:
         """Return the flat index of the cell that ``measures`` fall into, in C order.
@@ -127,13 +78,18 @@ class GridArchive:
         """
         return self._locate(measures)[0]
 
-    def get(self, cell: int) -> Elite | None:
-        """Return the elite of a cell, by flat index; None when the cell is empty."""
-        return self._by_cell.get(cell)
-
     def elites(self) -> list[Elite]:
         """Return all elites, fittest first, ties by key."""
         return self._ranked.copy()
+
+    def champions(self) -> list[Elite]:
+        """Return all elites: there is one in each occupied cell."""
+        return self._ranked.copy()
+
+    def occupants(self, cell: int) -> tuple[Elite, ...]:
+        """Return the elite of a cell, by flat index; none when the cell is empty."""
+        elite = self._by_cell.get(cell)
+        return () if elite is None else (elite,)
 
     @property
     def best(self) -> Elite | None:
@@ -210,11 +166,7 @@ class GridArchive:
     def _put(self, elite: Elite, incumbent: Elite | None) -> None:
         """Store ``elite`` in the place of ``incumbent``, keeping the ranking sorted."""
         if incumbent is not None:
-            del self._ranked[bisect_left(self._ranked, _order(incumbent), key=_order)]
-        insort(self._ranked, elite, key=_order)
+            del self._ranked[bisect_left(self._ranked, order(incumbent), key=order)]
+        insort(self._ranked, elite, key=order)
         self._by_cell[elite.cell] = elite
         self._positions = None
-
-
-def _order(elite: Elite) -> tuple[float, int, int]:
-    return (-elite.fitness, elite.key, elite.cell)

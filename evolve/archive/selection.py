@@ -14,13 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.archive.grid import Elite, GridArchive
+from evolve.archive.base import Archive, Elite
 
 
 class Selector(Protocol):
     """Chooses a parent."""
 
-    def __call__(self, archive: GridArchive, rng: np.random.Generator, /) -> Elite:
+    def __call__(self, archive: Archive, rng: np.random.Generator, /) -> Elite:
         """Return an elite of ``archive``, which holds at least one.
 
         Raises:
@@ -32,7 +32,7 @@ class Selector(Protocol):
 def uniform() -> Selector:
     """Return a selector that takes every occupied cell with equal probability."""
 
-    def select(archive: GridArchive, rng: np.random.Generator) -> Elite:
+    def select(archive: Archive, rng: np.random.Generator) -> Elite:
         elites = _elites(archive)
         return elites[int(rng.integers(len(elites)))]
 
@@ -51,7 +51,7 @@ def rank(*, exponent: float = 1.0) -> Selector:
     if not (math.isfinite(exponent) and exponent >= 0):
         raise ValueError(f"exponent is {exponent}, must be finite and at least 0")
 
-    def select(archive: GridArchive, rng: np.random.Generator) -> Elite:
+    def select(archive: Archive, rng: np.random.Generator) -> Elite:
         elites = _elites(archive)
         return elites[_draw(np.arange(1.0, len(elites) + 1) ** -exponent, rng)]
 
@@ -80,7 +80,7 @@ def mixed(
         )
     selectors = (_select_best, rank(exponent=exponent), uniform())
 
-    def select(archive: GridArchive, rng: np.random.Generator) -> Elite:
+    def select(archive: Archive, rng: np.random.Generator) -> Elite:
         return selectors[_draw(frequencies, rng)](archive, rng)
 
     return select
@@ -93,7 +93,7 @@ SELECTORS: Mapping[str, Callable[..., Selector]] = MappingProxyType(
 
 
 def inspirations(
-    archive: GridArchive, parent: Elite, count: int, rng: np.random.Generator
+    archive: Archive, parent: Elite, count: int, rng: np.random.Generator
 ) -> list[Elite]:
     """Return elites of other cells to show beside a parent: the fittest, and diverse ones.
 
@@ -110,7 +110,8 @@ def inspirations(
     Returns:
         Distinct elites, fittest first.
     """
-    elites, positions = archive.elites(), archive.positions()
+    elites = archive.champions()
+    positions = archive.centers([elite.cell for elite in elites])
     fittest = -(-count // 2)
     chosen = [i for i, e in enumerate(elites[: fittest + 1]) if e.cell != parent.cell][:fittest]
     gaps = _squared_distances(positions, archive.centers(parent.cell))
@@ -124,14 +125,14 @@ def inspirations(
     return [elites[index] for index in sorted(chosen)]
 
 
-def _elites(archive: GridArchive) -> list[Elite]:
+def _elites(archive: Archive) -> list[Elite]:
     elites = archive.elites()
     if not elites:
         raise ValueError("the archive is empty, there is nothing to select")
     return elites
 
 
-def _select_best(archive: GridArchive, rng: np.random.Generator) -> Elite:  # noqa: ARG001 - a Selector
+def _select_best(archive: Archive, rng: np.random.Generator) -> Elite:  # noqa: ARG001 - a Selector
     return _elites(archive)[0]
 
 

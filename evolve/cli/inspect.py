@@ -16,7 +16,7 @@ from evolve.cli import render
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolve.archive.grid import GridArchive
+    from evolve.archive.base import Archive
     from evolve.store.reader import Reader
     from evolve.store.records import RunRecord
 
@@ -67,11 +67,11 @@ def show(
     """
     from evolve.store.reader import open_reader
     from evolve.view.heatmap import heatmap_data
-    from evolve.view.report import comparison, fold
+    from evolve.view.report import archive_of, comparison
 
     with open_reader(db) as reader:
         record = reader.run(run)
-        archive = fold(reader, record)
+        archive = archive_of(reader, record)
         if not json:
             _print_run(render.console(), reader, record, archive, top)
             return
@@ -147,11 +147,11 @@ def heatmap(
     from evolve.store.reader import open_reader
     from evolve.view.heatmap import heatmap as draw
     from evolve.view.heatmap import heatmap_data
-    from evolve.view.report import fold
+    from evolve.view.report import archive_of
 
     with open_reader(db) as reader:
         record = reader.run(run)
-        archive = fold(reader, record, at=at)
+        archive = archive_of(reader, record, at=at)
     axes = measures if all(measures) else None
     for path in filter(None, (png, svg)):
         from evolve.view.plots import save_heatmap
@@ -213,9 +213,7 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
     }
 
 
-def _print_run(
-    out: Console, reader: Reader, run: RunRecord, archive: GridArchive, top: int
-) -> None:
+def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, top: int) -> None:
     state = f"{run.status}{', live' if run.live else ''}{f' ({run.reason})' if run.reason else ''}"
     totals, stats = reader.totals(run.id), archive.stats()
     lines = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from evolve.archive.selection import SELECTORS, Selector
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.config.plugins import build, resolve
@@ -85,7 +86,7 @@ def population_of(
     selector = cast("Selector", build(factory, config.options, what=f"selection {config.kind}"))
     return Population(
         load,
-        parts.problem.measures,
+        ArchiveSpec(parts.problem.measures),
         parts.problem.objective,
         selector,
         inspirations=config.inspirations,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from evolve.archive.grid import AddStatus, GridArchive
+from evolve.archive.base import AddStatus, Archive
 from evolve.core.evaluation import Evaluation
 from evolve.core.measures import Objective
 
@@ -33,7 +33,7 @@ class RunStarted:
     guarantees: tuple[str, ...]
     slots: int
     objective: Objective
-    archive: GridArchive = field(repr=False)
+    archive: Archive = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from evolve.archive.grid import AddStatus, GridArchive
+from evolve.archive.base import AddStatus, fold
 from evolve.archive.selection import Selector, inspirations
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.evaluation import Evaluation
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Objective
 from evolve.propose.base import Individual
 from evolve.store.records import ArchiveEvent
 
@@ -35,7 +36,7 @@ class Population:
 
     Args:
         load: Reads an individual from the store, by program id.
-        measures: The map's axes.
+        spec: What the archive is made from.
         objective: Turns objectives into fitness and back.
         selector: Chooses parents.
         inspirations: How many other elites a proposal sees.
@@ -44,21 +45,20 @@ class Population:
     def __init__(
         self,
         load: Callable[[int], Individual],
-        measures: tuple[Measure, ...],
+        spec: ArchiveSpec,
         objective: Objective,
         selector: Selector,
         *,
         inspirations: int,
     ) -> None:
         self.objective = objective
-        self.archive = GridArchive(measures, offset=objective.fitness(objective.offset))
+        self.archive = spec.build(objective.fitness(objective.offset))
         self._selector, self._inspirations = selector, inspirations
         self.individual = lru_cache(maxsize=CACHED)(load)
 
     def restore(self, events: Sequence[ArchiveEvent]) -> None:
         """Rebuild the archive from committed events, oldest first."""
-        for event in events:
-            self.archive.add(event.program_id, event.fitness, event.measures)
+        fold(self.archive, events)
 
     def choose(self, rng: np.random.Generator) -> tuple[Individual, tuple[Individual, ...]]:
         """Draw a parent and the inspirations to show with it."""
@@ -73,7 +73,7 @@ class Population:
         score = evaluation.score
         fitness = self.objective.fitness(score.objective)
         best = self.archive.best
-        added = self.archive.add(program_id, fitness, score.measures)
+        added = self.archive.add(program_id, fitness, score.measures, score.metrics)
         event = None
         if added.status is not AddStatus.NOT_ADDED:
             event = ArchiveEvent(
@@ -83,7 +83,7 @@ class Population:
                 status="new" if added.status is AddStatus.NEW else "improve",
                 fitness=fitness,
                 measures=dict(score.measures),
-                replaced=added.replaced,
+                replaced=next(iter(added.replaced), None),
             )
         is_best = best is None or fitness > best.fitness
         return Placement(added.status, added.cell, is_best, added.clipped, event)

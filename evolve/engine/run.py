@@ -12,7 +12,7 @@ from typing import Literal
 import anyio
 from pydantic import ValidationError
 
-from evolve.archive.grid import GridArchive
+from evolve.archive.base import Archive
 from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
@@ -57,7 +57,7 @@ class Result:
     status: Literal["finished", "interrupted"]
     reason: str
     best: Individual
-    archive: GridArchive = field(repr=False)
+    archive: Archive = field(repr=False)
     progress: Progress = field(repr=False)
     comparison: tuple[Compared, ...] = ()
 

@@ -6,14 +6,14 @@ import textwrap
 
 from rich.text import Text
 
-from evolve.archive.grid import GridArchive
+from evolve.archive.base import Archive
 from evolve.core.measures import Measure, Objective
 from evolve.view.projection import Projection, Scale, project, scale
 from evolve.view.raster import BEST_CHARACTER, BEST_COLOR, Raster, ramp, rasterize
 
 
 def heatmap(
-    archive: GridArchive,
+    archive: Archive,
     objective: Objective,
     *,
     axes: tuple[str, str] | None = None,
@@ -57,7 +57,7 @@ def heatmap(
 
 
 def heatmap_data(
-    archive: GridArchive, objective: Objective, axes: tuple[str, str] | None = None
+    archive: Archive, objective: Objective, axes: tuple[str, str] | None = None
 ) -> dict[str, object]:
     """Return what `heatmap` draws, ready for JSON.
 
@@ -107,13 +107,13 @@ def heatmap_data(
     }
 
 
-def clipped_note(archive: GridArchive) -> str:
+def clipped_note(archive: Archive) -> str:
     """Return how often each measure was clipped, or an empty text when none was."""
     counts = ", ".join(f"{name} {count}" for name, count in archive.clipped.items() if count)
     return f"clipped into edge cells: {counts}" if counts else ""
 
 
-def _title(archive: GridArchive, objective: Objective) -> str:
+def _title(archive: Archive, objective: Objective) -> str:
     stats = archive.stats()
     elites = "1 elite" if stats.num_elites == 1 else f"{stats.num_elites} elites"
     title = (
@@ -163,7 +163,7 @@ def _legend(span: Scale, objective: Objective, *, color: bool, width: int) -> li
     return [together] if len(together) <= width else [bar, marks]
 
 
-def _notes(archive: GridArchive, projection: Projection, pooled: tuple[int, int]) -> list[str]:
+def _notes(archive: Archive, projection: Projection, pooled: tuple[int, int]) -> list[str]:
     """Return what a reader must know to read the map right."""
     notes = []
     if archive.best is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evolve.archive.grid import GridArchive
+from evolve.archive.base import Archive
 from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.measures import Objective
 from evolve.view.heatmap import clipped_note
@@ -26,7 +26,7 @@ NOTE_CHARACTERS = 100
 
 
 def save_heatmap(
-    archive: GridArchive,
+    archive: Archive,
     objective: Objective,
     path: Path,
     *,
@@ -48,7 +48,7 @@ def save_heatmap(
 
 
 def heatmap_figure(
-    archive: GridArchive,
+    archive: Archive,
     objective: Objective,
     *,
     axes: tuple[str, str] | None = None,
@@ -116,7 +116,7 @@ def _figure_class() -> type[Figure]:
     return Figure
 
 
-def _caption(archive: GridArchive, objective: Objective, title: str, record: float | None) -> str:
+def _caption(archive: Archive, objective: Objective, title: str, record: float | None) -> str:
     stats = archive.stats()
     figures = f"{stats.num_elites} of {archive.cells} cells, QD score {stats.qd_score:.6g}"
     if stats.best is not None:
@@ -126,7 +126,7 @@ def _caption(archive: GridArchive, objective: Objective, title: str, record: flo
     return f"{title}\n{figures}" if title else figures
 
 
-def _note(archive: GridArchive, projection: Projection) -> str:
+def _note(archive: Archive, projection: Projection) -> str:
     hidden = ", ".join(projection.hidden)
     notes = [
         "star: best" if len(archive) else "the archive is empty",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolve.archive.grid import Elite, GridArchive
+from evolve.archive.base import Archive, Elite
 from evolve.config.nearest import did_you_mean
 from evolve.core.errors import ConfigError
 from evolve.core.measures import Measure
@@ -67,7 +67,7 @@ class Scale:
         return (fitness / 2 - self.low / 2) / span
 
 
-def project(archive: GridArchive, axes: tuple[str, str] | None = None) -> Projection:
+def project(archive: Archive, axes: tuple[str, str] | None = None) -> Projection:
     """Look at ``archive`` along two of its measures.
 
     Args:
@@ -85,17 +85,14 @@ def project(archive: GridArchive, axes: tuple[str, str] | None = None) -> Projec
     if axes is not None and axes[0] == axes[1]:
         raise ConfigError(f"both axes are '{axes[0]}'; name two of: {', '.join(names)}")
     shown = [names.index(axis) for axis in axes] if axes else list(range(len(names)))[:2]
-    ranked = archive.elites()
-    cells = np.array([elite.cell for elite in ranked], dtype=np.intp)
-    indices = np.unravel_index(cells, archive.shape)
-    across = indices[shown[0]].tolist()
-    up = indices[shown[1]].tolist() if len(shown) > 1 else [0] * len(ranked)
+    x, *rest = [archive.measures[index] for index in shown]
     elites: dict[tuple[int, int], Elite] = {}
-    for place, elite in zip(zip(across, up, strict=True), ranked, strict=True):
-        elites.setdefault(place, elite)  # the fittest come first
+    for elite in archive.elites():
+        column, *row = [archive.measures[i].locate(elite.measures[i]).cell for i in shown]
+        elites.setdefault((column, row[0] if row else 0), elite)  # the fittest come first
     return Projection(
-        x=archive.measures[shown[0]],
-        y=archive.measures[shown[1]] if len(shown) > 1 else None,
+        x=x,
+        y=rest[0] if rest else None,
         hidden=tuple(name for index, name in enumerate(names) if index not in shown),
         elites=elites,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evolve.archive.grid import GridArchive
+from evolve.archive.base import Archive, fold
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.evaluation import Evaluation
 from evolve.store.reader import Reader
 from evolve.store.records import RunRecord
@@ -25,11 +26,11 @@ class ComparedRow:
     metrics: Mapping[str, float]
 
 
-def fold(reader: Reader, run: RunRecord, at: int | None = None) -> GridArchive:
+def archive_of(reader: Reader, run: RunRecord, at: int | None = None) -> Archive:
     """Rebuild a run's archive, now or as it was after ``at`` changes."""
-    archive = GridArchive(run.measures, offset=run.objective.fitness(run.objective.offset))
-    for event in reader.archive_events(run.id)[:at]:
-        archive.add(event.program_id, event.fitness, event.measures)
+    offset = run.objective.fitness(run.objective.offset)
+    archive = ArchiveSpec(run.measures).build(offset)
+    fold(archive, reader.archive_events(run.id)[:at])
     return archive
 
 

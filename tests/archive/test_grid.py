@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.archive.grid import AddStatus, Elite, GridArchive
+from evolve.archive.base import AddStatus, Elite
+from evolve.archive.grid import GridArchive
 from evolve.core.measures import Measure
 
 X, Y = Measure("x", -1.0, 3.0, 4), Measure("y", 0.0, 10.0, 3)
@@ -55,7 +56,7 @@ def test_it_behaves_as_a_dictionary_of_the_best_of_every_cell(
         assert result.cell == place[0] * 3 + place[1]
         assert result.improvement == (fitness if old is None else fitness - old[0])
         assert result.replaced == (
-            old[1] if old and result.status is AddStatus.IMPROVE_EXISTING else None
+            (old[1],) if old and result.status is AddStatus.IMPROVE_EXISTING else ()
         )
         outside = {"x": not -1 <= x <= 3, "y": not 0 <= y <= 10}
         assert result.clipped == tuple(name for name, out in outside.items() if out)
@@ -195,7 +196,7 @@ def test_measures_are_kept_as_given_and_further_names_are_ignored() -> None:
 
 def test_a_value_on_the_upper_bound_belongs_to_the_last_cell_and_is_not_clipped() -> None:
     archive = GridArchive([X, Y])
-    assert archive.add(1, 0.0, {"x": 3.0, "y": 10.0})[1:] == (11, 0.0, None, ())
+    assert archive.add(1, 0.0, {"x": 3.0, "y": 10.0})[1:] == (11, 0.0, (), ())
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -239,8 +240,8 @@ def test_cells_can_be_looked_up() -> None:
     archive = GridArchive([X, Y])
     result = archive.add(9, 1.0, {"x": 2.9, "y": 4.0})
     assert archive.cell_of({"x": 2.9, "y": 4.0}) == result.cell == 10
-    assert archive.get(10) == archive.best
-    assert archive.get(0) is None
+    assert archive.occupants(10) == (archive.best,)
+    assert archive.occupants(0) == ()
     assert (archive.shape, archive.cells) == ((4, 3), 12)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.archive.grid import Elite, GridArchive
+from evolve.archive.base import Elite
+from evolve.archive.grid import GridArchive
 from evolve.archive.selection import SELECTORS, Selector, inspirations, mixed, rank, uniform
 from evolve.core.measures import Measure
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from evolve.archive.selection import mixed
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import EvolveError
@@ -80,7 +81,11 @@ class Laboratory:
         """Return a journal that knows nothing of what the store holds, as a new process would."""
         problem = self.problem
         population = Population(
-            self.individual, problem.measures, problem.objective, mixed(), inspirations=2
+            self.individual,
+            ArchiveSpec(problem.measures),
+            problem.objective,
+            mixed(),
+            inspirations=2,
         )
         return Journal(self.store, self.run_id, population, Counters(), self.events.append)
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evolve.archive.selection import mixed
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Outcome, Score
 from evolve.engine.draw import draw
@@ -92,7 +93,9 @@ def empty(problem: Problem) -> Population:
         program = numbered(-program_id)
         return Individual(program_id, program, scored(program))
 
-    return Population(load, problem.measures, problem.objective, mixed(), inspirations=3)
+    return Population(
+        load, ArchiveSpec(problem.measures), problem.objective, mixed(), inspirations=3
+    )
 
 
 def fill(
