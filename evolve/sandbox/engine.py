@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +19,7 @@ T = TypeVar("T")
 
 REQUEST_S = 60  #: limit of one request
 _AT_ONCE = 8
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 _WAY_OUT = (
     "start Docker (or set DOCKER_HOST), or run programs in processes of this machine: "
     "`sandbox: {kind: process}`, for code from a model with `allow_untrusted: true`"
@@ -62,6 +65,7 @@ def _connect() -> docker.DockerClient:
     except ImportError:
         raise SandboxUnavailable("Docker's library is missing: pip install docker") from None
     try:
+        _knock()
         client = docker.from_env(timeout=REQUEST_S)
         client.ping()
     except (DockerException, OSError) as error:
@@ -71,3 +75,16 @@ def _connect() -> docker.DockerClient:
             advice = "no Docker engine answers: "
         raise SandboxUnavailable(f"{advice}{_WAY_OUT} ({error})") from error
     return client
+
+
+def _knock() -> None:
+    """Try the engine's local socket: on one that nobody serves, docker's client leaks a socket.
+
+    Raises:
+        OSError: nobody serves it.
+    """
+    host = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(REQUEST_S)
+            knock.connect(host.removeprefix("unix://"))
