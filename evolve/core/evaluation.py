@@ -38,8 +38,11 @@ class Usage:
 
     Attributes:
         wall_ns: Wall-clock nanoseconds between a call and its answer.
-        cpu_ns: CPU nanoseconds of the whole process tree (or cgroup) in that time.
-        peak_memory_bytes: Largest resident size seen; 0 when unknown.
+        cpu_ns: CPU nanoseconds of the whole process tree (or cgroup) since the answer before:
+            who works between calls pays for it in the next.
+        peak_memory_bytes: Largest resident size seen; 0 when unknown. Where a cgroup counts
+            (`docker`), of all processes and files in memory; else of the first process, and of
+            all of them at a look every quarter of a second.
     """
 
     wall_ns: int = 0

@@ -36,7 +36,9 @@ _SESSIONS = 10_000  #: programs after which a container is replaced all the same
 _RUNNER_MB = 160  #: for the runner and its libraries, beside what a program may use and return
 _RUNNER_PROCESSES = 8
 _INODES = 8192
-_UIDS = (10_000, 50_000)  #: within the 65536 that engines without root, or with remapping, have
+#: User ids of programs: within the 65536 that engines without root, or with remapping, have.
+#: Neighbouring slots use different ones, since the kernel counts some resources per user.
+_FIRST_UID, _RANGES = 10_000, 5
 _LIB, _SOCKET, _WORK = "/opt/evolve", "/run/evolve.sock", "/run/program"
 _KILLED = 137  #: exit status of a container that was killed
 
@@ -75,7 +77,7 @@ class DockerHost:
             socket=_SOCKET,
             work=_WORK,
             shared=("/dev/shm", "/dev/mqueue"),  # noqa: S108 - the container's own
-            uids=_UIDS,
+            uids=(_FIRST_UID + self._index % _RANGES * (_SESSIONS + 1), _SESSIONS),
             cgroup=True,
         )
         create = self._engine.client.containers.create

@@ -39,7 +39,7 @@ class ProcessHost:
     recycle_after = 10_000
 
     def __init__(self, index: int, limits: Limits) -> None:
-        self._limits = limits
+        self._index, self._limits = index, limits
         self._folder = PrivateFolder(index)
         self._process: Process | None = None
 
@@ -71,7 +71,7 @@ class ProcessHost:
 
     def _options(self) -> str:
         folder = self._folder
-        first = _FIRST_UID + secrets.randbelow(1 << 14) * _UIDS
+        first = _FIRST_UID + (secrets.randbelow(1 << 8) << 6 | self._index & 63) * _UIDS
         return RunnerOptions(
             socket=str(folder.socket),
             work=str(folder.work),

@@ -211,6 +211,26 @@ async def test_work_between_calls_is_counted(slot: Slot) -> None:
     assert session.report.usage.cpu_ns > 0.05e9
 
 
+async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> None:
+    source = """
+        import threading, time
+        def burn():
+            end = time.thread_time() + 0.15
+            while time.thread_time() < end: pass
+        def solve(x):
+            if x: threading.Thread(target=burn).start()
+    """
+    async with slot.session(job(source)) as session:
+        first = await session.call({"x": True})
+        await anyio.sleep(0.6)
+        second = await session.call({"x": False})
+        third = await session.call({"x": False})
+    assert first.usage.cpu_ns + second.usage.cpu_ns > 0.13e9
+    assert second.usage.cpu_ns > 0.05e9 > second.usage.wall_ns
+    assert third.usage.cpu_ns < 0.05e9
+    assert session.report.usage.cpu_ns > 0.13e9
+
+
 async def test_the_clock_stands_still_between_calls(slot: Slot) -> None:
     async with slot.session(job("def solve(): return 1", wall_s=0.5)) as session:
         await session.call({})
@@ -222,6 +242,48 @@ async def test_peak_memory_is_measured(slot: Slot) -> None:
     _, small = await run(slot, "def solve(): pass")
     _, large = await run(slot, "def solve(): return len(bytearray(b'x') * 80_000_000)")
     assert large.usage.peak_memory_bytes - small.usage.peak_memory_bytes > 60_000_000
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        """
+        def solve():
+            if os.fork() == 0:
+                held = b"x" * 80_000_000
+                time.sleep(0.7)
+                os._exit(0)
+            os.wait()
+        """,
+        """
+        def solve():
+            held = bytearray(b"x") * 80_000_000
+            time.sleep(0.3)
+            del held
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # resets the peak that the kernel keeps
+        """,
+    ],
+    ids=["in a child", "by resetting the kernel's peak"],
+)
+async def test_peak_memory_cannot_be_hidden(slot: Slot, hidden: str) -> None:
+    _, small = await run(slot, "import os, time\ndef solve(): pass")
+    reply, large = await run(slot, "import os, time\n" + textwrap.dedent(hidden))
+    assert reply.outcome is Outcome.OK, reply.message
+    assert large.usage.peak_memory_bytes - small.usage.peak_memory_bytes > 60_000_000
+
+
+async def test_an_error_that_only_looks_like_the_process_limit_is_an_exception(slot: Slot) -> None:
+    source = """
+        import os
+        def solve():
+            end, _ = os.pipe()
+            os.set_blocking(end, False)
+            os.read(end, 1)
+    """
+    reply, _ = await run(slot, source)
+    assert reply.outcome is Outcome.EXCEPTION
+    assert "BlockingIOError" in reply.message
 
 
 async def test_the_environment_is_empty_and_the_folder_private(

@@ -143,13 +143,12 @@ class Execution:
             self._template.collect(self.fork)
         return self.fork.status is not None
 
-    def look_at_memory(self) -> None:
-        """Note the largest resident size so far."""
-        self.peak_bytes = max(self.peak_bytes, processes.peak_bytes(self.fork.pid))
+    def note_memory(self, held_bytes: int) -> None:
+        """Note what is held now, and the largest resident size of the first process so far."""
+        self.peak_bytes = max(self.peak_bytes, held_bytes, processes.peak_bytes(self.fork.pid))
 
     def end(self) -> bool:
         """Kill everything, read what is left in the pipes, wipe; return whether that is all."""
-        self.look_at_memory()
         self.tree.kill()
         if self.fork.status is None:
             self._template.collect(self.fork)

@@ -26,6 +26,10 @@ class Meter(Protocol):
         """Return CPU nanoseconds of the program and everything it started."""
         ...
 
+    def memory_bytes(self) -> int | None:
+        """Return what processes, and files in memory, have come to hold; None when not counted."""
+        ...
+
     def memory_kills(self) -> bool:
         """Return whether the kernel has killed for want of memory."""
         ...
@@ -61,16 +65,22 @@ class _CgroupMeter:
         self._pids = _Counter(
             ("pids.events", "max", 1) if unified else ("pids/pids.events", "max", 1)
         )
+        held = ("anon", "shmem") if unified else ("total_rss", "total_shmem")
+        stat = "memory.stat" if unified else "memory/memory.stat"
+        self._held = [_Counter((stat, key, 1)) for key in held]
         self._own = 0
 
     def start(self, tree: processes.Tree, fork: Fork) -> None:  # noqa: ARG002 - the cgroup has all
         self._own = time.process_time_ns()
-        for counter in (self._cpu, self._oom, self._pids):
+        for counter in (self._cpu, self._oom, self._pids, *self._held):
             counter.reset()
 
     def cpu_ns(self) -> int:
         own = time.process_time_ns() - self._own
         return max(self._cpu.delta() - own, 0)
+
+    def memory_bytes(self) -> int:
+        return max(sum(counter.delta() for counter in self._held), 0)
 
     def memory_kills(self) -> bool:
         return self._oom.delta() > 0
@@ -144,6 +154,9 @@ class _TreeMeter:
             self._others = max(self._others, reaped * _TICK_NS)
         self._total = max(self._total, first + self._others)
         return self._total
+
+    def memory_bytes(self) -> int | None:
+        return None
 
     def memory_kills(self) -> bool:
         return False

@@ -1,9 +1,9 @@
 """A system call filter for programs, on top of whatever the container engine installs.
 
 It refuses what a program of ours never needs and what has been the way into kernels or into other
-processes: tracing, namespaces, mounts, keyrings, io_uring, bpf, shared System V objects that
-outlive a process, every socket family but AF_UNIX, and the x32 system calls. The numbers are those
-of x86-64; on other machines there is no filter, and the runner's greeting says so.
+processes: tracing, namespaces, mounts, modules, keyrings, io_uring, bpf, shared System V objects
+that outlive a process, every socket family but AF_UNIX, and the x32 system calls. The numbers are
+those of x86-64; on other machines there is no filter, and the runner's greeting says so.
 """
 
 from __future__ import annotations
@@ -35,8 +35,14 @@ _REFUSED = {
     "fsopen": 430, "open_tree": 428, "move_mount": 429, "mount_setattr": 442,
     "name_to_handle_at": 303, "open_by_handle_at": 304,
     "add_key": 248, "request_key": 249, "keyctl": 250,
-    "bpf": 321, "perf_event_open": 298, "userfaultfd": 323,
+    "bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "fanotify_init": 300,
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
+    "fsconfig": 431, "fsmount": 432, "fspick": 433, "process_madvise": 440,
+    "init_module": 175, "finit_module": 313, "delete_module": 176,
+    "kexec_load": 246, "kexec_file_load": 320, "reboot": 169, "syslog": 103, "acct": 163,
+    "swapon": 167, "swapoff": 168, "quotactl": 179, "quotactl_fd": 443, "iopl": 172, "ioperm": 173,
+    "modify_ldt": 154, "uselib": 134, "lookup_dcookie": 212, "nfsservctl": 180, "vhangup": 153,
+    "settimeofday": 164, "clock_settime": 227, "sethostname": 170, "setdomainname": 171,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from evolve.sandbox import wire
 from evolve.sandbox.inside.execution import CHUNK, Execution
 from evolve.sandbox.inside.meters import Meter
 from evolve.sandbox.inside.options import SessionLimits
+from evolve.sandbox.inside.processes import Held
 from evolve.sandbox.wire import FrameReader, FrameTooLarge, Kind, WireError
 
 #: Outcome, wall and CPU nanoseconds, peak bytes; the value or a message follows.
@@ -23,6 +24,7 @@ REPLY = struct.Struct(">BQQQ")
 CLOSED = struct.Struct(">BQQQQ")
 _MESSAGE_BYTES = 4096
 _TICK_MS = 50  #: how often limits are looked at while nothing else happens
+_CLOSE_LOOK_NS = 250_000_000
 _LONG_CALL_NS = 5_000_000  #: from here on a call is worth asking the kernel for its memory
 _LAST_WORDS_S = 0.2  #: how long a program that closed its result pipe has to end by itself
 #: What a program may say of itself; everything else is established from outside.
@@ -65,11 +67,10 @@ class Session:
         self._writing = False  #: whether it waits for the pipe to take more
         self._reader = FrameReader(limits.result_bytes)
         self._wall_left = limits.wall_ns
-        self._since, self._since_cpu = (
-            execution.started,
-            0,
-        )  #: when it was last told to do something
-        self._next_look = 0
+        self._since = execution.started  #: when it was last told to do something
+        self._since_cpu = 0  #: CPU time when it last answered: work between calls is paid for
+        self._next_look = self._next_close_look = 0
+        self._most_threads = 0
         meter.start(execution.tree, execution.fork)
         for descriptor in execution.sources():
             poll.register(descriptor, select.POLLIN)
@@ -86,7 +87,6 @@ class Session:
             self._asked = body
         else:
             self._state = _State.ANSWERING
-            self._since_cpu = self._meter.cpu_ns()
             self._since = time.monotonic_ns()
             self._send(Kind.CALL, body)
 
@@ -127,13 +127,29 @@ class Session:
     def _check_held(self) -> None:
         """Look at CPU time, and at what the kernel limits late or not at all."""
         limits = self._limits
-        memory_bytes, threads = self._execution.tree.held(limits.memory_bytes)
+        memory_bytes, threads = self._held()
+        self._most_threads = max(self._most_threads, threads)
         if self._meter.cpu_ns() > limits.cpu_ns:
             self._fail("cpu_timeout", f"used {limits.cpu_ns / 1e9:g} s of CPU time")
         elif memory_bytes > limits.memory_bytes:
             self._fail("out_of_memory", f"held more than {limits.memory_bytes >> 20} MiB of memory")
         elif threads > limits.processes:
             self._fail("process_limit", f"had more than {limits.processes} processes and threads")
+
+    def _held(self) -> Held:
+        """Return what the program holds, and note its memory.
+
+        What several processes share is dear to find out where no cgroup counts it; that is done
+        now and then, and whenever the limit may have been passed.
+        """
+        execution, counted = self._execution, self._meter.memory_bytes()
+        if counted is not None or self._next_look < self._next_close_look:
+            execution.note_memory(counted or 0)
+            return execution.tree.held(self._limits.memory_bytes)
+        self._next_close_look = self._next_look + _CLOSE_LOOK_NS
+        held = execution.tree.held(execution.peak_bytes)
+        execution.note_memory(held.memory_bytes)
+        return held
 
     def close(self) -> bytes:
         """End the session and return the body of its `wire.Kind.CLOSED` frame."""
@@ -156,7 +172,9 @@ class Session:
         return self._owes and now - self._since > self._wall_left
 
     def _used(self) -> tuple[int, int]:
-        """Return wall and CPU nanoseconds since the program was last told to do something."""
+        """Return wall nanoseconds since the program was last told to do something, and CPU
+        nanoseconds since it last answered.
+        """
         if not self._owes:
             return 0, 0
         wall = time.monotonic_ns() - self._since
@@ -211,6 +229,7 @@ class Session:
         else:
             wall, cpu = self._used()
             self._wall_left -= wall
+            self._since_cpu += cpu
             self._state = _State.WAITING
             if kind is Kind.VALUE:
                 self._pass_on(body, wall, cpu)
@@ -222,7 +241,7 @@ class Session:
         self._reader.limit -= len(value)
         execution = self._execution
         if wall > _LONG_CALL_NS or not execution.peak_bytes:
-            execution.look_at_memory()
+            execution.note_memory(self._meter.memory_bytes() or 0)
         number = wire.OUTCOMES.index("ok")
         self._reply(REPLY.pack(number, wall, cpu, execution.peak_bytes), value)
 
@@ -231,9 +250,14 @@ class Session:
         outcome = wire.OUTCOMES[number] if number < len(wire.OUTCOMES) else ""
         if outcome not in _OWN_WORDS:
             outcome = "bad_output"
-        if outcome == "exception" and self._meter.forks_refused():
-            outcome = "process_limit"
+        if outcome == "process_limit" and not self._has_met_process_limit():
+            outcome = "exception"
         self._fail(outcome, body[1 : 1 + _MESSAGE_BYTES].decode("utf-8", "replace"))
+
+    def _has_met_process_limit(self) -> bool:
+        """Return whether the kernel, or a count of what lives, bears out that forks failed."""
+        threads = max(self._most_threads, self._execution.tree.held(1 << 62).threads)
+        return self._meter.forks_refused() or threads >= self._limits.processes
 
     def _fail_at_end(self) -> None:
         """Say how the process ended, which nothing in it could prevent or forge."""
@@ -268,6 +292,7 @@ class Session:
             return
         self._state = _State.ENDED
         execution = self._execution
+        execution.note_memory(self._meter.memory_bytes() or 0)
         for descriptor in (execution.calls, *execution.sources()):
             with suppress(KeyError):
                 self._poll.unregister(descriptor)
