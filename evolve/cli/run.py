@@ -71,9 +71,18 @@ def load(config: str, settings: list[str], model: str = "") -> Loaded[RunConfig]
     if not path.exists() and "/" not in config and not path.suffix:
         path = _bundled(config)
     loaded = load_run_config(path, settings)
-    if model.startswith("replay/"):  # a file named on the command line lies where one types
-        model = f"replay/{Path(model.removeprefix('replay/')).resolve()}"
-    return with_model(loaded, model) if model else loaded
+    return with_model(loaded, _from_here(model)) if model else loaded
+
+
+def _from_here(model: str) -> str:
+    """Return a model's reference with a file in it made absolute: it lies where one types."""
+    kind, _, name = model.partition("/")
+    program, space, arguments = name.partition(" ")
+    if kind == "replay":
+        return f"replay/{Path(name).resolve()}"
+    if kind == "command" and program.startswith("."):
+        return f"command/{Path(program).resolve()}{space}{arguments}"
+    return model
 
 
 def _bundled(name: str) -> Path:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from evolve.config.fields import (
+    Body,
     Name,
     Options,
     Positive,
@@ -128,18 +129,34 @@ class PriceConfig(Section):
 class ModelConfig(Section):
     """A language model."""
 
-    id: str = Field(description="openai/NAME, anthropic/NAME, replay/FILE, or a plug-in")
+    id: str = Field(
+        description="openai/NAME, anthropic/NAME, command/PROGRAM ARGS, replay/FILE, or a plug-in"
+    )
+    api: Literal["chat", "responses", "embeddings"] = Field(
+        default="chat", description="endpoint of an openai/ model"
+    )
     base_url: Server | None = Field(default=None, description="any server that speaks the protocol")
     api_key_env: VariableName | None = Field(
         default=None, description="NAME of the environment variable that holds the key"
     )
+    effort: str | None = Field(
+        default=None, description="reasoning effort, in the server's words, such as low or high"
+    )
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: tuple[str, ...] = Field(default=(), description="texts that end a reply")
     max_tokens: PositiveInt = Field(default=8192, description="longest reply, in tokens")
     timeout_s: Positive = 300.0
     retries: Annotated[int, Field(ge=0)] = 3
     concurrency: PositiveInt = Field(default=8, description="calls in flight at once")
     price: PriceConfig | None = Field(default=None, description="needed for a budget in money")
-    extra_body: Options = Field(default_factory=dict)
+    extra_body: Body = Field(default_factory=dict, description="further fields of every request")
+    pass_env: tuple[VariableName, ...] = Field(
+        default=(), description="NAMES of environment variables that a command/ program gets"
+    )
+    stdin: Literal["text", "json"] = Field(
+        default="text", description="how a command/ program is given the prompt"
+    )
 
 
 class ProposerConfig(Section):

@@ -19,7 +19,8 @@ _KEY = re.compile(
 )
 _NAMED = re.compile(
     r"(?<=://)[^/\s@]+(?=@)"
-    r"|(?P<name>\b(?:api_?key\w*|secret\w*|password|(?:\w+_)?token)[\"']?\s*[:=]\s*)[^\s,}\]]+",
+    r"|(?P<name>\b(?:api[-_]?key\w*|secret\w*|signature|password|authorization|(?:\w+[-_])?token)"
+    r"[\"']?\s*[:=]\s*)[^\s,}\]]+",
     re.IGNORECASE,
 )
 

@@ -52,7 +52,8 @@ async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
     check_prices(config.models, config.stop.cost_usd)
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(config.models, loaded.folder))
-        portfolio = open_proposers(config.proposers, list(models), loaded.folder)
+        writers = [model.id for model in config.models if model.api != "embeddings"]
+        portfolio = open_proposers(config.proposers, writers, loaded.folder)
         sandbox = choose_sandbox(
             config.sandbox, arbitrary_code=portfolio.arbitrary_code, folder=loaded.folder
         )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evolve.config.models import ModelConfig
 from evolve.llm.base import Completion, Finish, Request, Tokens
 from evolve.llm.server import ServerModel, count_of, text_of
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 _FINISH: Mapping[str, Finish] = {
     "end_turn": "stop",
@@ -25,36 +28,30 @@ class AnthropicModel(ServerModel):
     """
 
     default_key_env = "ANTHROPIC_API_KEY"
+    dispensable = frozenset({"temperature", "top_p", "stop_sequences", "output_config"})
+    _client: AsyncAnthropic
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
         import anthropic
 
-        self._sdk = anthropic
+        super().__init__(config, anthropic.AnthropicError)
+        self._omit = anthropic.omit
         self._client = anthropic.AsyncAnthropic(
-            api_key=self._key,
-            base_url=config.base_url,
-            timeout=config.timeout_s,
-            max_retries=config.retries,
+            **self._client_settings(anthropic.DefaultAsyncHttpxClient)
         )
 
-    @property
-    def _sdk_error(self) -> type[Exception]:
-        return self._sdk.AnthropicError
-
-    @property
-    def _base_url(self) -> str:
-        return str(self._client.base_url)
-
-    def _settings(self, seed: int | None) -> dict[str, object]:
-        del seed  # the protocol has none
-        settings: dict[str, object] = {"max_tokens": self._config.max_tokens}
-        if self._config.temperature is not None and "temperature" not in self._refused:
-            settings["temperature"] = self._config.temperature
-        return settings
-
-    def _can_do_without(self, parameter: str) -> bool:
-        return parameter == "temperature"
+    def _settings(self, request: Request | None) -> dict[str, object]:
+        del request  # the protocol has no seed
+        config = self._config
+        return self._wanted(
+            {
+                "max_tokens": config.max_tokens,
+                "temperature": config.temperature,
+                "top_p": config.top_p,
+                "stop_sequences": list(config.stop) or None,
+                "output_config": None if config.effort is None else {"effort": config.effort},
+            }
+        )
 
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
         system = "\n\n".join(m.content for m in request.messages if m.role == "system")
@@ -65,7 +62,7 @@ class AnthropicModel(ServerModel):
             model=self._model,
             max_tokens=self._config.max_tokens,
             messages=cast("Any", turns),  # the SDK wants one TypedDict per role
-            system=system or self._sdk.omit,
+            system=system or self._omit,
             extra_body={**settings, **self._config.extra_body},
         )
         return answer.http_response.content
@@ -78,10 +75,6 @@ class AnthropicModel(ServerModel):
         return Completion(
             text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
         )
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._client.close()
 
 
 def _tokens(usage: object) -> Tokens:

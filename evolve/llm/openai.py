@@ -3,64 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evolve.config.models import ModelConfig
 from evolve.llm.base import Completion, Finish, Request, Tokens
 from evolve.llm.server import ServerModel, count_of, dig, text_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 _FINISH: Mapping[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 #: Servers differ in how wide a seed may be; all take this one.
 _SEED_MASK = 2**31 - 1
 
 
-class OpenAIModel(ServerModel):
+def openai_model(config: ModelConfig) -> ServerModel:
+    """Open ``openai/NAME`` at the endpoint that its ``api`` names."""
+    from evolve.llm.embeddings import EmbeddingModel
+    from evolve.llm.responses import ResponsesModel
+
+    kinds: dict[str, type[OpenAIServer]] = {
+        "chat": OpenAIModel,
+        "responses": ResponsesModel,
+        "embeddings": EmbeddingModel,
+    }
+    return kinds[config.api](config)
+
+
+class OpenAIServer(ServerModel):
+    """What the endpoints of the protocol share: client, key, and leaving out what is refused."""
+
+    default_key_env = "OPENAI_API_KEY"
+    _client: AsyncOpenAI
+
+    def __init__(self, config: ModelConfig) -> None:
+        import openai
+
+        super().__init__(config, openai.OpenAIError)
+        self._client = openai.AsyncOpenAI(**self._client_settings(openai.DefaultAsyncHttpxClient))
+
+
+class OpenAIModel(OpenAIServer):
     """``openai/NAME``, safe for concurrent use within one event loop.
 
     The reply's length is limited by ``max_completion_tokens`` at the vendor and by ``max_tokens``
-    at any other ``base_url``. A server that refuses the one, or a temperature or a seed, in an
+    at any other ``base_url``. A server that refuses the one, or an optional parameter, in an
     error that names the parameter is asked without it from then on.
     """
 
-    default_key_env = "OPENAI_API_KEY"
+    dispensable = frozenset({"temperature", "top_p", "seed", "stop", "reasoning_effort"})
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        import openai
-
-        self._sdk = openai
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key,
-            base_url=config.base_url,
-            timeout=config.timeout_s,
-            max_retries=config.retries,
-        )
         limits = ("max_completion_tokens", "max_tokens")
         self._limits = limits if config.base_url is None else limits[::-1]
 
-    @property
-    def _sdk_error(self) -> type[Exception]:
-        return self._sdk.OpenAIError
-
-    @property
-    def _base_url(self) -> str:
-        return str(self._client.base_url)
-
-    def _settings(self, seed: int | None) -> dict[str, object]:
-        first, second = self._limits
-        wanted = {
-            second if first in self._refused else first: self._config.max_tokens,
-            "temperature": self._config.temperature,
-            "seed": None if seed is None else seed & _SEED_MASK,
-        }
-        return {
-            name: value
-            for name, value in wanted.items()
-            if value is not None and (name in self._limits or name not in self._refused)
-        }
+    def _settings(self, request: Request | None) -> dict[str, object]:
+        config, seed = self._config, None if request is None else request.seed
+        limit = self._limits[1 if self._limits[0] in self._refused else 0]
+        optional = self._wanted(
+            {
+                "temperature": config.temperature,
+                "top_p": config.top_p,
+                "seed": None if seed is None else seed & _SEED_MASK,
+                "stop": list(config.stop) or None,
+                "reasoning_effort": config.effort,
+            }
+        )
+        return {limit: config.max_tokens, **optional}
 
     def _can_do_without(self, parameter: str) -> bool:
-        return parameter == self._limits[0] or parameter in ("temperature", "seed")
+        return parameter == self._limits[0] or super()._can_do_without(parameter)
 
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
@@ -83,10 +96,6 @@ class OpenAIModel(ServerModel):
         return Completion(
             text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
         )
-
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._client.close()
 
 
 def _tokens(usage: object) -> Tokens:

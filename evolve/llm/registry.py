@@ -17,8 +17,9 @@ from evolve.llm.base import Completion, Message, Model, Request
 
 #: What stands before the slash of a model's id. SDKs are imported by the constructors.
 MODELS = {
-    "openai": "evolve.llm.openai:OpenAIModel",
+    "openai": "evolve.llm.openai:openai_model",
     "anthropic": "evolve.llm.anthropic:AnthropicModel",
+    "command": "evolve.llm.command:CommandModel",
     "replay": "evolve.llm.replay:ReplayModel",
 }
 _PING = Request((Message("user", "Reply with the single word: ok"),))

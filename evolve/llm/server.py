@@ -9,31 +9,38 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import anyio
 
 from evolve.config.models import ModelConfig
-from evolve.core.errors import (
-    EvolveError,
-    InfrastructureError,
-    ModelUnavailable,
-    ReplyLost,
-)
+from evolve.core.errors import EvolveError, InfrastructureError, ReplyLost
 from evolve.llm.base import Completion, Request
+from evolve.llm.faults import Server, explain, no_reply
+from evolve.llm.secrets import NO_KEY, read_key, scrub
 
 _log = logging.getLogger(__name__)
 
-#: Stands in for a key where a server of one's own wants none but the SDK does.
-NO_KEY = "none"
 #: The longest pause between two tries that the SDKs accept from a server, in seconds.
-_LONGEST_PAUSE_S = 120.0
+LONGEST_PAUSE_S = 120.0
+
+
+class Client(Protocol):
+    """What is needed of an SDK's client."""
+
+    @property
+    def base_url(self) -> object:
+        """Where requests go."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
 
 
 class ServerModel(ABC):
@@ -41,6 +48,7 @@ class ServerModel(ABC):
 
     Args:
         config: Which model, where, and how to ask it.
+        sdk_error: The root of the errors that the SDK raises for a call.
 
     Raises:
         ModelUnavailable: the key's environment variable is not set.
@@ -48,19 +56,28 @@ class ServerModel(ABC):
 
     #: Environment variable of the key when the configuration names none.
     default_key_env: ClassVar[str]
+    #: Parameters that a request still says what it must without.
+    dispensable: ClassVar[frozenset[str]] = frozenset()
+    _client: Client
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, sdk_error: type[Exception]) -> None:
         self.name = config.id
         self._config = config
         self._model = config.id.partition("/")[2]
-        self._key_env, self._key = _read_key(config, self.default_key_env)
+        self._key_env, self._key = read_key(config, self.default_key_env)
+        self._sdk_error = sdk_error
         self._limiter = anyio.CapacityLimiter(config.concurrency)
         self._refused: set[str] = set()
         self._reached = False
+        self._on_rate_limit: Callable[[float], None] = lambda _: None
 
     @abstractmethod
-    def _settings(self, seed: int | None) -> dict[str, object]:
-        """Return the parameters to send beside model and messages, less the refused ones."""
+    def _settings(self, request: Request | None) -> dict[str, object]:
+        """Return the parameters to send beside model and messages, less the refused ones.
+
+        Args:
+            request: What they are for; None for those that every request shares.
+        """
 
     @abstractmethod
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
@@ -70,28 +87,47 @@ class ServerModel(ABC):
     def _read(self, body: Mapping[str, Any]) -> Completion:
         """Turn the reply's JSON into a completion without latency."""
 
-    @abstractmethod
     def _can_do_without(self, parameter: str) -> bool:
         """Return whether a request still says what it must without ``parameter``."""
+        return parameter in self.dispensable
 
-    @property
-    @abstractmethod
-    def _sdk_error(self) -> type[Exception]:
-        """The root of the errors that the SDK raises for a call."""
+    def _wanted(self, settings: Mapping[str, object]) -> dict[str, object]:
+        """Return what of ``settings`` is given and was not refused."""
+        return {
+            name: value
+            for name, value in settings.items()
+            if value is not None and name not in self._refused
+        }
 
-    @property
-    @abstractmethod
-    def _base_url(self) -> str:
-        """Where requests go."""
+    def _client_settings(self, http: Callable[..., Any]) -> dict[str, Any]:
+        """Return how to make the SDK's client; ``http`` makes its transport."""
+        return {
+            "api_key": self._key,
+            "base_url": self._config.base_url,
+            "timeout": self._config.timeout_s,
+            "max_retries": self._config.retries,
+            "http_client": http(event_hooks={"response": [self._observer()]}),
+        }
 
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close connections."""
+    def _observer(self) -> Callable[[Any], Awaitable[None]]:
+        async def observe(response: Any) -> None:  # noqa: ANN401 - the HTTP library's own type
+            if response.status_code == 429:
+                self._on_rate_limit(_seconds(response.headers.get("retry-after")))
+
+        return observe
+
+    def on_rate_limit(self, tell: Callable[[float], None]) -> None:
+        """Have ``tell`` called at every 429, with the pause in seconds that the server asks for."""
+        self._on_rate_limit = tell
 
     def parameters(self) -> Mapping[str, object]:
         """Return the settings sent with every request, without any secret."""
         settings = {**self._settings(None), **self._config.extra_body}
-        return {"model": self._model, "base_url": self._base_url, **settings}
+        return {"model": self._model, "base_url": str(self._client.base_url), **settings}
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.close()
 
     async def complete(self, request: Request) -> Completion:
         """Ask the model; see `evolve.llm.base.Model.complete`."""
@@ -101,23 +137,23 @@ class ServerModel(ABC):
             latency = time.perf_counter() - started
         self._reached = True
         try:
-            body = json.loads(answer)
+            body = json.loads(self._clean(answer.decode("utf-8", "surrogateescape")))
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
             start = self._clean(answer[:200].decode("utf-8", "replace"))
             raise ReplyLost(f"{self.name}: the server's answer is not a JSON object: {start!r}")
         if body.get("error"):  # some gateways answer 200 with an error inside
-            detail = self._clean(json.dumps(body["error"]))
+            detail = json.dumps(body["error"])[:1000]
             raise InfrastructureError(f"{self.name}: the server answered with an error: {detail}")
         return replace(self._read(body), latency_s=latency)
 
     async def _ask(self, request: Request) -> bytes:
         """Send until it is answered, leaving out optional parameters that the server refuses."""
         tries = self._config.retries + 1
-        deadline_s = tries * self._config.timeout_s + (tries - 1) * _LONGEST_PAUSE_S
+        deadline_s = tries * self._config.timeout_s + (tries - 1) * LONGEST_PAUSE_S
         while True:
-            settings = self._settings(request.seed)
+            settings = self._settings(request)
             failure: EvolveError
             # Raised outside the handlers: the SDK's error holds the request and so the key.
             try:
@@ -126,10 +162,11 @@ class ServerModel(ABC):
             except self._sdk_error as error:
                 if self._learn(error, settings):
                     continue
-                failure = self._explain(error)
+                failure = explain(error, self._server())
+                self._reached |= hasattr(error, "status_code")
             except TimeoutError:
                 # The SDK's time limit is between two bytes: a reply that trickles passes it.
-                failure = self._no_reply(f"{deadline_s:g} s are over")
+                failure = no_reply(self._server(), f"{deadline_s:g} s are over")
             raise failure
 
     def _learn(self, error: Exception, sent: Mapping[str, object]) -> bool:
@@ -145,52 +182,20 @@ class ServerModel(ABC):
                 return True
         return False
 
-    def _explain(self, error: Exception) -> EvolveError:
-        """Turn an SDK's error into one that says what to do."""
-        status = getattr(error, "status_code", None)
-        if status is None:
-            return self._explain_connection(error)
-        self._reached = True
-        body = getattr(error, "body", None)
-        said = dig(body, "error", "message") or dig(body, "message") or error
-        said = f"({status}): {self._clean(str(said))}"
-        if status == 429 and getattr(error, "code", None) != "insufficient_quota":
-            return InfrastructureError(f"{self.name}: rate limit, after retries {said}")
-        if status >= 500 or status in (408, 409):
-            return InfrastructureError(f"{self.name}: the server failed, after retries {said}")
-        key = f"the key in {self._key_env}" if self._key_env else "the request without a key"
-        advice = {
-            401: f"the server at {self._base_url} refuses {key}; set api_key_env to the NAME "
-            "of the variable that holds its key, then try `evolve doctor`",
-            402: "the account has no credit left",
-            403: f"the server does not let {key} use this model",
-            404: f"the server at {self._base_url} does not know model {self._model!r}, or its "
-            "base_url is not complete (most end in /v1)",
-            429: "the account's quota is used up",
-        }.get(status, "the server refuses the request")
-        return ModelUnavailable(f"{self.name}: {advice} {said}")
-
-    def _explain_connection(self, error: Exception) -> EvolveError:
-        # By name: the HTTP library underneath is the SDK's business.
-        cause = type(error.__cause__ or error).__name__
-        if cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout"):
-            return self._no_reply(cause)
-        message = f"{self.name}: cannot connect to {self._base_url} ({cause}), after retries"
-        if self._reached:
-            return InfrastructureError(message)
-        return ModelUnavailable(f"{message}; is the server running, and base_url right?")
-
-    def _no_reply(self, why: str) -> ReplyLost:
-        return ReplyLost(
-            f"{self.name}: no full reply from {self._base_url} ({why}), after retries; timeout_s "
-            f"is {self._config.timeout_s:g}"
+    def _server(self) -> Server:
+        return Server(
+            name=self.name,
+            model=self._model,
+            url=str(self._client.base_url),
+            key_env=self._key_env,
+            timeout_s=self._config.timeout_s,
+            reached=self._reached,
+            clean=self._clean,
         )
 
     def _clean(self, text: str) -> str:
-        """Shorten an error's text and take the key out of it."""
-        if self._key != NO_KEY:
-            text = text.replace(self._key, "[key]")
-        return text if len(text) <= 1000 else text[:1000] + " ..."
+        """Take the key out of what a server says."""
+        return text if self._key == NO_KEY else scrub(text, [self._key])
 
 
 def dig(value: object, *path: str | int) -> object:
@@ -213,32 +218,22 @@ def count_of(value: object, *path: str) -> int | None:
     return number
 
 
-def text_of(content: object) -> str:
-    """Return the text of a message's content: a string, or a list of typed parts.
+def text_of(content: object, kind: str = "text") -> str:
+    """Return the text of a message's content: a string, or a list of parts of type ``kind``.
 
     Surrogates that no encoding can store are replaced.
     """
     if isinstance(content, list):
-        parts = [dig(part, "text") for part in content if dig(part, "type") == "text"]
+        parts = [dig(part, "text") for part in content if dig(part, "type") == kind]
         content = "".join(part for part in parts if isinstance(part, str))
     if not isinstance(content, str):
         return ""
     return content.encode("utf-8", "replace").decode()
 
 
-def _read_key(config: ModelConfig, default_env: str) -> tuple[str, str]:
-    """Return the variable's name and the key; no name and `NO_KEY` where none is wanted.
-
-    The default variable is not read for a server of one's own: its key belongs to the vendor.
-    """
-    env = config.api_key_env or ("" if config.base_url is not None else default_env)
-    if not env:
-        return "", NO_KEY
-    key = os.environ.get(env, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        state = "holds characters that no key has" if key else "is not set"
-        raise ModelUnavailable(
-            f"model {config.id}: the environment variable {env} {state}; export {env}=..., or "
-            "set api_key_env to the NAME of another variable, then try `evolve doctor`"
-        )
-    return env, key
+def _seconds(header: str | None) -> float:
+    """Return the pause a server asks for; 0 when it names none, or a date."""
+    try:
+        return max(float(header or 0), 0.0)
+    except ValueError:
+        return 0.0

@@ -157,6 +157,8 @@ def test_bounds_of_a_measure_must_ascend(write: Write) -> None:
         ("api_key: hunter2-hunter2", "hunter2"),
         ("extra_body: {x: [hf_AbCdEf0123456789xyz]}", "AbCdEf0123456789xyz"),
         ("base_url: https://me:hunter2@host/v1", "hunter2"),
+        ("base_url: https://host/v1?api-key=hunter2", "hunter2"),
+        ("extra_body: {a: [{X-API-Key: hunter2}]}", "hunter2"),
         ("max_tokens: https://me:hunter2@host/v1", "hunter2"),
     ],
 )

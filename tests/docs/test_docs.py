@@ -70,6 +70,10 @@ def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     assert "Ramanujan" in ran
     assert "outcome: ok" in read
 
+    (asked,) = follow("models.md", tmp_path)
+    assert "iteration 0, diff" in asked
+    assert "finished: evaluations" in asked
+
     watched, opened = follow("library.md", tmp_path)
     assert watched.startswith("1 6.657269542558757\n")
     assert watched.endswith("finished evaluations\n")

@@ -14,7 +14,8 @@ from evolve.config.models import ModelConfig
 from evolve.core.errors import InfrastructureError, ModelUnavailable, ReplyLost
 from evolve.llm.anthropic import AnthropicModel
 from evolve.llm.base import Completion, Message, Request, Tokens
-from evolve.llm.openai import OpenAIModel
+from evolve.llm.embeddings import embedding_request, vectors_of
+from evolve.llm.openai import OpenAIModel, openai_model
 from evolve.llm.server import ServerModel
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 
@@ -31,11 +32,34 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
+def responses(
+    text: str = "x", *, refusal: str = "", status: str = "completed", reason: str | None = None
+) -> Reply:
+    """Return an answer of the responses API with a reasoning item before the message."""
+    content = [{"type": "output_text", "text": text}] if text else []
+    content += [{"type": "refusal", "refusal": refusal}] if refusal else []
+    message = {"type": "message", "role": "assistant", "content": content}
+    return Reply(
+        json_body={
+            "model": "m-0001",
+            "status": status,
+            "incomplete_details": reason and {"reason": reason},
+            "output": [{"type": "reasoning", "summary": []}, message],
+            "usage": {
+                "input_tokens": 100,
+                "input_tokens_details": {"cached_tokens": 80},
+                "output_tokens": 50,
+                "output_tokens_details": {"reasoning_tokens": 30},
+            },
+        }
+    )
+
+
 def build(vendor: str, server: FakeLLMServer, **settings: Any) -> ServerModel:
     url = server.openai_url if vendor == "openai" else server.anthropic_url
     given = {"base_url": url, "api_key_env": "TEST_KEY", "retries": 1, "timeout_s": 5.0}
     config = ModelConfig.model_validate({"id": f"{vendor}/m", **given, **settings})
-    return OpenAIModel(config) if vendor == "openai" else AnthropicModel(config)
+    return openai_model(config) if vendor == "openai" else AnthropicModel(config)
 
 
 def ask(
@@ -70,22 +94,35 @@ def test_a_reply_comes_with_its_tokens_latency_and_the_servers_model_name(vendor
 
 
 def test_openai_gets_messages_seed_and_limit_as_the_protocol_words_them() -> None:
-    _, [call] = ask("openai", [Reply("x")], temperature=0.5, max_tokens=99, extra_body={"top_k": 4})
+    settings: dict[str, Any] = {"temperature": 0.5, "max_tokens": 99, "extra_body": {"top_k": 4}}
+    more: dict[str, Any] = {"top_p": 0.9, "stop": ["END"], "effort": "low"}
+    _, [call] = ask("openai", [Reply("x")], **settings, **more)
     assert call.path == "/v1/chat/completions"
     assert call.headers["authorization"] == f"Bearer {KEY}"
     assert [m["role"] for m in call.body["messages"]] == ["system", "user"]
     sent = {name: call.body[name] for name in call.body if name not in ("messages", "model")}
-    assert sent == {"temperature": 0.5, "max_tokens": 99, "seed": 7, "top_k": 4}
+    assert sent == {
+        "temperature": 0.5,
+        "max_tokens": 99,
+        "seed": 7,
+        "top_k": 4,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "reasoning_effort": "low",
+    }
 
 
 def test_anthropic_gets_the_system_message_apart_and_no_seed() -> None:
-    _, [call] = ask("anthropic", [Reply("x")], temperature=0.5, max_tokens=99)
+    more: dict[str, Any] = {"top_p": 0.9, "stop": ["END"], "effort": "low"}
+    _, [call] = ask("anthropic", [Reply("x")], temperature=0.5, max_tokens=99, **more)
     assert call.path == "/v1/messages"
     assert KEY in (call.headers.get("x-api-key"), call.headers.get("authorization", "")[7:])
     assert call.body["system"] == "Be brief."
     assert [m["role"] for m in call.body["messages"]] == ["user"]
     assert (call.body["temperature"], call.body["max_tokens"]) == (0.5, 99)
     assert "seed" not in call.body
+    assert (call.body["top_p"], call.body["stop_sequences"]) == (0.9, ["END"])
+    assert call.body["output_config"] == {"effort": "low"}
 
 
 @BOTH
@@ -268,7 +305,7 @@ def test_a_limit_that_is_refused_under_both_names_is_an_error() -> None:
     ("status", "advice"),
     [
         (400, "refuses the request"),
-        (401, "refuses the key in TEST_KEY.*evolve doctor"),
+        (401, "refuses the key in TEST_KEY.*evolve models --ping"),
         (402, "no credit"),
         (403, "does not let the key"),
         (404, "does not know model 'm'"),
@@ -358,3 +395,88 @@ def test_a_missing_or_garbled_key_names_its_variable(
     with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY") as caught:
         OpenAIModel(ModelConfig(id="openai/gpt-x"))
     assert "sk-" not in str(caught.value)
+
+
+def test_the_responses_api_gets_and_gives_what_it_words_differently() -> None:
+    settings: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 99,
+        "effort": "high",
+    }
+    [reply], [call] = ask("openai", [responses("Grüße")], api="responses", **settings)
+    assert call.path == "/v1/responses"
+    assert [turn["role"] for turn in call.body["input"]] == ["system", "user"]
+    sent = {name: call.body[name] for name in call.body if name not in ("input", "model")}
+    assert sent == {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_output_tokens": 99,
+        "reasoning": {"effort": "high"},
+        "store": False,
+    }
+    assert (reply.text, reply.finish, reply.model) == ("Grüße", "stop", "m-0001")
+    assert reply.tokens == Tokens(input=100, cached=80, output=50, reasoning=30)
+
+
+@pytest.mark.parametrize(
+    ("reply", "finish"),
+    [
+        (responses(""), "empty"),
+        (responses("", refusal="I will not."), "refusal"),
+        (responses("cut", status="incomplete", reason="max_output_tokens"), "length"),
+        (responses("", status="incomplete", reason="content_filter"), "refusal"),
+        (responses("odd", status="queued"), "other"),
+        (Reply(json_body={"output": "no", "status": 3}), "empty"),
+        (Reply(json_body={"output": [None, {"type": "message", "content": 5}]}), "empty"),
+    ],
+)
+def test_what_the_responses_api_may_end_with_is_an_outcome(reply: Reply, finish: str) -> None:
+    [completion], _ = ask("openai", [reply], api="responses")
+    assert completion.finish == finish
+
+
+def test_the_responses_api_is_asked_without_what_it_refuses() -> None:
+    def picky(call: Call) -> Reply:
+        for name in ("temperature", "store", "reasoning"):
+            if name in call.body:
+                return failure(400, f"Unsupported parameter: '{name}'", param=name)
+        return responses("fine")
+
+    [reply], calls = ask("openai", picky, api="responses", temperature=0.5, effort="low")
+    assert reply.text == "fine"
+    assert len(calls) == 4
+
+
+@BOTH
+def test_a_key_in_a_reply_is_taken_out(vendor: str) -> None:
+    [reply], _ = ask(vendor, [Reply(f"Your key is {KEY}.")])
+    assert reply.text == "Your key is [key]."
+
+
+def test_embeddings_come_as_vectors_in_the_order_of_the_texts() -> None:
+    data = [{"index": 1, "embedding": [0, 1.5]}, {"index": 0, "embedding": [1, 0.25]}]
+    answer = {"data": data, "model": "e-1", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+
+    async def main(server: FakeLLMServer) -> Completion:
+        model = build("openai", server, api="embeddings")
+        try:
+            return await model.complete(embedding_request(["a", "b 🎲"]))
+        finally:
+            await model.aclose()
+
+    with FakeLLMServer([Reply(json_body=answer)]) as server:
+        completion = anyio.run(main, server)
+    assert server.calls[0].path == "/v1/embeddings"
+    assert server.calls[0].body["input"] == ["a", "b 🎲"]
+    assert vectors_of(completion, 2).tolist() == [[1, 0.25], [0, 1.5]]
+    assert (completion.tokens, completion.model) == (Tokens(input=7), "e-1")
+    with pytest.raises(ReplyLost, match="3 texts"):
+        vectors_of(completion, 3)
+
+
+@pytest.mark.parametrize("data", [None, [], [{"embedding": None}], [{"embedding": ["x"]}], [5]])
+def test_a_reply_without_vectors_is_lost(data: object) -> None:
+    [completion], _ = ask("openai", [Reply(json_body={"data": data})], api="embeddings")
+    with pytest.raises(ReplyLost, match="no vector"):
+        vectors_of(completion, 1)
