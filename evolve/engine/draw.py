@@ -2,34 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evolve.config.problem import Problem
+from evolve.engine.history import History, varies
 from evolve.engine.population import Population
-from evolve.propose.base import Complete, Context, Individual, Proposer
+from evolve.propose.base import Attempt, Complete, Context, Individual, Proposer
 from evolve.propose.portfolio import Portfolio
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Who varies what in an iteration, and with what chance left for the operator."""
+    """Who varies what in an iteration, with what chance, and what it knows of earlier ones."""
 
     operator: Proposer
     parent: Individual
     inspirations: tuple[Individual, ...]
     rng: np.random.Generator
     seed: int
+    attempts: tuple[Attempt, ...] = ()
+    trials: tuple[Individual, ...] = ()
 
     def context(self, problem: Problem, complete: Complete) -> Context:
         """Return what the operator is given."""
-        return Context(problem, self.parent, self.inspirations, self.rng, self.seed, complete)
+        return Context(
+            problem=problem,
+            parent=self.parent,
+            inspirations=self.inspirations,
+            rng=self.rng,
+            seed=self.seed,
+            complete=complete,
+            attempts=self.attempts,
+            trials=self.trials,
+        )
 
 
-def draw(seed: int, iteration: int, portfolio: Portfolio, population: Population) -> Draw:
+def draw(
+    seed: int, iteration: int, portfolio: Portfolio, population: Population, history: History
+) -> Draw:
     """Choose operator, parent and inspirations for ``iteration``."""
     rng = np.random.default_rng([seed, iteration])
-    operator = portfolio.choose(rng)
+
+    def can_work(operator: Proposer) -> bool:
+        kind = varies(operator)
+        if kind == "failure":
+            return history.failure() is not None
+        if kind == "series":
+            return _root(operator, population, history) is not None
+        mates: int = getattr(operator, "mates", 0)
+        return mates <= population.most_inspirations
+
+    operator = portfolio.choose(rng, can_work)
     parent, inspirations = population.choose(rng)
-    return Draw(operator, parent, inspirations, rng, int(rng.integers(2**31)))
+    failure = history.failure()
+    if varies(operator) == "failure" and failure is not None:
+        failed, origin = failure
+        parent = population.individual(failed)
+        working = () if origin is None else (population.individual(origin),)
+        inspirations = (*working, *(other for other in inspirations if other.id != origin))
+    elif varies(operator) == "series":
+        root = _root(operator, population, history)
+        parent = parent if root is None else population.individual(root)
+        inspirations = ()
+    return _draw(seed, iteration, operator, [parent, *inspirations], population, history)
+
+
+def redraw(
+    seed: int,
+    iteration: int,
+    operator: Proposer,
+    ids: Sequence[int],
+    population: Population,
+    history: History,
+) -> Draw:
+    """Return the draw of an iteration that had begun with parent and inspirations ``ids``."""
+    individuals = [population.individual(number) for number in ids]
+    return _draw(seed, iteration, operator, individuals, population, history)
+
+
+def _draw(
+    seed: int,
+    iteration: int,
+    operator: Proposer,
+    individuals: Sequence[Individual],
+    population: Population,
+    history: History,
+) -> Draw:
+    """Give the operator a generator of its own, so that it does not depend on the choices."""
+    rng = np.random.default_rng([seed, iteration, 1])
+    parent, *inspirations = individuals
+    return Draw(
+        operator=operator,
+        parent=parent,
+        inspirations=tuple(inspirations),
+        seed=int(rng.integers(2**31)),
+        rng=rng,
+        attempts=history.attempts(parent.id),
+        trials=tuple(map(population.individual, history.trials(operator.name, parent.id))),
+    )
+
+
+def _root(operator: Proposer, population: Population, history: History) -> int | None:
+    """Return the program that a series goes on with, or the best one to begin a new one from."""
+    length: int = getattr(operator, "series_length", 1)
+    root = history.open_series(operator.name, length)
+    if root is not None:
+        return root
+    done = history.in_series(operator.name)
+    return next((elite for elite in population.elites() if elite not in done), None)

@@ -16,6 +16,7 @@ from evolve.core.evaluation import Evaluation
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import check_seed
 from evolve.engine.draw import draw
+from evolve.engine.history import History
 from evolve.llm.base import Completion, Message, Request
 from evolve.llm.ledger import price_bound
 from evolve.propose.base import Context, Individual
@@ -89,7 +90,7 @@ def _first_request(
     if not any(hasattr(operator, "request") for operator in parts.portfolio.proposers):
         return None
     for iteration in count():
-        drawn = draw(loaded.config.seed, iteration, parts.portfolio, population)
+        drawn = draw(loaded.config.seed, iteration, parts.portfolio, population, History())
         request: Asker | None = getattr(drawn.operator, "request", None)
         if request is not None:
             context = drawn.context(parts.problem, _never)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evolve.core.evaluation import Evaluation
@@ -11,6 +12,7 @@ from evolve.engine.events import Observer, ProgramEvaluated, ProposalRejected
 from evolve.engine.population import Population
 from evolve.engine.stop import Counters
 from evolve.propose.base import Candidate, Rejected
+from evolve.store.records import Ended
 from evolve.store.store import Store
 
 
@@ -38,6 +40,9 @@ class Journal:
     """Write the steps of iterations to the store and tell observers.
 
     No method awaits, so no other iteration sees a step half done.
+
+    Attributes:
+        learners: Told of every proposal that ended; a resumed run tells them the same again.
     """
 
     store: Store
@@ -45,13 +50,25 @@ class Journal:
     population: Population
     counters: Counters
     emit: Observer
+    learners: tuple[Callable[[Ended], None], ...] = ()
+
+    def learn(self, ended: Ended) -> None:
+        """Tell what came of a proposal to those whose later choices depend on it."""
+        for learner in self.learners:
+            learner(ended)
 
     def begin(self, iteration: int, drawn: Draw) -> Proposal:
         """Commit that an operator is at work."""
         inspirations = [other.id for other in drawn.inspirations]
         operator = drawn.operator.name
         proposal = self.store.begin_proposal(
-            self.run_id, iteration, operator, 0, [drawn.parent.id], inspirations
+            self.run_id,
+            iteration,
+            operator,
+            0,
+            [drawn.parent.id],
+            inspirations,
+            getattr(drawn.operator, "model", ""),
         )
         return Proposal(proposal, iteration, operator)
 
@@ -75,6 +92,8 @@ class Journal:
         else:
             self.store.reject(proposal.id, result.reason, result.message)
         self.counters.rejected(result.reason)
+        for ended in self.store.ended(self.run_id, "", proposal=proposal.id):
+            self.learn(ended)
         self.emit(
             ProposalRejected(proposal.iteration, proposal.operator, result.reason, result.message)
         )
@@ -86,6 +105,9 @@ class Journal:
         events = [] if placed.event is None else [placed.event]
         self.store.commit_evaluation(pending.program_id, evaluation, events)
         self.counters.evaluated(evaluation, is_best=placed.is_best)
+        version, program = evaluation.evaluator, pending.program_id
+        for ended in self.store.ended(self.run_id, version, program=program):
+            self.learn(ended)
         self.emit(
             ProgramEvaluated(
                 iteration=pending.iteration,

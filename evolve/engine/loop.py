@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -11,20 +10,19 @@ import anyio
 
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
-from evolve.core.errors import BudgetExhausted, InfrastructureError, ModelUnavailable
 from evolve.engine.assess import Assessor
-from evolve.engine.draw import draw
+from evolve.engine.draw import Draw, draw, redraw
 from evolve.engine.events import Stopping
-from evolve.engine.journal import Journal, Pending
+from evolve.engine.history import History
+from evolve.engine.journal import Journal, Pending, Proposal
 from evolve.engine.population import Population
+from evolve.engine.proposing import Proposing
 from evolve.engine.resume import Unfinished
 from evolve.engine.stop import stop_reason
 from evolve.engine.width import Width
-from evolve.propose.base import Candidate, Complete, Context, Proposer, Rejected
+from evolve.propose.base import Complete, Rejected
 from evolve.propose.portfolio import Portfolio
-
-#: Model calls that may fail in a row, the SDK's own retries not counted, before the run stops.
-MODEL_ERRORS = 10
+from evolve.store.records import CompletionRecord, OpenProposal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,14 +38,18 @@ class Loop:
     rules: StopConfig
     population: Population
     portfolio: Portfolio
-    completer: Callable[[int], Complete]
+    history: History
+    completer: Callable[[int, Sequence[CompletionRecord]], Complete]
     assess: Assessor
     journal: Journal
     width: Width
     _in_flight: int = 0
-    _proposing: set[anyio.CancelScope] = field(default_factory=set)
+    _propose: Proposing = field(init=False)
     _interrupted: str = ""
     _changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self._propose = Proposing(self.journal.counters, self.width, self.interrupt)
 
     async def run(self, unfinished: Unfinished) -> str:
         """Finish what an earlier session left, iterate until a reason to stop, and drain.
@@ -61,6 +63,9 @@ class Loop:
             for pending in unfinished.programs:
                 self._in_flight += 1
                 tasks.start_soon(self._finish, pending)
+            for begun in unfinished.proposals:
+                self._in_flight += 1
+                tasks.start_soon(self._go_on, begun)
             while not (reason := self._reason()):
                 if self._in_flight < self._room():
                     self._in_flight += 1
@@ -68,7 +73,7 @@ class Loop:
                 else:
                     await self._wait()
             self.journal.emit(Stopping(reason))
-            tasks.start_soon(self._hurry)
+            tasks.start_soon(self._propose.hurry, self.rules.grace_s)
         return reason
 
     def interrupt(self, reason: str) -> None:
@@ -78,43 +83,32 @@ class Loop:
 
     async def _iterate(self, iteration: int) -> None:
         """Take one iteration from its parents to the archive."""
-        drawn = draw(self.seed, iteration, self.portfolio, self.population)
-        proposal = self.journal.begin(iteration, drawn)
-        context = drawn.context(self.problem, self.completer(proposal.id))
+        drawn = draw(self.seed, iteration, self.portfolio, self.population, self.history)
+        self.history.begun(drawn.operator.name, [drawn.parent.id])
+        await self._see_through(self.journal.begin(iteration, drawn), drawn)
+
+    async def _go_on(self, begun: OpenProposal) -> None:
+        """Go on with a proposal whose first replies an earlier session paid for."""
+        proposal = Proposal(begun.id, begun.iteration, begun.operator)
+        operator = self.portfolio.named(begun.operator, begun.model)
+        if operator is None:
+            self.journal.admit(proposal, Rejected("interrupted", "its operator is no more"))
+            self._leave()
+            return
+        ids = [*begun.parents, *begun.inspirations]
+        drawn = redraw(self.seed, begun.iteration, operator, ids, self.population, self.history)
+        await self._see_through(proposal, drawn, begun.completions)
+
+    async def _see_through(
+        self, proposal: Proposal, drawn: Draw, replies: Sequence[CompletionRecord] = ()
+    ) -> None:
+        """Take a proposal from its draw to the archive."""
+        context = drawn.context(self.problem, self.completer(proposal.id, replies))
         pending = self.journal.admit(proposal, await self._propose(drawn.operator, context))
         if pending is None:
             self._leave()
         else:
             await self._finish(pending)
-
-    async def _propose(self, operator: Proposer, context: Context) -> Candidate | Rejected:
-        """Ask the operator; a fault of the model is a proposal that came to nothing."""
-        started = time.monotonic()
-        result: Candidate | Rejected = Rejected("interrupted", "given up when the run stopped")
-        scope = anyio.CancelScope()
-        self._proposing.add(scope)
-        try:
-            with scope:
-                result = await operator.propose(context)
-        except BudgetExhausted as error:
-            self.interrupt("cost_usd")
-            return Rejected("budget", str(error))
-        except InfrastructureError as error:
-            if self.journal.counters.model_errors + 1 >= MODEL_ERRORS:
-                raise ModelUnavailable(f"{MODEL_ERRORS} calls in a row failed: {error}") from error
-            result = Rejected("model_error", str(error))
-        finally:
-            self._proposing.discard(scope)
-        self.width.proposed(time.monotonic() - started, fruitful=isinstance(result, Candidate))
-        return result
-
-    async def _hurry(self) -> None:
-        """Give proposals in flight a while, then give up those that still wait for a model."""
-        with anyio.move_on_after(self.rules.grace_s):
-            while self._proposing:
-                await self._wait()
-        for scope in self._proposing:
-            scope.cancel()
 
     async def _finish(self, pending: Pending) -> None:
         """Evaluate a committed program and record what came of it."""

@@ -89,6 +89,15 @@ class Population:
         return Placement(added.status, added.cell, is_best, added.clipped, event)
 
     @property
+    def most_inspirations(self) -> int:
+        """How many inspirations a proposal can be shown now."""
+        return min(self._inspirations, len(self.archive) - 1)
+
+    def elites(self) -> list[int]:
+        """Return the ids of all elites, fittest first."""
+        return [elite.key for elite in self.archive.elites()]
+
+    @property
     def best(self) -> Individual | None:
         """The best program in the archive."""
         elite = self.archive.best

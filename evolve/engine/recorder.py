@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from evolve.engine.stop import Counters
-from evolve.llm.base import Completion, Request
+from evolve.llm.base import Completion, Finish, Request, Tokens
 from evolve.llm.ledger import Ledger
 from evolve.propose.base import Complete
+from evolve.store.records import CompletionRecord
 from evolve.store.store import Store
 
 
@@ -48,11 +51,41 @@ class StoreRecorder:
             self.counters.cost_usd += usd
 
 
-def completer(ledger: Ledger, store: Store, counters: Counters, proposal: int) -> Complete:
-    """Return the way to the models for one proposal."""
+def completer(
+    ledger: Ledger,
+    store: Store,
+    counters: Counters,
+    proposal: int,
+    replies: Sequence[CompletionRecord] = (),
+) -> Complete:
+    """Return the way to the models for one proposal.
+
+    Args:
+        ledger: Pays for calls.
+        store: Where they are committed.
+        counters: Of the run.
+        proposal: What they are for.
+        replies: Calls of an earlier session; those that were answered are not made again.
+    """
     recorder = StoreRecorder(store, counters, proposal)
+    stored = deque(reply for reply in replies if reply.state == "received")
 
     async def complete(model: str, request: Request) -> Completion:
+        while stored:
+            reply = stored.popleft()
+            if reply.model == model:
+                return _completion(reply)
         return await ledger.complete(model, request, record=recorder)
 
     return complete
+
+
+def _completion(reply: CompletionRecord) -> Completion:
+    """Return a stored reply as the model gave it."""
+    return Completion(
+        text=reply.text,
+        finish=cast("Finish", reply.finish),
+        tokens=Tokens(*reply.tokens),
+        cost_usd=reply.cost_usd,
+        model=reply.server_model,
+    )

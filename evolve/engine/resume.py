@@ -7,26 +7,20 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import TypeAlias, cast
 
 from evolve.config.file import Loaded, config_hash
 from evolve.config.models import RunConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.evaluation import Outcome
 from evolve.engine.assemble import Parts
-from evolve.engine.journal import Journal, Pending, Proposal
+from evolve.engine.history import History
+from evolve.engine.journal import Journal, Pending
 from evolve.engine.stop import Counters
-from evolve.llm.base import Completion, Finish, Tokens
-from evolve.propose.base import Candidate, Individual, Rejected
-from evolve.propose.portfolio import Portfolio
 from evolve.store.records import NewRun, OpenProposal, RunRecord
 from evolve.store.store import Store
-
-#: How an operator turns a stored reply into what it proposes.
-Interpreter: TypeAlias = Callable[[Individual, Completion], Candidate | Rejected]
 
 #: Keys that do not change which programs are found from which; see docs/design/0003.
 WITHOUT_EFFECT: Mapping[str, object] = {
@@ -91,57 +85,43 @@ class Unfinished:
 
     Attributes:
         programs: Committed, not evaluated.
+        proposals: Begun and answered at least once: the replies are used, not asked for again.
         iterations: Begun, without a reply: to be done again under the same number.
         next_iteration: The first that was never begun.
     """
 
     programs: tuple[Pending, ...] = ()
+    proposals: tuple[OpenProposal, ...] = ()
     iterations: tuple[int, ...] = ()
     next_iteration: int = 0
 
 
-def restore(journal: Journal, portfolio: Portfolio) -> Unfinished:
-    """Rebuild archive and counters from the store, and take over what was in flight.
+def restore(journal: Journal, history: History, evaluator: str) -> Unfinished:
+    """Rebuild archive, counters and history from the store, and take over what was in flight.
 
-    A reply that was paid for and never used is used now.
+    Args:
+        journal: Of the run, empty as yet.
+        history: Likewise.
+        evaluator: Version of the evaluator.
     """
     store, run_id = journal.store, journal.run_id
     recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
     journal.population.restore(store.archive_events(run_id))
     _restore_counters(journal.counters, store, run_id)
-    programs = [
+    for ended in store.ended(run_id, evaluator):
+        journal.learn(ended)
+    programs = list(map(store.program, recovery.pending))
+    for found in programs:
+        history.begun(found.entry.operator, found.entry.parents)
+    for begun in recovery.replies:
+        history.begun(begun.operator, begun.parents)
+    pending = [
         Pending(found.entry.id, found.program, found.entry.operator, found.entry.iteration)
-        for found in map(store.program, recovery.pending)
+        for found in programs
         if found.entry.iteration is not None  # the seed and the baselines are added anew
     ]
-    for proposal in recovery.replies:
-        result = _interpret(proposal, journal, portfolio)
-        admitted = journal.admit(
-            Proposal(proposal.id, proposal.iteration, proposal.operator), result
-        )
-        programs += [] if admitted is None else [admitted]
     again = tuple(proposal.iteration for proposal in recovery.unanswered)
-    return Unfinished(tuple(programs), again, recovery.next_iteration)
-
-
-def _interpret(
-    proposal: OpenProposal, journal: Journal, portfolio: Portfolio
-) -> Candidate | Rejected:
-    """Turn the last stored reply of a proposal into what it proposes."""
-    parent = journal.population.individual(proposal.parents[0])
-    operator = portfolio.named(proposal.operator)
-    interpret: Interpreter | None = getattr(operator, "interpret", None)
-    reply = next(call for call in reversed(proposal.completions) if call.state == "received")
-    if interpret is None:
-        return Rejected("interrupted", "the process ended before the reply was used")
-    completion = Completion(
-        text=reply.text,
-        finish=cast("Finish", reply.finish),
-        tokens=Tokens(*reply.tokens),
-        cost_usd=reply.cost_usd,
-        model=reply.server_model,
-    )
-    return interpret(parent, completion)
+    return Unfinished(tuple(pending), recovery.replies, again, recovery.next_iteration)
 
 
 def _restore_counters(counters: Counters, store: Store, run_id: int) -> None:

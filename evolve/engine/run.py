@@ -21,6 +21,7 @@ from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
 from evolve.engine.events import Event, Observer, Progress, RunFinished, RunStarted
+from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
 from evolve.engine.journal import Journal, Pending
 from evolve.engine.loop import Loop
@@ -142,7 +143,10 @@ class _Search:
         self.width = Width(config.slots, config.proposals, answered)
         self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
         self.population = population_of(loaded, parts, self._individual)
-        self.journal = Journal(store, self.run_id, self.population, self.counters, emit)
+        self.history = History(parts.portfolio.proposers)
+        self.journal = Journal(
+            store, self.run_id, self.population, self.counters, emit, (self.history.tell,)
+        )
 
     async def run(self) -> Result:
         """Search, then compare; a second interruption ends either at once.
@@ -152,7 +156,7 @@ class _Search:
         """
         unfinished = Unfinished()
         if self.opened.resumed:
-            unfinished = restore(self.journal, self.parts.portfolio)
+            unfinished = restore(self.journal, self.history, self.parts.evaluate.version)
         self._announce()
         loop = self._loop()
         reason = "interrupted"
@@ -208,6 +212,7 @@ class _Search:
             rules=self.config.stop,
             population=self.population,
             portfolio=self.parts.portfolio,
+            history=self.history,
             completer=partial(completer, ledger, self.store, self.counters),
             assess=self.assess,
             journal=self.journal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Individual:
     Attributes:
         id: Its row in the store.
         program: Its sources.
-        evaluation: What it scored on the search cases; its outcome is ``OK``.
+        evaluation: What it scored on the search cases. Its outcome is ``OK`` but for the parent of
+            an operator that varies failures.
         generation: 1 + the largest generation of its parents; 0 for the seed program.
     """
 
@@ -36,6 +37,25 @@ class Individual:
     program: Program
     evaluation: Evaluation
     generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an earlier proposal made of the same parent.
+
+    Attributes:
+        operator: The operator's name.
+        summary: What it said it would do; may be empty.
+        ended: How it ended: outcome of its evaluation, ``duplicate``, or why it was rejected.
+        objective: Its objective when it was scored.
+        message: The beginning of the feedback, or of why there is no score.
+    """
+
+    operator: str
+    summary: str
+    ended: str
+    objective: float | None
+    message: str
 
 
 #: Ask the model of that reference. The reply is committed to the store before it is returned.
@@ -52,7 +72,12 @@ class Context:
         inspirations: Elites of other cells, best first; may be empty.
         rng: Derived from the run's seed and the iteration; the only source of chance.
         seed: An integer of the same origin, for servers that take one.
-        complete: The way to a model; a proposer that needs none never calls it.
+        complete: The way to a model; a proposer that needs none never calls it. Replies that an
+            earlier session paid for come first, in the order they were asked for, so a proposer
+            of several calls must make them in the same order again.
+        attempts: What was made of the parent before, the newest last.
+        trials: Evaluated programs that this operator made of the parent, in the order they were
+            told; for an operator that ``varies`` a ``series`` only.
     """
 
     problem: Problem
@@ -61,6 +86,8 @@ class Context:
     rng: np.random.Generator
     seed: int
     complete: Complete
+    attempts: tuple[Attempt, ...] = ()
+    trials: tuple[Individual, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +113,17 @@ class Rejected:
     message: str
 
 
+#: What an operator takes as the parent: an elite, as selection has it (the default); a program that
+#: failed its evaluation and was not repaired yet; or an elite that is varied many times in a row.
+Varies: TypeAlias = Literal["elite", "failure", "series"]
+
+
 class Proposer(Protocol):
-    """A variation operator. Safe for concurrent use within one event loop."""
+    """A variation operator. Safe for concurrent use within one event loop.
+
+    Two attributes are optional: ``varies`` (a `Varies`), and ``mates``, the number of inspirations
+    without which the operator cannot work.
+    """
 
     name: str
     #: Whether its programs may contain anything at all, as a model's may. Programs built from a

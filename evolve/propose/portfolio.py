@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -28,14 +28,23 @@ class Portfolio:
     proposers: tuple[Proposer, ...]
     weights: tuple[float, ...]
 
-    def choose(self, rng: np.random.Generator) -> Proposer:
-        """Draw an operator with probability proportional to its weight."""
-        weights = np.array(self.weights)
+    def choose(
+        self, rng: np.random.Generator, can_work: Callable[[Proposer], bool] = lambda _: True
+    ) -> Proposer:
+        """Draw an operator that can work now, with probability proportional to its weight.
+
+        Where none can, all may be drawn.
+        """
+        usable = [can_work(proposer) for proposer in self.proposers]
+        weights = np.array(self.weights) * (usable if any(usable) else 1)
         return self.proposers[rng.choice(len(weights), p=weights / weights.sum())]
 
-    def named(self, name: str) -> Proposer | None:
-        """Return the operator of that name, if there is one."""
-        return next((each for each in self.proposers if each.name == name), None)
+    def named(self, name: str, model: str = "") -> Proposer | None:
+        """Return the operator of that name, the one that asks ``model`` where there are several."""
+        found = [each for each in self.proposers if each.name == name]
+        return next((each for each in found if getattr(each, "model", "") == model), None) or next(
+            iter(found), None
+        )
 
     @property
     def arbitrary_code(self) -> bool:

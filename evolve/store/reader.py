@@ -17,10 +17,12 @@ from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.store import summaries
 from evolve.store.database import Database, open_database
+from evolve.store.ended import ended
 from evolve.store.entries import entries, read_entries
 from evolve.store.records import (
     ArchiveEvent,
     Elite,
+    Ended,
     EvaluatedProgram,
     Failures,
     ProgramEntry,
@@ -283,6 +285,25 @@ class Reader:
         """Return how proposals, evaluations and model calls failed, most frequent first."""
         with self._database.read() as connection:
             return summaries.failures(connection, run_id)
+
+    def ended(
+        self,
+        run_id: int,
+        evaluator: str,
+        *,
+        program: int | None = None,
+        proposal: int | None = None,
+    ) -> tuple[Ended, ...]:
+        """Return what came of proposals, in the order it became known.
+
+        Args:
+            run_id: The run.
+            evaluator: Version of the evaluator whose verdicts count.
+            program: Only the evaluation of this program.
+            proposal: Only this proposal, if it came to nothing.
+        """
+        with self._database.read() as connection:
+            return ended(connection, run_id, evaluator, program=program, proposal=proposal)
 
     def progress(self, run_id: int) -> tuple[ProgressPoint, ...]:
         """Return the course of the best objective: one point per improvement, then the last one."""

@@ -169,10 +169,41 @@ class OpenProposal:
     id: int
     iteration: int
     operator: str
+    model: str
     island: int
     parents: tuple[int, ...]
     inspirations: tuple[int, ...]
     completions: tuple[CompletionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What came of a proposal, or of a program that nobody proposed.
+
+    Attributes:
+        iteration: None for the seed program.
+        model: The model its operator asks; empty when it asks none.
+        parents: Programs it was about, the varied one first.
+        program_id: The new program; None when there is none.
+        ended: The outcome of its evaluation, ``duplicate``, or the reason of its rejection.
+        objective: None without a score.
+        message: The beginning of the feedback, or of why there is no score.
+        cost_usd: Known price of its model calls.
+        at: When it ended.
+    """
+
+    iteration: int | None
+    operator: str
+    model: str
+    island: int
+    parents: tuple[int, ...]
+    program_id: int | None
+    summary: str
+    ended: str
+    objective: float | None
+    message: str
+    cost_usd: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def _open_proposals(connection: Connection, run_id: int) -> list[OpenProposal]:
             id=row.id,
             iteration=row.iteration,
             operator=row.operator,
+            model=row.model,
             island=row.island,
             parents=tuple(row.parents),
             inspirations=tuple(row.inspirations),

@@ -23,12 +23,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0001"
+VERSION = "0002"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -101,6 +102,7 @@ proposals = Table(
     Column("run_id", ForeignKey(runs.c.id), nullable=False),
     Column("iteration", Integer, nullable=False),
     Column("operator", Excerpt(200), nullable=False),
+    Column("model", Excerpt(200), nullable=False, server_default=text("''")),  # empty: none
     Column("island", Integer, nullable=False),
     Column("parents", JSON, nullable=False),
     Column("inspirations", JSON, nullable=False),

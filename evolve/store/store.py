@@ -142,6 +142,7 @@ class Store(Reader):
         island: int,
         parent_ids: Sequence[int],
         inspiration_ids: Sequence[int],
+        model: str = "",
     ) -> int:
         """Commit that an iteration has begun, and return its proposal's id.
 
@@ -159,6 +160,7 @@ class Store(Reader):
             ).one_or_none()
             values = {
                 "operator": operator,
+                "model": model,
                 "island": island,
                 "parents": list(parent_ids),
                 "inspirations": list(inspiration_ids),

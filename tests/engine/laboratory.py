@@ -15,6 +15,7 @@ from evolve.core.errors import EvolveError
 from evolve.core.limits import Limits
 from evolve.engine.assess import Assessor
 from evolve.engine.events import Event
+from evolve.engine.history import History
 from evolve.engine.journal import Journal, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.population import Population
@@ -87,7 +88,10 @@ class Laboratory:
             mixed(),
             inspirations=2,
         )
-        return Journal(self.store, self.run_id, population, Counters(), self.events.append)
+        self.history = History([self.proposer])
+        learners = (self.history.tell,)
+        counters = Counters()
+        return Journal(self.store, self.run_id, population, counters, self.events.append, learners)
 
     def individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.evaluate.version)
@@ -109,7 +113,7 @@ class Laboratory:
     async def resume(self, **rules: float) -> str:
         """Go on in a new process's place."""
         self.journal = self.new_journal()
-        return await self._loop(restore(self.journal, self._portfolio), rules)
+        return await self._loop(restore(self.journal, self.history, self.evaluate.version), rules)
 
     @property
     def _portfolio(self) -> Portfolio:
@@ -126,6 +130,7 @@ class Laboratory:
                 rules=stop,
                 population=self.journal.population,
                 portfolio=self._portfolio,
+                history=self.history,
                 completer=partial(completer, ledger, self.store, self.counters),
                 assess=Assessor(pool, self.evaluate, self.events.append, width.evaluated),
                 journal=self.journal,

@@ -11,6 +11,7 @@ from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Outcome, Score
 from evolve.engine.draw import draw
 from evolve.engine.events import ProgramEvaluated, ProposalRejected
+from evolve.engine.history import History
 from evolve.engine.population import Population
 from evolve.propose.base import Candidate, Individual, Rejected
 from evolve.propose.portfolio import Portfolio
@@ -25,7 +26,7 @@ def test_a_new_program_is_committed_with_its_parents_and_awaits_its_evaluation(
     lab: Laboratory,
 ) -> None:
     seed = lab.plant()
-    drawn = draw(0, 0, PORTFOLIO, lab.journal.population)
+    drawn = draw(0, 0, PORTFOLIO, lab.journal.population, lab.history)
     proposal = lab.journal.begin(0, drawn)
     lab.counters.rejected("syntax")
     pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,), "changed it"))
@@ -47,7 +48,7 @@ def test_a_new_program_is_committed_with_its_parents_and_awaits_its_evaluation(
 
 def test_a_program_the_run_has_already_is_no_work_but_a_word_in_the_tables(lab: Laboratory) -> None:
     seed = lab.plant()
-    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
     assert lab.journal.admit(proposal, Candidate(seed.program, (seed.program_id,))) is None
     assert lab.store.totals(lab.run_id).duplicates == 1
     assert lab.counters.failures == {"duplicate": 1}
@@ -59,7 +60,7 @@ def test_a_program_the_run_has_already_is_no_work_but_a_word_in_the_tables(lab: 
 
 def test_a_rejected_proposal_keeps_its_reason_and_message(lab: Laboratory) -> None:
     lab.plant()
-    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
     assert lab.journal.admit(proposal, Rejected("syntax", "line 3: invalid syntax")) is None
     (kind,) = lab.store.failures(lab.run_id)
     assert (kind.kind, kind.example) == ("syntax", "line 3: invalid syntax")
@@ -70,7 +71,7 @@ def test_a_rejected_proposal_keeps_its_reason_and_message(lab: Laboratory) -> No
 def test_a_program_without_a_score_is_kept_and_changes_no_map(lab: Laboratory) -> None:
     seed = lab.plant()
     before = lab.store.archive_events(lab.run_id)
-    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population))
+    proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
     pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,)))
     assert pending is not None
     failed = Evaluation(Outcome.EXCEPTION, message="ValueError", evaluator=lab.evaluate.version)
@@ -132,7 +133,9 @@ def test_seed_iteration_and_archive_alone_decide_every_choice(
 ) -> None:
     population, restored = empty(problem), empty(problem)
     restored.restore(fill(population, scores))
-    one, two = (draw(seed, iteration, PORTFOLIO, each) for each in (population, restored))
+    one, two = (
+        draw(seed, iteration, PORTFOLIO, each, History()) for each in (population, restored)
+    )
     assert one.operator is two.operator
     assert (one.parent.id, one.seed) == (two.parent.id, two.seed)
     assert [each.id for each in one.inspirations] == [each.id for each in two.inspirations]
@@ -144,7 +147,7 @@ def test_iterations_and_seeds_choose_differently(problem: Problem) -> None:
     fill(population, [(1.0, nodes, mean) for nodes in range(0, 60, 5) for mean in (-15, 15)])
 
     def course(seed: int) -> list[tuple[str, int, int]]:
-        drawn = [draw(seed, iteration, PORTFOLIO, population) for iteration in range(30)]
+        drawn = [draw(seed, iteration, PORTFOLIO, population, History()) for iteration in range(30)]
         return [(each.operator.name, each.parent.id, each.seed) for each in drawn]
 
     assert len(set(course(0))) == 30

@@ -14,7 +14,8 @@ from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.engine.assess import ATTEMPTS, EVALUATOR_ERRORS, TOO_MANY
 from evolve.engine.events import FaultOccurred, ProgramEvaluated, ProposalRejected, Stopping
-from evolve.engine.loop import MODEL_ERRORS, Loop
+from evolve.engine.loop import Loop
+from evolve.engine.proposing import MODEL_ERRORS
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.propose.base import Candidate, Context, Rejected
 from tests.engine.laboratory import Laboratory

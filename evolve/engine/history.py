@@ -1,0 +1,100 @@
+"""What a search knows of its earlier proposals: a fold over what ended, in the order it is told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from evolve.core.evaluation import Outcome
+from evolve.propose.base import Attempt, Proposer, Varies
+from evolve.store.records import Ended
+
+#: Newest attempts kept for one parent.
+ATTEMPTS = 12
+#: Newest failed programs that may still be repaired.
+FAILURES = 32
+#: Ends that say nothing about the parent.
+_UNRELATED = frozenset(("model_error", "budget", "interrupted"))
+
+
+def varies(operator: Proposer) -> Varies:
+    """Return what an operator takes as the parent."""
+    kind: Varies = getattr(operator, "varies", "elite")
+    return kind
+
+
+class History:
+    """Earlier proposals as far as later ones depend on them.
+
+    The same facts told in the same order make the same history, so that it can be rebuilt from the
+    store.
+
+    Args:
+        operators: The operators of the run.
+    """
+
+    def __init__(self, operators: Iterable[Proposer] = ()) -> None:
+        kinds = {operator.name: varies(operator) for operator in operators}
+        self._repairing = {name for name, kind in kinds.items() if kind == "failure"}
+        self._serial = {name for name, kind in kinds.items() if kind == "series"}
+        self._attempts: dict[int, deque[Attempt]] = {}
+        self._failures: dict[int, int | None] = {}
+        self._series: dict[str, dict[int, list[int]]] = {name: {} for name in self._serial}
+        self._told: dict[tuple[str, int], int] = {}
+
+    def begun(self, operator: str, parents: Iterable[int]) -> None:
+        """Note that an operator is at work, so that no failure is repaired twice."""
+        if operator in self._repairing:
+            for parent in parents:
+                self._failures.pop(parent, None)
+
+    def tell(self, ended: Ended) -> None:
+        """Take note of a proposal that ended."""
+        self.begun(ended.operator, ended.parents[:1])
+        if not ended.parents or ended.ended in _UNRELATED:
+            return
+        parent = ended.parents[0]
+        attempt = Attempt(
+            ended.operator, ended.summary, ended.ended, ended.objective, ended.message
+        )
+        self._attempts.setdefault(parent, deque(maxlen=ATTEMPTS)).append(attempt)
+        if ended.operator in self._serial:
+            self._told[ended.operator, parent] = self.tried(ended.operator, parent) + 1
+            trials = self._series[ended.operator].setdefault(parent, [])
+            if ended.program_id is not None:
+                trials.append(ended.program_id)
+        elif ended.program_id is not None and ended.operator not in self._repairing:
+            self._note_failure(ended.program_id, parent, ended.ended)
+
+    def attempts(self, parent: int) -> tuple[Attempt, ...]:
+        """Return what was made of a program, the newest last."""
+        return tuple(self._attempts.get(parent, ()))
+
+    def failure(self) -> tuple[int, int | None] | None:
+        """Return the newest failed program that no one tried to repair, and its parent."""
+        return next(reversed(self._failures.items()), None)
+
+    def tried(self, operator: str, root: int) -> int:
+        """Return how many proposals of a series have ended."""
+        return self._told.get((operator, root), 0)
+
+    def trials(self, operator: str, root: int) -> tuple[int, ...]:
+        """Return the evaluated programs of a series, in the order they were told."""
+        return tuple(self._series.get(operator, {}).get(root, ()))
+
+    def open_series(self, operator: str, length: int) -> int | None:
+        """Return the parent of the oldest series with fewer than ``length`` proposals, if any."""
+        roots = self._series.get(operator, {})
+        return next((root for root in roots if self.tried(operator, root) < length), None)
+
+    def in_series(self, operator: str) -> frozenset[int]:
+        """Return the parents and the programs of all series of an operator."""
+        roots = self._series.get(operator, {})
+        return frozenset(roots).union(*roots.values())
+
+    def _note_failure(self, program: int, parent: int, outcome: str) -> None:
+        if not self._repairing or outcome in (Outcome.OK, Outcome.EVALUATOR_ERROR):
+            return
+        self._failures[program] = parent
+        while len(self._failures) > FAILURES:
+            del self._failures[next(iter(self._failures))]
