@@ -20,10 +20,11 @@ import anyio.lowlevel
 from evolve.core.evaluation import Evaluation, Outcome, Score, Stage
 from evolve.core.limits import Limits
 from evolve.core.program import Program
+from evolve.core.resources import Resources
 from evolve.core.values import Value
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.sandbox import wire
-from evolve.sandbox.base import Job, Reply, Report, Session, Slot
+from evolve.sandbox.base import ANY_RESOURCES, Job, Reply, Report, Session, Slot
 
 SEED = "# EVOLVE-BLOCK-START\ndef f(x):\n    return 0.5 * x + 2.0\n# EVOLVE-BLOCK-END\n"
 PROBLEM = {
@@ -154,7 +155,9 @@ class InProcessSandbox:
     name = "in-process"
     accepts_untrusted = True
 
-    async def open_slot(self, index: int, limits: Limits) -> Slot:
+    async def open_slot(
+        self, index: int, limits: Limits, resources: Resources = ANY_RESOURCES
+    ) -> Slot:
         return _InProcessSlot()
 
     def guarantees(self) -> list[str]:

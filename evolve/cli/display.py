@@ -161,6 +161,8 @@ def start_lines(event: RunStarted) -> list[str]:
         f"{verb} run {event.run_id} ({event.name}): {event.problem}, seed {event.seed}, "
         f"{event.slots} slots, {event.sandbox} sandbox",
         *(f"  {guarantee}" for guarantee in event.guarantees),
+        *(f"  slot {number}: {place}" for number, place in enumerate(event.places) if place),
+        *(f"  note: {note}" for note in event.notes),
     ]
 
 

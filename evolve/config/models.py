@@ -97,6 +97,10 @@ class ProblemConfig(Section):
     objective: ObjectiveConfig
     measures: Measures
     limits: LimitsConfig = LimitsConfig()
+    timed: bool = Field(
+        default=False,
+        description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
+    )
     record: RecordConfig | None = None
     baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
 
@@ -113,6 +117,15 @@ class SandboxConfig(Section):
     )
     allow_untrusted: bool = Field(
         default=False, description="let code from a model run in the weaker process sandbox"
+    )
+
+
+class PoolConfig(Section):
+    """How slots share the machine."""
+
+    pin_cpus: Literal["auto"] | bool = Field(
+        default="auto",
+        description="keep every slot to CPUs of its own; auto: when the problem is timed",
     )
 
 
@@ -228,6 +241,7 @@ class RunConfig(Section):
         "harness for closed-set programs and the boundary for code from a model",
     )
     sandbox: SandboxConfig = SandboxConfig()
+    pool: PoolConfig = PoolConfig()
     archive: ArchiveConfig = ArchiveConfig()
     selection: SelectionConfig = SelectionConfig()
     models: tuple[ModelConfig, ...] = ()

@@ -63,7 +63,8 @@ class Problem:
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
-            entrypoint, harness, limits, objective, and names of measures.
+            entrypoint, harness, limits, timing, objective, and names of measures.
+        timed: Whether the score is made of time.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Problem:
     harness: str
     baselines: tuple[Baseline, ...]
     hash: str
+    timed: bool = False
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -139,6 +141,7 @@ def _load(place: Path) -> Problem:
         "entrypoint": config.entrypoint,
         "harness": harness,
         "limits": asdict(limits),
+        "timed": config.timed,
         "objective": asdict(objective),
         "measures": sorted(measure.name for measure in measures),
     }
@@ -161,6 +164,7 @@ def _load(place: Path) -> Problem:
             for index, each in enumerate(config.baselines)
         ),
         hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
+        timed=config.timed,
     )
 
 

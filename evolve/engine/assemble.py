@@ -14,12 +14,14 @@ from evolve.config.models import RunConfig
 from evolve.config.plugins import build, resolve
 from evolve.config.problem import Problem, load_problem
 from evolve.core.measures import Measure
+from evolve.engine.events import FaultOccurred, Observer
 from evolve.engine.isolation import choose_sandbox
 from evolve.engine.population import Population
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.llm.base import Model
 from evolve.llm.ledger import check_prices
 from evolve.llm.registry import open_models
+from evolve.pool.allot import Allotment, Need, allotted
 from evolve.pool.base import Pool
 from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual
@@ -35,13 +37,20 @@ class Parts:
     models: Mapping[str, Model]
     portfolio: Portfolio
     sandbox: Sandbox
+    allotment: Allotment
     pool: Pool
     evaluate: EvaluationService
 
 
 @asynccontextmanager
-async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
+async def open_parts(
+    loaded: Loaded[RunConfig], emit: Observer = lambda _: None
+) -> AsyncIterator[Parts]:
     """Open everything a configuration names; what needs no machine is checked first.
+
+    Args:
+        loaded: The configuration.
+        emit: Told of trouble with slots.
 
     Raises:
         ConfigError: a name or an option is wrong.
@@ -57,6 +66,8 @@ async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
         sandbox = choose_sandbox(
             config.sandbox, arbitrary_code=portfolio.arbitrary_code, folder=loaded.folder
         )
+        need = Need(config.slots, problem.limits, problem.timed)
+        allotment = stack.enter_context(allotted(need, config.pool))
         evaluate = await stack.enter_async_context(
             open_evaluation(
                 problem,
@@ -65,8 +76,16 @@ async def open_parts(loaded: Loaded[RunConfig]) -> AsyncIterator[Parts]:
                 trusted_programs=not portfolio.arbitrary_code,
             )
         )
-        pool = await stack.enter_async_context(LocalPool(sandbox, config.slots, problem.limits))
-        yield Parts(problem, models, portfolio, sandbox, pool, evaluate)
+        pool = await stack.enter_async_context(
+            LocalPool(
+                sandbox,
+                config.slots,
+                problem.limits,
+                resources=allotment.resources,
+                report=lambda message: emit(FaultOccurred("pool", message)),
+            )
+        )
+        yield Parts(problem, models, portfolio, sandbox, allotment, pool, evaluate)
 
 
 def configured_problem(loaded: Loaded[RunConfig]) -> Problem:

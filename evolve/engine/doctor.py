@@ -37,7 +37,7 @@ def examine(db: str, models: tuple[str, ...] = ()) -> list[Check]:
         db: Database to look into.
         models: References such as ``openai/NAME``.
     """
-    checks = [_python(), *_sandboxes(), _gpus(), *_keys(), _plot(), _disk(), _database(db)]
+    checks = [_python(), _cpus(), *_sandboxes(), _gpus(), *_keys(), _plot(), _disk(), _database(db)]
     checks += [anyio.run(partial(_ping, name)) for name in models]
     return checks
 
@@ -45,7 +45,22 @@ def examine(db: str, models: tuple[str, ...] = ()) -> list[Check]:
 def _python() -> Check:
     version = platform.python_version()
     verdict: Verdict = "ok" if sys.version_info >= (3, 11) else "problem"
-    return Check("python", verdict, f"{version} on {platform.platform()}, {os.cpu_count()} CPUs")
+    return Check("python", verdict, f"{version} on {platform.platform()}")
+
+
+def _cpus() -> Check:
+    from evolve.core.resources import ranges
+    from evolve.pool.cpus import cores, usable_cpus
+
+    cpus = usable_cpus()
+    numbers, apart = ranges(cpu.number for cpu in cpus), len(cores(cpus))
+    shared = f" on {apart} cores" if apart < len(cpus) else ""
+    return Check(
+        "cpus",
+        "ok",
+        f"{len(cpus)} usable ({numbers}){shared}; timed problems pin slots of 1 CPU: {apart} with "
+        f"a core each, {len(cpus)} at most",
+    )
 
 
 def _sandboxes() -> Iterator[Check]:

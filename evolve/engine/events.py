@@ -21,6 +21,8 @@ class RunStarted:
     Attributes:
         resumed: Whether an earlier session began it.
         guarantees: What the sandbox isolates and what it does not, a sentence each.
+        places: CPUs and devices of each slot; empty texts where it has none of its own.
+        notes: What is not ideal about them.
         archive: The live archive, for looking at only.
     """
 
@@ -32,6 +34,8 @@ class RunStarted:
     sandbox: str
     guarantees: tuple[str, ...]
     slots: int
+    places: tuple[str, ...]
+    notes: tuple[str, ...]
     objective: Objective
     archive: Archive = field(repr=False)
 

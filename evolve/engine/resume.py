@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from evolve.config.file import Loaded, config_hash
-from evolve.config.models import RunConfig, StopConfig
+from evolve.config.models import PoolConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.evaluation import Outcome
 from evolve.engine.assemble import Parts
@@ -27,6 +27,7 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "name": "",
     "slots": 1,
     "proposals": None,
+    "pool": PoolConfig(),
     "stop": StopConfig(evaluations=1),
 }
 

@@ -107,7 +107,7 @@ async def _run(
         for observer in observers:
             observer(event)
 
-    async with open_parts(loaded) as parts:
+    async with open_parts(loaded, emit) as parts:
         with open_store(db) as store:
             opened = open_run(store, loaded, parts, new=new)
             search = _Search(loaded, parts, store, opened, emit, db)
@@ -231,6 +231,8 @@ class _Search:
                 sandbox=parts.sandbox.name,
                 guarantees=tuple(parts.sandbox.guarantees()),
                 slots=parts.pool.size,
+                places=tuple(map(str, parts.allotment.resources)),
+                notes=parts.allotment.notes,
                 objective=parts.problem.objective,
                 archive=self.population.archive,
             )

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import anyio
 
-from evolve.config.models import SandboxConfig
+from evolve.config.models import PoolConfig, SandboxConfig
 from evolve.config.problem import load_problem
 from evolve.config.program_file import read_program
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.isolation import choose_sandbox
 from evolve.evaluate.service import open_evaluation
+from evolve.pool.allot import Need, allotted
 from evolve.pool.local import LocalPool
 
 
@@ -40,8 +41,11 @@ async def _evaluate(problem_name: str, file: Path, stage: Stage, kind: str) -> E
     problem = load_problem(problem_name)
     program = read_program(file)
     sandbox = choose_sandbox(SandboxConfig(kind=kind), arbitrary_code=False)
-    async with open_evaluation(problem) as evaluate:
-        if stage not in evaluate.stages:
-            raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
-        async with LocalPool(sandbox, 1, problem.limits) as pool, pool.lease() as slot:
-            return await evaluate(slot, program, stage)
+    need = Need(1, problem.limits, problem.timed)
+    with allotted(need, PoolConfig()) as allotment:
+        async with open_evaluation(problem) as evaluate:
+            if stage not in evaluate.stages:
+                raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
+            pool = LocalPool(sandbox, 1, problem.limits, resources=allotment.resources)
+            async with pool, pool.lease() as slot:
+                return await evaluate(slot, program, stage)

@@ -21,8 +21,19 @@ class Pool(Protocol):
         """How many of them are lent."""
         ...
 
+    @property
+    def busy_s(self) -> tuple[float, ...]:
+        """Seconds each slot has been lent so far, the current lease included."""
+        ...
+
     def lease(self) -> AbstractAsyncContextManager[Slot]:
-        """Borrow a slot: whole, alone, and until the context is left."""
+        """Borrow a slot: whole, alone, and until the context is left.
+
+        Leaving it with an `InfrastructureError` gives the slot back as broken.
+
+        Raises:
+            SandboxUnavailable: no slot works any more, and none could be mended for a long time.
+        """
         ...
 
     async def aclose(self) -> None:

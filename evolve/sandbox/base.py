@@ -16,6 +16,7 @@ from typing import Protocol
 from evolve.core.evaluation import Outcome, Usage
 from evolve.core.limits import Limits
 from evolve.core.program import Program
+from evolve.core.resources import Resources
 from evolve.core.values import Value
 
 #: Bundled sandboxes, by the name a configuration gives.
@@ -23,6 +24,9 @@ SANDBOXES = {
     "docker": "evolve.sandbox.docker:DockerSandbox",
     "process": "evolve.sandbox.process:ProcessSandbox",
 }
+
+#: No CPUs in particular, and no device.
+ANY_RESOURCES = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,12 @@ class Sandbox(Protocol):
     #: Whether code written by a model may run here.
     accepts_untrusted: bool
 
-    async def open_slot(self, index: int, limits: Limits) -> Slot:
+    async def open_slot(
+        self, index: int, limits: Limits, resources: Resources = ANY_RESOURCES
+    ) -> Slot:
         """Start slot ``index`` (its number within the pool) fit for ``limits``.
+
+        Its programs keep to the CPUs and see the devices of ``resources``, and no others.
 
         Raises:
             SandboxUnavailable: the isolation cannot be had on this machine.

@@ -19,6 +19,8 @@ from anyio.abc import ByteStream
 from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
+from evolve.core.resources import Resources, ranges
+from evolve.sandbox.base import ANY_RESOURCES
 from evolve.sandbox.engine import REQUEST_S, Engine
 from evolve.sandbox.image import Image, ensure_image, find_image
 from evolve.sandbox.inside.options import RunnerOptions
@@ -161,7 +163,9 @@ class DockerSandbox:
         self._greeting: Greeting | None = None
         self._preparing = anyio.Lock()
 
-    async def open_slot(self, index: int, limits: Limits) -> RunnerSlot:
+    async def open_slot(
+        self, index: int, limits: Limits, resources: Resources = ANY_RESOURCES
+    ) -> RunnerSlot:
         """Start slot ``index``.
 
         Raises:
@@ -171,7 +175,7 @@ class DockerSandbox:
             if self._ready is None:
                 self._ready = await anyio.to_thread.run_sync(self._prepare)
         engine, image = self._ready
-        settings = self._settings(index, limits, image)
+        settings = self._settings(index, limits, resources, image)
         recycle_after = 1 if self._isolation == "container" else _SESSIONS
         slot = RunnerSlot(DockerHost(engine, index, settings, recycle_after=recycle_after))
         self._greeting = await slot.open()
@@ -198,7 +202,9 @@ class DockerSandbox:
         except DockerException as error:
             raise SandboxUnavailable(f"the Docker engine: {error}") from error
 
-    def _settings(self, index: int, limits: Limits, image: Image) -> dict[str, Any]:
+    def _settings(
+        self, index: int, limits: Limits, resources: Resources, image: Image
+    ) -> dict[str, Any]:
         """Return what hardens a container and what limits it."""
         memory = f"{limits.memory_mb + _RUNNER_MB + 2 * limits.result_mb}m"
         work = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
@@ -213,7 +219,7 @@ class DockerSandbox:
             "environment": {
                 "PYTHONHASHSEED": "0",
                 "NVIDIA_VISIBLE_DEVICES": "void",
-                **thread_environment(limits.cpus),
+                **thread_environment(resources.threads(limits.cpus)),
             },
             "hostname": "sandbox",
             "user": "0",
@@ -227,7 +233,7 @@ class DockerSandbox:
             "pids_limit": limits.processes + _RUNNER_PROCESSES,
             "mem_limit": memory,
             "memswap_limit": memory,
-            "nano_cpus": round(limits.cpus * 1e9),
+            **_cpu_settings(limits, resources),
             "shm_size": f"{limits.disk_mb}m",
             "tmpfs": {_WORK: work},
             "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
@@ -270,3 +276,16 @@ class DockerSandbox:
             **engine,
             **python,
         }
+
+
+def _cpu_settings(limits: Limits, resources: Resources) -> dict[str, Any]:
+    """Return what keeps a container to its CPUs.
+
+    Whole CPUs of its own need no quota: a quota interrupts a program now and then, which shows in
+    its times.
+    """
+    if not resources.cpus:
+        return {"nano_cpus": round(limits.cpus * 1e9)}
+    whole = limits.cpus >= len(resources.cpus)
+    quota = {} if whole else {"nano_cpus": round(limits.cpus * 1e9)}
+    return {"cpuset_cpus": ranges(resources.cpus)} | quota

@@ -118,6 +118,6 @@ def interpreter_folders() -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(os.path.realpath, (sys.base_prefix, sys.prefix))))
 
 
-def thread_environment(cpus: float) -> dict[str, str]:
-    """Return the variables that keep numerical libraries to ``cpus`` threads."""
-    return {f"{name}_NUM_THREADS": str(max(1, int(cpus))) for name in _THREADS}
+def thread_environment(threads: int) -> dict[str, str]:
+    """Return the variables that keep numerical libraries to so many ``threads``."""
+    return {f"{name}_NUM_THREADS": str(threads) for name in _THREADS}

@@ -20,6 +20,8 @@ from anyio.abc import ByteStream, Process
 from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
+from evolve.core.resources import Resources
+from evolve.sandbox.base import ANY_RESOURCES
 from evolve.sandbox.inside.options import RunnerOptions
 from evolve.sandbox.inside.processes import Tree
 from evolve.sandbox.private import BOOT, PrivateFolder, interpreter_folders, thread_environment
@@ -38,8 +40,8 @@ class ProcessHost:
 
     recycle_after = 10_000
 
-    def __init__(self, index: int, limits: Limits) -> None:
-        self._index, self._limits = index, limits
+    def __init__(self, index: int, limits: Limits, resources: Resources) -> None:
+        self._index, self._limits, self._resources = index, limits, resources
         self._folder = PrivateFolder(index)
         self._process: Process | None = None
 
@@ -78,12 +80,13 @@ class ProcessHost:
             uids=(first + 1, _UIDS - 1) if os.getuid() == 0 else (0, 0),
             readable=(*interpreter_folders(), str(folder.lib)),
             disk_mb=self._limits.disk_mb,
+            cpus=self._resources.cpus,
         ).to_json()
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
-        return plain | kept | thread_environment(self._limits.cpus)
+        return plain | kept | thread_environment(self._resources.threads(self._limits.cpus))
 
     async def stop(self) -> None:
         """Wait for a runner that was hung up on; kill its process group when it does not end."""
@@ -122,7 +125,9 @@ class ProcessSandbox:
         self.accepts_untrusted = allow_untrusted
         self._greeting: Greeting | None = None
 
-    async def open_slot(self, index: int, limits: Limits) -> RunnerSlot:
+    async def open_slot(
+        self, index: int, limits: Limits, resources: Resources = ANY_RESOURCES
+    ) -> RunnerSlot:
         """Start slot ``index``.
 
         Raises:
@@ -133,7 +138,7 @@ class ProcessSandbox:
                 "the process sandbox needs Linux; use `sandbox: {kind: docker}` on this machine"
             )
         await anyio.to_thread.run_sync(reap_folders)
-        slot = RunnerSlot(ProcessHost(index, limits))
+        slot = RunnerSlot(ProcessHost(index, limits, resources))
         self._greeting = await slot.open()
         return slot
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -162,3 +163,16 @@ def f(x):
     assert (result.run_id, result.status) == (1, "finished")
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         assert [elite.program_id for elite in reader.elites(1)] == [result.best.id]
+
+
+def test_a_timed_problem_says_where_its_slots_are(tmp_path: Path) -> None:
+    first = min(os.sched_getaffinity(0))
+    config = write_config(tmp_path)
+    problem = tmp_path / "parabola" / "problem.yaml"
+    problem.write_text(problem.read_text() + "timed: true\n")
+    ran = evolve(tmp_path, "run", config, "--set", "slots=1", TMPDIR=str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    assert f"  slot 0: CPUs {first}" in ran.stdout.splitlines()
+    refused = evolve(tmp_path, "run", config, "--set", "slots=1000", TMPDIR=str(tmp_path))
+    assert refused.returncode == 3
+    assert "1000 slots of 1 CPUs each cannot be pinned" in refused.stderr

@@ -7,17 +7,14 @@ from contextlib import AbstractAsyncContextManager
 import anyio
 import pytest
 
-from evolve.core.errors import PrerequisiteError, SandboxUnavailable
+from evolve.core.errors import InfrastructureError, SandboxUnavailable
 from evolve.core.limits import Limits
+from evolve.core.resources import Resources
+from evolve.pool import local
 from evolve.pool.local import LocalPool
-from evolve.sandbox.base import Job, Session, Slot
+from evolve.sandbox.base import ANY_RESOURCES, Job, Session, Slot
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class FakeSlot:
@@ -41,10 +38,12 @@ class FakeSandbox:
 
     def __init__(self, refuse: int = -1) -> None:
         self.slots: list[FakeSlot] = []
-        self._refuse = refuse
+        self.refuse, self.refuse_all = refuse, False
 
-    async def open_slot(self, index: int, limits: Limits) -> Slot:
-        if index == self._refuse:
+    async def open_slot(
+        self, index: int, limits: Limits, resources: Resources = ANY_RESOURCES
+    ) -> Slot:
+        if self.refuse_all or index == self.refuse:
             raise SandboxUnavailable("no more")
         self.slots.append(slot := FakeSlot(index))
         return slot
@@ -116,10 +115,92 @@ async def test_when_one_slot_cannot_be_opened_the_others_are_closed() -> None:
     assert all(slot.closed for slot in sandbox.slots)
 
 
-async def test_devices_are_refused_with_the_way_out() -> None:
-    with pytest.raises(PrerequisiteError, match="gpus: 0"):
-        async with LocalPool(FakeSandbox(), 1, Limits(gpus=1)):
-            pytest.fail("the pool opened")
+async def test_a_broken_slot_is_replaced_while_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "RETRY_S", (0.05, 0.05))
+    sandbox, reports = FakeSandbox(), list[str]()
+    async with LocalPool(sandbox, 2, Limits(), report=reports.append) as pool:
+        broken = await break_one(pool)
+        sandbox.refuse = broken.index
+        with anyio.fail_after(1):
+            for _ in range(5):
+                async with pool.lease() as slot:
+                    assert slot is not broken
+                    await anyio.sleep(0.02)
+        assert broken.closed
+        assert reports
+        assert reports[0] == (
+            f"slot {broken.index} cannot be reopened, next try in 0.05 s: no more"
+        )
+        sandbox.refuse = -1
+        with anyio.fail_after(1):
+            async with pool.lease(), pool.lease():
+                assert pool.busy == 2
+    assert all(slot.closed for slot in sandbox.slots)
+
+
+async def test_when_nothing_works_any_more_nobody_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "RETRY_S", (0.01, 0.01))
+    monkeypatch.setattr(local, "GIVE_UP_S", 0.05)
+    sandbox = FakeSandbox()
+    async with LocalPool(sandbox, 2, Limits()) as pool:
+        sandbox.refuse = 0
+        await break_one(pool)
+        await break_one(pool)
+        async with pool.lease() as slot:
+            assert isinstance(slot, FakeSlot)
+            assert slot.index == 1, "one slot that works is enough"
+            sandbox.refuse_all = True
+        with anyio.fail_after(1):
+            await break_one(pool)
+            with pytest.raises(SandboxUnavailable, match="the last trouble was: no more"):
+                async with pool.lease():
+                    pytest.fail("a slot from nowhere")
+
+
+async def test_leaving_the_pool_ends_the_mending_of_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "RETRY_S", (60.0, 60.0))
+    sandbox = FakeSandbox()
+    with anyio.fail_after(1):
+        async with LocalPool(sandbox, 1, Limits()) as pool:
+            sandbox.refuse_all = True
+            await break_one(pool)
+            await anyio.sleep(0.01)
+
+
+async def test_an_error_of_the_body_leaves_the_pool_as_it_is() -> None:
+    with pytest.raises(KeyError):  # not in a group
+        async with LocalPool(FakeSandbox(), 1, Limits()):
+            raise KeyError
+
+
+async def test_time_lent_is_counted_by_slot() -> None:
+    async with LocalPool(FakeSandbox(), 2, Limits()) as pool:
+        assert pool.busy_s == (0.0, 0.0)
+        async with pool.lease():
+            await anyio.sleep(0.05)
+            current = sorted(pool.busy_s)
+            assert current[0] == 0.0
+            assert 0.05 <= current[1] < 1.0
+        assert 0.05 <= sum(pool.busy_s) < 1.0
+
+
+async def break_one(pool: LocalPool) -> FakeSlot:
+    """Lease a slot, break it, and return it."""
+    used: list[Slot] = []
+
+    async def use() -> None:
+        async with pool.lease() as slot:
+            used.append(slot)
+            raise InfrastructureError("broken")
+
+    with pytest.raises(InfrastructureError, match="broken"):
+        await use()
+    assert isinstance(used[0], FakeSlot)
+    return used[0]
 
 
 def test_an_empty_pool_is_refused() -> None:

@@ -19,6 +19,7 @@ class RunnerOptions:
         cgroup: Whether the runner has a cgroup to itself, whose counters it may trust.
         readable: Folders a program needs to read; not empty: see nothing else (`namespaces`).
         disk_mb: Size of the writable folders in mebibytes, where the runner makes them.
+        cpus: CPUs to keep to; empty: any, or what a container is kept to from outside.
     """
 
     socket: str
@@ -28,6 +29,7 @@ class RunnerOptions:
     cgroup: bool = False
     readable: tuple[str, ...] = ()
     disk_mb: int = 256
+    cpus: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return the options as one line of JSON."""
@@ -37,7 +39,7 @@ class RunnerOptions:
     def from_json(cls, text: str) -> RunnerOptions:
         """Undo `to_json`."""
         fields = json.loads(text)
-        for name in ("shared", "uids", "readable"):
+        for name in ("shared", "uids", "readable", "cpus"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 

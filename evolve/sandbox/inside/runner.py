@@ -133,6 +133,8 @@ class Runner:
 def main() -> NoReturn:
     """Run a supervisor with the options given as the only argument, JSON."""
     options = RunnerOptions.from_json(sys.argv[1])
+    if options.cpus:
+        os.sched_setaffinity(0, options.cpus)
     control = socket.socket(socket.AF_UNIX)
     control.connect(options.socket)
     obtained = []

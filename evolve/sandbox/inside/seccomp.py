@@ -2,8 +2,9 @@
 
 It refuses what a program of ours never needs and what has been the way into kernels or into other
 processes: tracing, namespaces, mounts, modules, keyrings, io_uring, bpf, shared System V objects
-that outlive a process, every socket family but AF_UNIX, and the x32 system calls. The numbers are
-those of x86-64; on other machines there is no filter, and the runner's greeting says so.
+that outlive a process, every socket family but AF_UNIX, and the x32 system calls. A program also
+keeps the CPUs and the priority it was given. The numbers are those of x86-64; on other machines
+there is no filter, and the runner's greeting says so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _FILTER_MODE = 2
 
 _REFUSED = {
     "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
-    "pidfd_getfd": 438, "personality": 135, "setpriority": 141,
+    "pidfd_getfd": 438, "personality": 135, "setpriority": 141, "sched_setaffinity": 203,
     "shmget": 29, "shmat": 30, "shmctl": 31, "semget": 64, "semop": 65, "semctl": 66,
     "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "mq_open": 240,
     "unshare": 272, "setns": 308, "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161,
