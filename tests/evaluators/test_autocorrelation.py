@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evolve import Case, Invalid, Score, Usage
@@ -78,12 +78,16 @@ def test_convolutions_are_exact(heights: list[int]) -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30).filter(any))
+@example([2.2250738585e-313])
 @settings(deadline=None)
 def test_the_objective_is_the_value_of_the_rounded_heights_rounded_up(heights: list[float]) -> None:
     whole = autocorrelation.integers(np.array(heights))
     assert 2**43 <= max(whole) <= 2**44
-    scale = max(heights) / max(whole)
-    assert np.allclose(np.array(whole) * scale, heights, rtol=0, atol=max(heights) * 2**-43)
+    largest = Fraction(max(heights))
+    for rounded, height in zip(whole, heights, strict=True):
+        assert abs(rounded * largest / max(whole) - Fraction(height)) <= largest * Fraction(
+            1, 2**43
+        )
     exact = schoolbook(whole)
     objective = score(heights).objective
     assert exact <= Fraction(objective)
