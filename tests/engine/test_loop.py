@@ -225,6 +225,6 @@ async def test_money_ends_the_search_before_the_budget_is_passed(lab: Laboratory
 
 async def test_a_stopping_run_waits_for_a_model_only_so_long(lab: Laboratory) -> None:
     lab.proposer.delay_s = 100
-    assert await lab.search(wall_s=0.1, grace_s=0.1) == "wall_s"
+    assert await lab.search(wall_s=1.0, grace_s=0.1) == "wall_s"
     assert lab.store.totals(lab.run_id).rejected == {"interrupted": lab.proposer.asked}
     assert lab.left_over() == (0, 0)
