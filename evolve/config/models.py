@@ -115,6 +115,14 @@ class SandboxConfig(Section):
     image: str | None = Field(
         default=None, description="Docker image; default: made from this Python"
     )
+    isolation: Literal["slot", "container"] = Field(
+        default="slot",
+        description="docker: a container per slot, with a fresh process for every program, or a "
+        "fresh container for every program",
+    )
+    runtime: str | None = Field(
+        default=None, description="docker: the engine's runtime, such as runsc; default: its own"
+    )
     allow_untrusted: bool = Field(
         default=False, description="let code from a model run in the weaker process sandbox"
     )

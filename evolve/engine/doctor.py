@@ -87,12 +87,15 @@ async def _process_sandbox() -> str:
 
 def _docker_engine() -> str:
     from evolve.sandbox.engine import Engine
+    from evolve.sandbox.runtimes import runtimes
 
     client = Engine().client
     try:
-        return f"engine {client.version()['Version']} answers"
+        version, known = client.version()["Version"], sorted(runtimes(client))
     finally:
         client.close()
+    gvisor = "" if "runsc" in known else " (gVisor's runsc is not among them)"
+    return f"engine {version} answers; runtimes: {', '.join(known)}{gvisor}"
 
 
 def _gpus() -> Check:

@@ -7,7 +7,7 @@ from typing import cast
 
 from evolve.config.models import SandboxConfig
 from evolve.config.plugins import build, resolve
-from evolve.core.errors import SandboxUnavailable
+from evolve.core.errors import ConfigError, SandboxUnavailable
 from evolve.sandbox.base import SANDBOXES, Sandbox
 
 
@@ -22,11 +22,18 @@ def choose_sandbox(
         folder: What relative plug-in references are relative to.
 
     Raises:
+        ConfigError: an option belongs to another kind of sandbox.
         SandboxUnavailable: the sandbox is too weak for such programs and nobody insisted.
     """
+    docker_only = _docker_only(config)
     kind = config.kind
     if kind == "auto":
-        kind = "docker" if arbitrary_code else "process"
+        kind = "docker" if arbitrary_code or docker_only else "process"
+    if docker_only and kind in SANDBOXES and kind != "docker":
+        raise ConfigError(
+            f"sandbox.{docker_only[0]} is for containers, and sandbox.kind is {kind}: leave it "
+            "out, or set `kind: docker`"
+        )
     factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
     sandbox = cast("Sandbox", build(factory, _options(kind, config), what=f"sandbox {kind}"))
     if arbitrary_code and not sandbox.accepts_untrusted:
@@ -38,10 +45,24 @@ def choose_sandbox(
     return sandbox
 
 
+def _docker_only(config: SandboxConfig) -> list[str]:
+    """Return the options that are set and mean something to containers only."""
+    options = {
+        "image": config.image is not None,
+        "isolation": config.isolation != "slot",
+        "runtime": config.runtime is not None,
+    }
+    return [name for name, is_set in options.items() if is_set]
+
+
 def _options(kind: str, config: SandboxConfig) -> dict[str, object]:
     """Return the constructor's keyword arguments: what each built-in understands."""
     if kind == "docker":
-        return {"image": config.image}
+        return {
+            "image": config.image,
+            "isolation": config.isolation,
+            "runtime": config.runtime,
+        }
     if kind == "process":
         return {"allow_untrusted": config.allow_untrusted}
     return {}

@@ -26,6 +26,7 @@ from evolve.sandbox.image import Image, ensure_image, find_image
 from evolve.sandbox.inside.options import RunnerOptions
 from evolve.sandbox.private import BOOT, PrivateFolder, thread_environment
 from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folders
+from evolve.sandbox.runtimes import Runtime, find_runtime
 from evolve.sandbox.slot import Greeting, RunnerSlot
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _INODES = 8192
 #: Neighbouring slots use different ones, since the kernel counts some resources per user.
 _FIRST_UID, _RANGES = 10_000, 5
 _LIB, _SOCKET, _WORK = "/opt/evolve", "/run/evolve.sock", "/run/program"
+#: Folders of the container that a program may be able to write to; gVisor makes the last one so.
+_WRITABLE = ("/dev/shm", "/dev/mqueue", "/tmp")  # noqa: S108 - the container's own
 _KILLED = 137  #: exit status of a container that was killed
 
 
@@ -78,7 +81,7 @@ class DockerHost:
         options = RunnerOptions(
             socket=_SOCKET,
             work=_WORK,
-            shared=("/dev/shm", "/dev/mqueue"),  # noqa: S108 - the container's own
+            shared=_WRITABLE,
             uids=(_FIRST_UID + self._index % _RANGES * (_SESSIONS + 1), _SESSIONS),
             cgroup=True,
         )
@@ -158,7 +161,8 @@ class DockerSandbox:
         run_label: str = "",
     ) -> None:
         self._wanted, self._isolation = image, isolation
-        self._runtime, self._run_label = runtime, run_label
+        self._wanted_runtime, self._run_label = runtime, run_label
+        self._runtime = Runtime(runtime or "")
         self._ready: tuple[Engine, Image] | None = None
         self._greeting: Greeting | None = None
         self._preparing = anyio.Lock()
@@ -169,7 +173,8 @@ class DockerSandbox:
         """Start slot ``index``.
 
         Raises:
-            SandboxUnavailable: no engine, no image, or a container that does not start.
+            SandboxUnavailable: no engine, no image, no such runtime, or a container that does not
+                start.
         """
         async with self._preparing:
             if self._ready is None:
@@ -184,12 +189,14 @@ class DockerSandbox:
     def _prepare(self) -> tuple[Engine, Image]:
         engine = Engine()
         reap_folders()
-        return engine, engine.ask_now(lambda: self._find_or_make_image(engine.client))
+        return engine, engine.ask_now(lambda: self._look_around(engine.client))
 
-    def _find_or_make_image(self, client: docker.DockerClient) -> Image:
+    def _look_around(self, client: docker.DockerClient) -> Image:
+        """Check the runtime, remove what is left of dead controllers, and find the image."""
         from docker.errors import DockerException, ImageNotFound
 
         try:
+            self._runtime = find_runtime(client, self._wanted_runtime)
             reap_containers(client)
             if self._wanted is None:
                 return ensure_image(client)
@@ -230,7 +237,7 @@ class DockerSandbox:
             "cap_drop": ["ALL"],
             "cap_add": ["SETUID", "SETGID", "CHOWN"],
             "security_opt": ["no-new-privileges"],
-            "pids_limit": limits.processes + _RUNNER_PROCESSES,
+            "pids_limit": self._runtime.most_processes(limits.processes + _RUNNER_PROCESSES),
             "mem_limit": memory,
             "memswap_limit": memory,
             **_cpu_settings(limits, resources),
@@ -238,29 +245,31 @@ class DockerSandbox:
             "tmpfs": {_WORK: work},
             "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
             "log_config": {"Type": "none"},
-            "runtime": self._runtime,
+            "runtime": self._wanted_runtime,
             "init": False,
         }
 
     def guarantees(self) -> list[str]:
         """Return what is and what is not isolated; exact once a slot has been opened."""
-        filtered = self._greeting is None or "filter" in self._greeting.obtained
-        fresh = (
-            "a container of its own for every program"
-            if self._isolation == "container"
-            else "a container per slot; in it a fresh process and a fresh user id for every program"
-        )
+        obtained = self._greeting.obtained if self._greeting else {"filter", "cgroup"}
         return [
-            f"isolation: {fresh}",
+            "isolation: a container of its own for every program, started ahead"
+            if self._isolation == "container"
+            else "isolation: a container per slot; in it a fresh process and a fresh user id for "
+            "every program",
             "no network, no devices, a read-only root, no capabilities, no new privileges",
             "memory, CPU, processes, disk, time and output are limited; everything a program "
             "started is killed, everything it wrote is wiped",
             "system calls: the engine's filter and our own"
-            if filtered
+            if "filter" in obtained
             else "system calls: the engine's filter only; ours knows x86-64 machines",
-            "CPU time is the container's own account: nothing a program starts escapes it",
-            "not isolated: the kernel is this machine's"
-            + (f", behind the runtime {self._runtime}" if self._runtime else ""),
+            "CPU time is the container's own account: nothing a program starts escapes it"
+            if "cgroup" in obtained
+            else "CPU time, memory and processes are added up over a program's processes every "
+            "50 ms: this runtime shows no account of the container's own",
+            "the kernel is gVisor's, between programs and this machine's"
+            if self._runtime.gvisor
+            else "not isolated: the kernel is this machine's",
         ]
 
     def provenance(self) -> dict[str, str]:
@@ -272,7 +281,7 @@ class DockerSandbox:
         return {
             "sandbox": self.name,
             "isolation": self._isolation,
-            "runtime": self._runtime or "default",
+            "runtime": self._runtime.name or "default",
             **engine,
             **python,
         }

@@ -60,12 +60,15 @@ class Link:
         except (ValueError, KeyError, TypeError) as error:
             raise WireError(f"a runner greeted with {kind!r}: {error}") from error
 
-    def prepare(self, libraries: frozenset[str]) -> bytes:
-        """Return the frame that has ``libraries`` imported, empty when they are already."""
+    async def prepare(self, libraries: frozenset[str]) -> None:
+        """Have ``libraries`` imported, and wait until they are."""
         if libraries <= self.libraries:
-            return b""
+            return
         self.libraries |= libraries
-        return wire.pack(Kind.PREPARE, json.dumps(sorted(libraries)).encode())
+        await self.send(wire.pack(Kind.PREPARE, json.dumps(sorted(libraries)).encode()))
+        kind, _ = await self.receive()
+        if kind is not Kind.PREPARED:
+            raise WireError(f"a runner answered {kind!r} instead of having imported libraries")
 
     def expect(self, limits: Limits) -> None:
         """Take frames as large as a session under ``limits`` may send."""
@@ -122,18 +125,15 @@ class RunnerSession:
                 encoded = wire.dumps(dict(inputs))
             except WireError as error:
                 raise EvaluatorError(f"the inputs of a call are {error}") from None
-            frames = [wire.pack(Kind.CALL, wire.pack_call(function, encoded))]
-            if not self._opened:
-                frames.insert(0, self._open(encoded))
             self._failure = _GIVEN_UP  # if this is cancelled, the answer is not the next call's
-            reply = await self._exchange(frames)
+            reply = await self._exchange(function, encoded)
             self._failure = None if reply.outcome is Outcome.OK else reply
         if reply.outcome is Outcome.INFRASTRUCTURE:
             raise InfrastructureError(reply.message)
         return reply
 
-    def _open(self, inputs: bytes) -> bytes:
-        """Return the frames that load the program, and before it the libraries it will need."""
+    async def _open(self, inputs: bytes) -> bytes:
+        """Have the libraries imported that the program will need; return the frame to load it."""
         job, self._opened = self._job, True
         self._link.sessions += 1
         self._link.expect(job.limits)
@@ -149,13 +149,17 @@ class RunnerSession:
         libraries = _libraries("\n".join([*job.program.files.values(), job.harness]))
         if b'{"$":[' in inputs:
             libraries |= {"numpy"}
+        await self._link.prepare(libraries)
         opening = Opening(_in_kernel_units(job.limits), json.dumps(program))
-        return self._link.prepare(libraries) + wire.pack(Kind.OPEN, opening.to_bytes())
+        return wire.pack(Kind.OPEN, opening.to_bytes())
 
-    async def _exchange(self, frames: list[bytes]) -> Reply:
+    async def _exchange(self, function: str, inputs: bytes) -> Reply:
+        frames = [wire.pack(Kind.CALL, wire.pack_call(function, inputs))]
         try:
             with anyio.fail_after(self._wall_left_s + GRACE_S):
                 self._link.failed = True  # until the frames are out whole
+                if not self._opened:
+                    frames.insert(0, await self._open(inputs))
                 await self._link.send(*frames)
                 self._link.failed = False
                 kind, body = await self._link.receive()

@@ -26,6 +26,7 @@ _PROOF = Job(Program({"proof.py": "def proof():\n    return 1\n"}), "proof", Lim
 _HELLO_S = 30.0
 _STOP_S = 30.0
 _CLOSE_S = 30.0  #: for killing, wiping and reporting
+_SAID = 1000  #: characters of a failed start's last words that are shown
 
 
 class Host(Protocol):
@@ -101,7 +102,8 @@ class RunnerSlot:
         except InfrastructureError as error:
             raise SandboxUnavailable(f"the runner does not run programs: {error}") from error
         if reply.value != 1:
-            raise SandboxUnavailable(f"a program that returns 1 ended in {reply}")
+            said = session.report.stderr[-_SAID:].strip()
+            raise SandboxUnavailable(f"a program that returns 1 ended in {reply}: {said}")
 
     async def _start(self) -> Greeting:
         try:
@@ -109,7 +111,7 @@ class RunnerSlot:
             link = self._link = Link(stream)
             with anyio.fail_after(_HELLO_S):
                 python, obtained = await link.greeting()
-                await link.send(link.prepare(self._libraries))
+                await link.prepare(self._libraries)
         except (TimeoutError, *LOST) as error:
             await self._drop()
             raise SandboxUnavailable(f"the runner did not start: {error!r}") from error

@@ -77,6 +77,7 @@ class Kind(enum.IntEnum):
     VALUE = 8  #: program to runner: what a call returned
     FAILED = 9  #: program to runner: an outcome byte and text
     PREPARE = 10  #: controller to runner: libraries that programs to come will import
+    PREPARED = 11  #: runner to controller: it has imported them
 
 
 def pack(kind: Kind, body: bytes = b"") -> bytes:

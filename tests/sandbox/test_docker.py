@@ -160,7 +160,7 @@ async def test_an_image_that_is_not_there_is_named() -> None:
 
 
 async def test_a_runtime_that_is_not_there_is_named() -> None:
-    with pytest.raises(SandboxUnavailable, match="no-such-runtime"):
+    with pytest.raises(SandboxUnavailable, match=r"no runtime .no-such-runtime.; it has: .*runc"):
         async with opened(runtime="no-such-runtime"):
             pytest.fail("it opened")
 

@@ -35,12 +35,14 @@ class ScriptedRunner(ByteStream):
 
     def __init__(self, greeting: bytes, answers: dict[Kind, bytes]) -> None:
         self._answers = answers
+        self.asked: list[Kind] = []
         self._reader = FrameReader(1 << 20)
         self._put, self._take = anyio.create_memory_object_stream[bytes](100)
         self._put.send_nowait(greeting)
 
     async def send(self, item: bytes) -> None:
         for kind, _ in self._reader.feed(item):
+            self.asked.append(kind)
             answer = self._answers.get(kind, b"")
             if answer == HANG_UP:
                 self._put.close()
@@ -61,9 +63,8 @@ class ScriptedRunner(ByteStream):
 class ScriptedHost:
     """Starts scripted runners and counts them."""
 
-    recycle_after = 3
-
     def __init__(self, **answers: bytes) -> None:
+        self.recycle_after = 3
         self.answers = {Kind.CALL: GOOD, Kind.CLOSE: CLEAN}
         self.answers |= {Kind[name]: answer for name, answer in answers.items()}
         self.greeting = answers.get("HELLO", GREETING)
@@ -255,3 +256,22 @@ async def test_a_cancelled_call_is_closed_before_the_slot_is_free(slot_on: SlotO
     host.answers[Kind.CALL] = GOOD
     assert (await call_once(slot))[0].outcome is Outcome.OK
     assert len(host.runners) == 1
+
+
+async def test_a_spare_is_ready_only_when_its_libraries_are_imported(slot_on: SlotOn) -> None:
+    host = ScriptedHost(PREPARE=wire.pack(Kind.PREPARED))
+    host.recycle_after = 1
+    slot = slot_on(host)
+    source = "import numpy\ndef solve(): return 1"
+    job = Job(Program({"program.py": source}), "solve", Limits(wall_s=0.2))
+    async with slot.session(job) as session:
+        await session.call({})
+    assert [runner.asked for runner in host.runners] == [
+        [Kind.PREPARE, Kind.OPEN, Kind.CALL, Kind.CLOSE],
+        [Kind.PREPARE],
+    ]
+    host.answers[Kind.PREPARE] = b""  # it imports for ever
+    with anyio.move_on_after(0.2) as waiting:
+        async with slot.session(job) as session:
+            assert (await session.call({})).value == 1  # by the spare, which is ready
+    assert waiting.cancelled_caught

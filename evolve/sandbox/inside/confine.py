@@ -15,6 +15,8 @@ from evolve.sandbox.inside import kernel, seccomp
 
 CALLS, RESULTS = 3, 4  #: the program's descriptors besides stdin, stdout and stderr
 _OPEN_FILES = 256
+#: Limits of what gVisor does not have; the filter refuses the calls that would use it.
+_NOT_IN_GVISOR = (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)
 _SPARE = 64  #: descriptors from here on are free while the five are put in place
 
 
@@ -91,7 +93,11 @@ def _limit(what: Confinement) -> None:
         _, ceiling = resource.getrlimit(kind)
         if ceiling != resource.RLIM_INFINITY:
             limit = min(limit, ceiling)  # noqa: PLW2901 - an ordinary user cannot raise a limit
-        resource.setrlimit(kind, (limit, limit))
+        try:
+            resource.setrlimit(kind, (limit, limit))
+        except ValueError:
+            if kind not in _NOT_IN_GVISOR:
+                raise
     resource.setrlimit(resource.RLIMIT_CPU, (what.cpu_s, what.cpu_s + 1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from evolve.sandbox.inside import processes
 from evolve.sandbox.inside.template import Fork
@@ -13,6 +13,23 @@ from evolve.sandbox.inside.template import Fork
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _LOOK_NS = 50_000_000  #: how often processes are counted while a program runs
 _CGROUP = Path("/sys/fs/cgroup")
+#: Where CPU time, memory kills, refused forks and the two kinds of held memory are told: file, key
+#: of its line, and its unit in ours. First version 2, then where version 1 is mounted.
+_UNIFIED = (
+    (("cpu.stat", "usage_usec", 1000),),
+    (("memory.events", "oom_kill", 1),),
+    (("pids.events", "max", 1),),
+    (("memory.stat", "anon", 1),),
+    (("memory.stat", "shmem", 1),),
+)
+_VERSION_1 = (
+    (("cpuacct/cpuacct.usage", "", 1), ("cpu,cpuacct/cpuacct.usage", "", 1)),
+    (("memory/memory.oom_control", "oom_kill", 1),),
+    (("pids/pids.events", "max", 1),),
+    (("memory/memory.stat", "total_rss", 1),),
+    (("memory/memory.stat", "total_shmem", 1),),
+)
+_Places: TypeAlias = tuple[tuple[str, str, int], ...]
 
 
 class Meter(Protocol):
@@ -43,9 +60,22 @@ class Meter(Protocol):
         ...
 
 
-def meter(*, cgroup: bool) -> Meter:
-    """Return a meter: of the cgroup the runner has to itself, or of a tree of processes."""
-    return _CgroupMeter() if cgroup else _TreeMeter()
+def meter(*, cgroup: bool, root: Path = _CGROUP) -> Meter:
+    """Return a meter: of the cgroup that ``root`` shows, or of a tree of processes."""
+    return _CgroupMeter(root) if cgroup else _TreeMeter()
+
+
+def has_cgroup(root: Path = _CGROUP) -> bool:
+    """Return whether a cgroup's counters are all there, and so its limits in force.
+
+    gVisor shows none; an engine of an ordinary user may have been given some controllers only.
+    """
+    return all(any((root / name).exists() for name, _, _ in one) for one in _counters(root))
+
+
+def _counters(root: Path) -> tuple[_Places, ...]:
+    """Return where each counter may be found."""
+    return _UNIFIED if (root / "cgroup.controllers").exists() else _VERSION_1
 
 
 class _CgroupMeter:
@@ -54,20 +84,9 @@ class _CgroupMeter:
     They cover every process, living, dead or orphaned. The supervisor's own share is taken off.
     """
 
-    def __init__(self) -> None:
-        unified = (_CGROUP / "cgroup.controllers").exists()
-        self._cpu = _Counter(*([("cpu.stat", "usage_usec", 1000)] if unified else _V1_CPU))
-        self._oom = _Counter(
-            ("memory.events", "oom_kill", 1)
-            if unified
-            else ("memory/memory.oom_control", "oom_kill", 1)
-        )
-        self._pids = _Counter(
-            ("pids.events", "max", 1) if unified else ("pids/pids.events", "max", 1)
-        )
-        held = ("anon", "shmem") if unified else ("total_rss", "total_shmem")
-        stat = "memory.stat" if unified else "memory/memory.stat"
-        self._held = [_Counter((stat, key, 1)) for key in held]
+    def __init__(self, root: Path) -> None:
+        counters = [_Counter(root, one) for one in _counters(root)]
+        self._cpu, self._oom, self._pids, *self._held = counters
         self._own = 0
 
     def start(self, tree: processes.Tree, fork: Fork) -> None:  # noqa: ARG002 - the cgroup has all
@@ -92,17 +111,14 @@ class _CgroupMeter:
         pass
 
 
-_V1_CPU = (("cpuacct/cpuacct.usage", "", 1), ("cpu,cpuacct/cpuacct.usage", "", 1))
-
-
 class _Counter:
     """A number in a file of the cgroup, kept open; 0 for ever where there is no such file."""
 
-    def __init__(self, *places: tuple[str, str, int]) -> None:
+    def __init__(self, root: Path, places: _Places) -> None:
         self._descriptor, self._key, self._unit = -1, b"", 1
         for name, key, unit in places:
-            if (_CGROUP / name).exists():
-                self._descriptor = os.open(_CGROUP / name, os.O_RDONLY | os.O_CLOEXEC)
+            if (root / name).exists():
+                self._descriptor = os.open(root / name, os.O_RDONLY | os.O_CLOEXEC)
                 self._key, self._unit = key.encode(), unit
                 break
         self._start = 0

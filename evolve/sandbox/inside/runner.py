@@ -14,13 +14,14 @@ import select
 import signal
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 from evolve.sandbox.inside import child, kernel, namespaces, processes, seccomp, template
 from evolve.sandbox.inside.confine import confine
 from evolve.sandbox.inside.execution import CHUNK, Execution, Place
-from evolve.sandbox.inside.meters import meter
+from evolve.sandbox.inside.meters import has_cgroup, meter
 from evolve.sandbox.inside.options import Opening, RunnerOptions
 from evolve.sandbox.inside.session import CLOSED, REPLY, Session
 from evolve.sandbox.wire import HEADER, OUTCOMES, FrameReader, Kind
@@ -80,6 +81,7 @@ class Runner:
     def _obey(self, kind: Kind, body: bytes) -> None:
         if kind is Kind.PREPARE:
             self._template.preimport(json.loads(body))
+            self._send(Kind.PREPARED)
         elif kind is Kind.OPEN:
             self._open(Opening.from_bytes(body))
         elif kind is Kind.CALL and self._session:
@@ -143,6 +145,8 @@ def main() -> NoReturn:
         obtained += ["namespaces"] if separate else []
     if not (options.uids[1] or processes.can_descend()):
         sys.exit("this kernel does not list the children of a process (CONFIG_PROC_CHILDREN)")
+    options = _as_found(options)
+    obtained += ["cgroup"] if options.cgroup else []
     obtained += ["users"] if options.uids[1] else []
     obtained += ["filter"] if seccomp.available() else []
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -160,6 +164,12 @@ def main() -> NoReturn:
     finally:
         runner.abandon()
         os._exit(0)
+
+
+def _as_found(options: RunnerOptions) -> RunnerOptions:
+    """Keep to what there is: runtimes differ in the folders and counters they offer."""
+    shared = [path for path in options.shared if os.path.isdir(path) and os.access(path, os.W_OK)]  # noqa: PTH112 - plain strings all through
+    return replace(options, shared=tuple(shared), cgroup=options.cgroup and has_cgroup())
 
 
 def _protect(options: RunnerOptions) -> None:
