@@ -66,7 +66,6 @@ def show(
     JSON: {run, totals, archive, best, failures, spending {model, operator, outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
-    from evolve.view.heatmap import heatmap_data
     from evolve.view.report import archive_of, comparison
 
     with open_reader(db) as reader:
@@ -78,7 +77,7 @@ def show(
         data = {
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
-            "archive": heatmap_data(archive, record.objective)["stats"],
+            "archive": _archive(reader, record, archive),
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
@@ -213,6 +212,15 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
     }
 
 
+def _archive(reader: Reader, run: RunRecord, archive: Archive) -> dict[str, object]:
+    """Return the state of the map, and a digest that is the same for the same map."""
+    from evolve.view.heatmap import heatmap_data
+
+    stats = heatmap_data(archive, run.objective)["stats"]
+    assert isinstance(stats, dict)
+    return stats | {"digest": reader.archive_digest(run.id)}
+
+
 def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, top: int) -> None:
     state = f"{run.status}{', live' if run.live else ''}{f' ({run.reason})' if run.reason else ''}"
     totals, stats = reader.totals(run.id), archive.stats()
@@ -222,7 +230,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
         f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
         f"({totals.duplicates} duplicates)",
         f"archive: {stats.num_elites} elites, coverage {stats.coverage:.1%}, "
-        f"QD score {render.text(stats.qd_score)}",
+        f"QD score {render.text(stats.qd_score)}, digest {reader.archive_digest(run.id)[:16]}",
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)

@@ -243,6 +243,16 @@ class RunConfig(Section):
     proposals: PositiveInt | None = Field(
         default=None, description="proposals in flight at most; default: adapted to latency"
     )
+    order: Literal["arrival", "strict"] = Field(
+        default="arrival",
+        description="arrival: results enter the archive as they come; strict: in the order of "
+        "iterations, so that a run repeats whatever the number of slots and the timing",
+    )
+    window: PositiveInt = Field(
+        default=8,
+        description="strict order: an iteration is drawn from the archive as it was this many "
+        "iterations before; more are never in flight",
+    )
     interaction: Literal["auto", "boundary", "harness"] = Field(
         default="auto",
         description="how cases reach a program when the problem has both ways: auto takes the "

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolve.config.problem import Problem
+from evolve.core.errors import StoreError
 from evolve.engine.history import History, varies
 from evolve.engine.population import Population
 from evolve.propose.base import Attempt, Complete, Context, Individual, Proposer
 from evolve.propose.portfolio import Portfolio
+from evolve.store.records import ProposalRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,25 @@ def draw(
 
 def redraw(
     seed: int,
-    iteration: int,
-    operator: Proposer,
-    ids: Sequence[int],
+    begun: ProposalRecord,
+    portfolio: Portfolio,
     population: Population,
     history: History,
 ) -> Draw:
-    """Return the draw of an iteration that had begun with parent and inspirations ``ids``."""
+    """Return the draw of an iteration that had begun, whatever the archive holds by now.
+
+    Raises:
+        StoreError: its operator is not configured.
+    """
+    operator = portfolio.named(begun.operator, begun.model)
+    if operator is None:
+        raise StoreError(
+            f"iteration {begun.iteration} was begun by the operator {begun.operator!r}, which is "
+            "not configured"
+        )
+    ids = (*begun.parents, *begun.inspirations)
     individuals = [population.individual(number) for number in ids]
-    return _draw(seed, iteration, operator, individuals, population, history)
+    return _draw(seed, begun.iteration, operator, individuals, population, history)
 
 
 def _draw(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
 from evolve.engine.events import Observer, ProgramEvaluated, ProposalRejected
-from evolve.engine.population import Population
+from evolve.engine.population import Placement, Population
 from evolve.engine.stop import Counters
 from evolve.propose.base import Candidate, Rejected
 from evolve.store.records import Ended
@@ -36,6 +37,27 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A proposal that came to nothing, committed."""
+
+    proposal: Proposal
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A program with its evaluation."""
+
+    pending: Pending
+    evaluation: Evaluation
+
+
+#: How an iteration ends.
+Ending: TypeAlias = Refused | Judged
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """Write the steps of iterations to the store and tell observers.
 
@@ -57,8 +79,8 @@ class Journal:
         for learner in self.learners:
             learner(ended)
 
-    def begin(self, iteration: int, drawn: Draw) -> Proposal:
-        """Commit that an operator is at work."""
+    def begin(self, iteration: int, drawn: Draw, inserted: int | None = None) -> Proposal:
+        """Commit that an operator is at work; ``inserted`` as in `Store.begin_proposal`."""
         inspirations = [other.id for other in drawn.inspirations]
         operator = drawn.operator.name
         proposal = self.store.begin_proposal(
@@ -69,41 +91,60 @@ class Journal:
             [drawn.parent.id],
             inspirations,
             getattr(drawn.operator, "model", ""),
+            inserted=inserted,
         )
         return Proposal(proposal, iteration, operator)
 
-    def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | None:
-        """Commit a proposal's result; return what is to be evaluated, if anything."""
-        if isinstance(result, Candidate):
-            parents = [self.population.individual(parent) for parent in result.parents]
-            added = self.store.add_program(
-                self.run_id,
-                result.program,
-                proposal_id=proposal.id,
-                parent_ids=list(result.parents),
-                generation=1 + max(parent.generation for parent in parents),
-                operator=proposal.operator,
-                summary=result.summary,
-            )
-            if added.is_new:
-                self.counters.admitted()
-                return Pending(added.id, result.program, proposal.operator, proposal.iteration)
-            result = Rejected("duplicate", f"the same program as {added.id}")
-        else:
+    def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | Refused:
+        """Commit a proposal's result: a program to be evaluated, or why there is none."""
+        if isinstance(result, Rejected):
             self.store.reject(proposal.id, result.reason, result.message)
-        self.counters.rejected(result.reason)
+            return Refused(proposal, result.reason, result.message)
+        parents = [self.population.individual(parent) for parent in result.parents]
+        added = self.store.add_program(
+            self.run_id,
+            result.program,
+            proposal_id=proposal.id,
+            parent_ids=list(result.parents),
+            generation=1 + max(parent.generation for parent in parents),
+            operator=proposal.operator,
+            summary=result.summary,
+        )
+        if not added.is_new:
+            return Refused(proposal, "duplicate", f"the same program as {added.id}")
+        return Pending(added.id, result.program, proposal.operator, proposal.iteration)
+
+    def refuse(self, ending: Refused) -> None:
+        """Count a proposal that came to nothing, learn from it and tell observers."""
+        proposal = ending.proposal
+        self.counters.rejected(ending.reason)
         for ended in self.store.ended(self.run_id, "", proposal=proposal.id):
             self.learn(ended)
         self.emit(
-            ProposalRejected(proposal.iteration, proposal.operator, result.reason, result.message)
+            ProposalRejected(proposal.iteration, proposal.operator, ending.reason, ending.message)
         )
-        return None
 
-    def record(self, pending: Pending, evaluation: Evaluation) -> None:
+    def record(self, judged: Judged) -> None:
         """Commit an evaluation together with what it does to the archive."""
-        placed = self.population.insert(pending.program_id, evaluation)
-        events = [] if placed.event is None else [placed.event]
-        self.store.commit_evaluation(pending.program_id, evaluation, events)
+        placed = self.population.insert(judged.pending.program_id, judged.evaluation)
+        self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, placed.events)
+        self._tell(judged, placed)
+
+    def judge(self, judged: Judged) -> None:
+        """Commit an evaluation whose turn to enter the archive has not come."""
+        self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, [])
+
+    def insert(self, judged: Judged) -> None:
+        """Commit what an evaluation committed before does to the archive."""
+        pending = judged.pending
+        assert pending.iteration is not None
+        placed = self.population.insert(pending.program_id, judged.evaluation)
+        self.store.insert(self.run_id, pending.iteration, placed.events)
+        self._tell(judged, placed)
+
+    def _tell(self, judged: Judged, placed: Placement) -> None:
+        """Count an evaluation, learn from it and tell observers."""
+        pending, evaluation = judged.pending, judged.evaluation
         self.counters.evaluated(evaluation, is_best=placed.is_best)
         version, program = evaluation.evaluator, pending.program_id
         for ended in self.store.ended(self.run_id, version, program=program):

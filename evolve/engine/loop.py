@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, count
 
 import anyio
+from anyio.abc import TaskGroup
 
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
 from evolve.engine.assess import Assessor
-from evolve.engine.draw import Draw, draw, redraw
+from evolve.engine.draw import Draw, draw
 from evolve.engine.events import Stopping
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Pending, Proposal
+from evolve.engine.order import Order
 from evolve.engine.population import Population
 from evolve.engine.proposing import Proposing
-from evolve.engine.resume import Unfinished
+from evolve.engine.restore import Unfinished
 from evolve.engine.stop import stop_reason
 from evolve.engine.width import Width
-from evolve.propose.base import Complete, Rejected
+from evolve.propose.base import Complete
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import CompletionRecord, OpenProposal
+from evolve.store.records import CompletionRecord
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class Loop:
     """Asynchronous steady state: an iteration starts as soon as there is room for one.
 
     Every state change is one transaction of the `Journal`, so every moment is a consistent one to
-    be killed in. Random choices depend on ``seed`` and the iteration alone.
+    be killed in. Random choices depend on ``seed`` and the iteration alone; what they choose from
+    is the `Order`'s business.
     """
 
     seed: int
@@ -42,6 +45,7 @@ class Loop:
     completer: Callable[[int, Sequence[CompletionRecord]], Complete]
     assess: Assessor
     journal: Journal
+    order: Order
     width: Width
     _in_flight: int = 0
     _propose: Proposing = field(init=False)
@@ -58,22 +62,25 @@ class Loop:
             The stop rule's name, or what `interrupt` was called with.
         """
         reason = ""
-        iterations = chain(unfinished.iterations, count(unfinished.next_iteration))
         async with anyio.create_task_group() as tasks:
             for pending in unfinished.programs:
-                self._in_flight += 1
-                tasks.start_soon(self._finish, pending)
+                self._enter(tasks, self._finish(pending))
             for begun in unfinished.proposals:
-                self._in_flight += 1
-                tasks.start_soon(self._go_on, begun)
-            while not (reason := self._reason()):
-                if self._in_flight < self._room():
-                    self._in_flight += 1
-                    tasks.start_soon(self._iterate, next(iterations))
+                if begun.answered or not self._reason():
+                    complete = self.completer(begun.proposal.id, begun.completions)
+                    self._enter(tasks, self._see_through(begun.proposal, begun.drawn, complete))
                 else:
+                    self.order.give_up(begun.proposal.iteration)
+            while not (reason := self._reason()):
+                if not self.order.may_begin(self._left()):
+                    progress = self.order.advance()
+                elif progress := self._in_flight < self.width.limit:
+                    self._enter(tasks, self._iterate())
+                if not progress:
                     await self._wait()
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
+        self.order.close(finished=reason != "interrupted")
         return reason
 
     def interrupt(self, reason: str) -> None:
@@ -81,55 +88,49 @@ class Loop:
         self._interrupted = reason
         self._changed.set()
 
-    async def _iterate(self, iteration: int) -> None:
-        """Take one iteration from its parents to the archive."""
+    def _iterate(self) -> Coroutine[None, None, None]:
+        """Draw the next iteration from the archive as it is now, and commit that it began.
+
+        Returns:
+            The rest of it.
+        """
+        iteration, inserted = self.order.begin()
         drawn = draw(self.seed, iteration, self.portfolio, self.population, self.history)
         self.history.begun(drawn.operator.name, [drawn.parent.id])
-        await self._see_through(self.journal.begin(iteration, drawn), drawn)
+        proposal = self.journal.begin(iteration, drawn, inserted)
+        return self._see_through(proposal, drawn, self.completer(proposal.id, ()))
 
-    async def _go_on(self, begun: OpenProposal) -> None:
-        """Go on with a proposal whose first replies an earlier session paid for."""
-        proposal = Proposal(begun.id, begun.iteration, begun.operator)
-        operator = self.portfolio.named(begun.operator, begun.model)
-        if operator is None:
-            self.journal.admit(proposal, Rejected("interrupted", "its operator is no more"))
-            self._leave()
-            return
-        ids = [*begun.parents, *begun.inspirations]
-        drawn = redraw(self.seed, begun.iteration, operator, ids, self.population, self.history)
-        await self._see_through(proposal, drawn, begun.completions)
-
-    async def _see_through(
-        self, proposal: Proposal, drawn: Draw, replies: Sequence[CompletionRecord] = ()
-    ) -> None:
-        """Take a proposal from its draw to the archive."""
-        context = drawn.context(self.problem, self.completer(proposal.id, replies))
-        pending = self.journal.admit(proposal, await self._propose(drawn.operator, context))
-        if pending is None:
-            self._leave()
-        else:
+    async def _see_through(self, proposal: Proposal, drawn: Draw, complete: Complete) -> None:
+        """Take a proposal from its draw to its evaluation."""
+        result = await self._propose(drawn.operator, drawn.context(self.problem, complete))
+        pending = await self.order.admit(proposal, result)
+        if pending is not None:
             await self._finish(pending)
 
     async def _finish(self, pending: Pending) -> None:
         """Evaluate a committed program and record what came of it."""
-        self.journal.record(pending, await self.assess(pending.program))
-        self._leave()
+        self.order.record(pending, await self.assess(pending.program))
 
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        self._changed.set()
+    def _enter(self, tasks: TaskGroup, part: Coroutine[None, None, None]) -> None:
+        """Have a part of an iteration in flight until it ends."""
+
+        async def run() -> None:
+            await part
+            self._in_flight -= 1
+            self._changed.set()
+
+        self._in_flight += 1
+        tasks.start_soon(run)
 
     def _reason(self) -> str:
         """Return why no iteration may begin any more, or nothing."""
         counters = self.journal.counters
         return self._interrupted or stop_reason(self.rules, counters, self.population.objective)
 
-    def _room(self) -> int:
-        """Return how many may be in flight: as useful, and never past the evaluation budget."""
-        if self.rules.evaluations is None:
-            return self.width.limit
-        left = self.rules.evaluations - self.journal.counters.evaluations
-        return min(self.width.limit, left)
+    def _left(self) -> float:
+        """Return how many evaluations the budget has room for."""
+        budget = self.rules.evaluations
+        return math.inf if budget is None else budget - self.journal.counters.evaluations
 
     async def _wait(self) -> None:
         """Wait until an iteration ends, or a moment: time itself can be a reason to stop."""

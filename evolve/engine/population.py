@@ -30,6 +30,11 @@ class Placement:
     clipped: tuple[str, ...] = ()
     event: ArchiveEvent | None = None
 
+    @property
+    def events(self) -> list[ArchiveEvent]:
+        """The changes of the archive."""
+        return [] if self.event is None else [self.event]
+
 
 class Population:
     """The in-memory archive, a fold over the archive events of the store.

@@ -20,18 +20,20 @@ from evolve.core.errors import ConfigError, EvolveError
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
+from evolve.engine.draw import Draw, redraw
 from evolve.engine.events import Event, Observer, Progress, RunFinished, RunStarted
 from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
-from evolve.engine.journal import Journal, Pending
+from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.recorder import completer
-from evolve.engine.resume import Opened, Unfinished, open_run, restore
+from evolve.engine.restore import Unfinished, order_of, restore
+from evolve.engine.resume import Opened, open_run
 from evolve.engine.stop import Counters, used_fraction
 from evolve.engine.width import Width
 from evolve.llm.ledger import Budget, Ledger
 from evolve.propose.base import Individual
-from evolve.store.records import RunStatus
+from evolve.store.records import ProposalRecord, RunStatus
 from evolve.store.store import Store, open_store
 
 #: Seconds between reports of progress; every report also renews the claim on the run.
@@ -156,9 +158,11 @@ class _Search:
         """
         unfinished = Unfinished()
         if self.opened.resumed:
-            unfinished = restore(self.journal, self.history, self.parts.evaluate.version)
+            unfinished = restore(
+                self.journal, self.history, self.parts.evaluate.version, self._redraw
+            )
         self._announce()
-        loop = self._loop()
+        loop = self._loop(unfinished)
         reason = "interrupted"
         comparison: tuple[Compared, ...] = ()
         async with self._reporting(), interruptible(partial(loop.interrupt, "interrupted")):
@@ -203,7 +207,7 @@ class _Search:
             fraction=used_fraction(self.config.stop, counters),
         )
 
-    def _loop(self) -> Loop:
+    def _loop(self, unfinished: Unfinished) -> Loop:
         budget = Budget(self.config.stop.cost_usd, self.counters.cost_usd)
         ledger = Ledger(self.parts.models, self.config.models, budget)
         return Loop(
@@ -216,8 +220,13 @@ class _Search:
             completer=partial(completer, ledger, self.store, self.counters),
             assess=self.assess,
             journal=self.journal,
+            order=order_of(self.config, self.journal, self.opened.record.inserted, unfinished),
             width=self.width,
         )
+
+    def _redraw(self, begun: ProposalRecord) -> Draw:
+        portfolio = self.parts.portfolio
+        return redraw(self.config.seed, begun, portfolio, self.population, self.history)
 
     def _announce(self) -> None:
         parts, record = self.parts, self.opened.record
@@ -257,7 +266,7 @@ class _Search:
         )
         evaluation = await self.assess(seed)
         check_seed(evaluation, self.parts.problem.id)
-        self.journal.record(Pending(added.id, seed, "seed", None), evaluation)
+        self.journal.record(Judged(Pending(added.id, seed, "seed", None), evaluation))
 
     def _individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.parts.evaluate.version)

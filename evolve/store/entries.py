@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
@@ -52,6 +53,16 @@ def read_entries(connection: Connection, query: Select[Any]) -> tuple[ProgramEnt
         ):
             of.setdefault(program_id, []).append(parent_id)
     return tuple(_entry(row, tuple(of.get(row.id, ()))) for row in rows)
+
+
+def program_hashes(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Return the content hash of each program, by id."""
+    found: dict[int, str] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        chosen = programs.c.id.in_(ids[start : start + _AT_ONCE])
+        rows = connection.execute(select(programs.c.id, programs.c.hash).where(chosen))
+        found.update((row.id, row.hash) for row in rows)
+    return found
 
 
 def _entry(row: Row[Any], parent_ids: tuple[int, ...]) -> ProgramEntry:

@@ -6,21 +6,24 @@ a writer never waits for a reader.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, true
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.store import summaries
 from evolve.store.database import Database, open_database
 from evolve.store.ended import ended
-from evolve.store.entries import entries, read_entries
+from evolve.store.entries import entries, program_hashes, read_entries
 from evolve.store.records import (
     ArchiveEvent,
+    Drawn,
     Elite,
     Ended,
     EvaluatedProgram,
@@ -28,10 +31,13 @@ from evolve.store.records import (
     ProgramEntry,
     ProgramRecord,
     ProgressPoint,
+    ProposalRecord,
     RunRecord,
     Spending,
+    Standing,
     Totals,
 )
+from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program, run_record
 from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
@@ -218,6 +224,16 @@ class Reader:
                 connection, query.order_by(programs.c.generation.desc(), programs.c.id.desc())
             )
 
+    def proposals(self, run_id: int) -> tuple[ProposalRecord, ...]:
+        """Return every proposal of a run with its model calls, in order of iterations."""
+        with self._database.read() as connection:
+            return read_proposals(connection, run_id, true())
+
+    def draws(self, run_id: int) -> tuple[Drawn, ...]:
+        """Return who varied what in each iteration of a run in strict order, in their order."""
+        with self._database.read() as connection:
+            return read_draws(connection, run_id)
+
     def archive_events(self, run_id: int) -> tuple[ArchiveEvent, ...]:
         """Return every change of the map in order; folding them gives the archive."""
         with self._database.read() as connection:
@@ -264,6 +280,23 @@ class Reader:
             for _, elite in sorted(held.items())
         )
 
+    def archive_digest(self, run_id: int) -> str:
+        """Return the SHA-256 of what the map holds: equal maps have equal digests.
+
+        It covers every elite's island, cell, sources, objective and measures, to the last bit, and
+        nothing that differs between two runs of one course: no row numbers, no times.
+        """
+        elites = self.elites(run_id)
+        with self._database.read() as connection:
+            hashes = program_hashes(connection, [elite.program_id for elite in elites])
+        lines = sorted(
+            json.dumps(
+                [e.island, e.cell, hashes[e.program_id], e.objective, sorted(e.measures.items())]
+            )
+            for e in elites
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
     def totals(self, run_id: int) -> Totals:
         """Return the counters of a run.
 
@@ -273,6 +306,17 @@ class Reader:
         run = self.run(run_id)
         with self._database.read() as connection:
             return summaries.totals(connection, run)
+
+    def standing(self, run_id: int, before: int | None = None) -> Standing:
+        """Return the best objective of a run's search and how many evaluations came after it.
+
+        Args:
+            run_id: The run.
+            before: Only iterations before this one, in their order; None: all, as committed.
+        """
+        run = self.run(run_id)
+        with self._database.read() as connection:
+            return summaries.standing(connection, run, before)
 
     def spending(
         self, run_id: int, by: Literal["model", "operator", "outcome"]

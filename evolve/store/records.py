@@ -57,6 +57,7 @@ class RunRecord(NewRun):
         elapsed_s: Seconds of running, all sessions.
         holder: Who writes it, or did last.
         live: Whether the holder's claim was still good when this was read.
+        inserted: In strict order: how many iterations, from the first, are in the archive.
     """
 
     id: int
@@ -67,6 +68,7 @@ class RunRecord(NewRun):
     elapsed_s: float
     holder: str | None
     live: bool
+    inserted: int
 
 
 class AddedProgram(NamedTuple):
@@ -163,8 +165,16 @@ class CompletionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenProposal:
-    """A proposal that was begun and never ended, with its model calls in order."""
+class ProposalRecord:
+    """A proposal with its model calls in order.
+
+    Attributes:
+        status: ``open`` until it ends, then ``rejected``, ``duplicate``, ``added`` or, once its
+            program has a verdict, ``evaluated``.
+        reason: Why nothing came of it, in one word; ``message`` says it in a sentence.
+        inserted: In strict order: how many iterations were in the archive that it was drawn from.
+        program: The program that came of it, if one did.
+    """
 
     id: int
     iteration: int
@@ -174,6 +184,25 @@ class OpenProposal:
     parents: tuple[int, ...]
     inspirations: tuple[int, ...]
     completions: tuple[CompletionRecord, ...]
+    status: str = "open"
+    reason: str = ""
+    message: str = ""
+    inserted: int | None = None
+    program: int | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether a model's reply was paid for."""
+        return any(call.state == "received" for call in self.completions)
+
+
+class Drawn(NamedTuple):
+    """Who varied what in an iteration, and how many were in the archive it was drawn from."""
+
+    iteration: int
+    inserted: int
+    operator: str
+    parents: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,13 +243,15 @@ class Recovery:
         pending: Programs that have no evaluation yet, or only an infrastructure fault.
         replies: Open proposals with at least one reply, which was paid for and should be used.
         unanswered: Open proposals without any; begin them again under the same iteration.
+        ended: In strict order: proposals that have ended but are not in the archive yet.
         next_iteration: The first iteration that was never begun.
     """
 
     pending: tuple[int, ...]
-    replies: tuple[OpenProposal, ...]
-    unanswered: tuple[OpenProposal, ...]
+    replies: tuple[ProposalRecord, ...]
+    unanswered: tuple[ProposalRecord, ...]
     next_iteration: int
+    ended: tuple[ProposalRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +277,13 @@ class Totals:
     cost_usd: float
     unpriced_calls: int
     elapsed_s: float
+
+
+class Standing(NamedTuple):
+    """The best objective so far, None before the first; ``since`` counts evaluations after it."""
+
+    best: float | None
+    since: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from evolve.store.records import OpenProposal, Recovery
+from evolve.store.records import Drawn, ProposalRecord, Recovery
 from evolve.store.rows import read_completions
-from evolve.store.schema import completions, leases, proposals
+from evolve.store.schema import completions, leases, programs, proposals, runs
 
 
 def recover(connection: Connection, run_id: int, holder: str, now: float) -> Recovery:
@@ -31,31 +31,31 @@ def recover(connection: Connection, run_id: int, holder: str, now: float) -> Rec
     pending = connection.scalars(
         select(leases.c.program_id).where(mine).order_by(leases.c.program_id)
     )
-    unfinished = _open_proposals(connection, run_id)
-    answered = {
-        proposal.id
-        for proposal in unfinished
-        if any(call.state == "received" for call in proposal.completions)
-    }
+    unfinished = read_proposals(connection, run_id, proposals.c.status == "open")
     last = connection.scalar(
         select(func.max(proposals.c.iteration)).where(proposals.c.run_id == run_id)
     )
     return Recovery(
         pending=tuple(pending),
-        replies=tuple(p for p in unfinished if p.id in answered),
-        unanswered=tuple(p for p in unfinished if p.id not in answered),
+        replies=tuple(p for p in unfinished if p.answered),
+        unanswered=tuple(p for p in unfinished if not p.answered),
         next_iteration=0 if last is None else last + 1,
+        ended=_not_inserted(connection, run_id),
     )
 
 
-def _open_proposals(connection: Connection, run_id: int) -> list[OpenProposal]:
+def read_proposals(
+    connection: Connection, run_id: int, condition: ColumnElement[bool]
+) -> tuple[ProposalRecord, ...]:
+    """Read the proposals of a run that meet a condition, in order of their iterations."""
     rows = connection.execute(
-        select(proposals)
-        .where(proposals.c.run_id == run_id, proposals.c.status == "open")
+        select(proposals, programs.c.id.label("program"))
+        .outerjoin(programs, programs.c.proposal_id == proposals.c.id)
+        .where(proposals.c.run_id == run_id, condition)
         .order_by(proposals.c.iteration)
     ).all()
-    return [
-        OpenProposal(
+    return tuple(
+        ProposalRecord(
             id=row.id,
             iteration=row.iteration,
             operator=row.operator,
@@ -64,6 +64,33 @@ def _open_proposals(connection: Connection, run_id: int) -> list[OpenProposal]:
             parents=tuple(row.parents),
             inspirations=tuple(row.inspirations),
             completions=read_completions(connection, row.id),
+            status=row.status,
+            reason=row.reason,
+            message=row.message,
+            inserted=row.inserted,
+            program=row.program,
         )
         for row in rows
-    ]
+    )
+
+
+def read_draws(connection: Connection, run_id: int) -> tuple[Drawn, ...]:
+    """Read who varied what in each iteration of a run in strict order."""
+    rows = connection.execute(
+        select(
+            proposals.c.iteration, proposals.c.inserted, proposals.c.operator, proposals.c.parents
+        )
+        .where(proposals.c.run_id == run_id, proposals.c.inserted.is_not(None))
+        .order_by(proposals.c.iteration)
+    )
+    return tuple(
+        Drawn(row.iteration, row.inserted, row.operator, tuple(row.parents)) for row in rows
+    )
+
+
+def _not_inserted(connection: Connection, run_id: int) -> tuple[ProposalRecord, ...]:
+    """Return, of a run in strict order, what has ended and waits for its turn."""
+    inserted = connection.scalars(select(runs.c.inserted).where(runs.c.id == run_id)).one()
+    strict = proposals.c.inserted.is_not(None)
+    ended = proposals.c.status.in_(["rejected", "duplicate", "evaluated"])
+    return read_proposals(connection, run_id, strict & ended & (proposals.c.iteration >= inserted))

@@ -74,6 +74,7 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         elapsed_s=row.elapsed_s,
         holder=row.holder,
         live=is_held(row, now),
+        inserted=row.inserted,
         config_json=row.config,
         config_hash=row.config_hash,
         problem_hash=row.problem_hash,

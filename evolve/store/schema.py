@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0002"
+VERSION = "0003"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -78,6 +78,8 @@ runs = Table(
     Column("config_hash", String(64), nullable=False),
     Column("problem_hash", String(64), nullable=False),
     Column("provenance", JSON, nullable=False),
+    # Strict order: how many iterations, from the first, are in the archive.
+    Column("inserted", Integer, nullable=False, server_default="0"),
     # The claim of the one process that writes this run.
     Column("holder", Excerpt(200)),
     Column("holder_process", Text),
@@ -109,6 +111,8 @@ proposals = Table(
     Column("status", String(16), nullable=False),  # open, rejected, duplicate, added, evaluated
     Column("reason", Excerpt(200), nullable=False, default=""),
     Column("message", Excerpt(4000), nullable=False, default=""),
+    # Strict order: how many iterations were in the archive that it was drawn from.
+    Column("inserted", Integer),
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     UniqueConstraint("run_id", "iteration"),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from evolve.core.errors import RunLocked, StoreError
 from evolve.core.evaluation import Evaluation, Outcome
@@ -28,6 +28,7 @@ from evolve.store.results import standing_evaluation, write_evaluation, write_ev
 from evolve.store.rows import insert_row, put_blob, run_record, run_values, write_sources
 from evolve.store.schema import (
     completions,
+    evaluations,
     leases,
     programs,
     proposals,
@@ -134,7 +135,7 @@ class Store(Reader):
         with self._database.write() as connection:
             return recover(connection, run_id, holder, self._clock())
 
-    def begin_proposal(
+    def begin_proposal(  # noqa: PLR0913 - one argument per column
         self,
         run_id: int,
         iteration: int,
@@ -143,11 +144,23 @@ class Store(Reader):
         parent_ids: Sequence[int],
         inspiration_ids: Sequence[int],
         model: str = "",
+        *,
+        inserted: int | None = None,
     ) -> int:
         """Commit that an iteration has begun, and return its proposal's id.
 
         One that an earlier session left open begins again, perhaps from other parents: they
         replace the old ones, because the next reply will be about them.
+
+        Args:
+            run_id: The run.
+            iteration: Its ordinal in the run.
+            operator: The proposer's name.
+            island: Whose archive the parents come from.
+            parent_ids: The programs to vary.
+            inspiration_ids: The programs shown beside them.
+            model: What the operator asks, if it asks one.
+            inserted: In strict order: how many iterations are in the archive it was drawn from.
 
         Raises:
             StoreError: the iteration has ended already.
@@ -164,6 +177,7 @@ class Store(Reader):
                 "island": island,
                 "parents": list(parent_ids),
                 "inspirations": list(inspiration_ids),
+                "inserted": inserted,
                 "created_at": self._clock(),
             }
             if begun is None:
@@ -334,6 +348,24 @@ class Store(Reader):
                     .values(status="evaluated")
                 )
             return evaluation_id
+
+    def insert(self, run_id: int, iteration: int, archive: Sequence[ArchiveEvent]) -> None:
+        """Commit, in strict order, what an evaluation committed before did to the map.
+
+        Args:
+            run_id: The run.
+            iteration: Whose program it is; all earlier ones are in the archive.
+            archive: The changes, if there are any.
+        """
+        with self._database.write() as connection:
+            for event in archive:
+                judged = select(func.max(evaluations.c.id)).where(
+                    evaluations.c.program_id == event.program_id, evaluations.c.stage == "search"
+                )
+                write_events(connection, run_id, connection.scalars(judged).one(), [event])
+            connection.execute(
+                update(runs).where(runs.c.id == run_id).values(inserted=iteration + 1)
+            )
 
     def _end(
         self, connection: Connection, proposal_id: int, status: str, reason: str, message: str

@@ -13,6 +13,7 @@ from evolve.store.records import (
     ProgressPoint,
     RunRecord,
     Spending,
+    Standing,
     TokenCounts,
     Totals,
 )
@@ -73,6 +74,41 @@ def totals(connection: Connection, run: RunRecord) -> Totals:
         unpriced_calls=unpriced,
         elapsed_s=run.elapsed_s,
     )
+
+
+def standing(connection: Connection, run: RunRecord, before: int | None) -> Standing:
+    """Return the best objective of the search, and how many evaluations there were after it.
+
+    Args:
+        connection: Of the caller's transaction.
+        run: Which run.
+        before: Look at the iterations before this one only, in their order; None to look at all
+            evaluations in the order they were committed.
+    """
+    position: ColumnElement[int] = evaluations.c.id
+    mine = (evaluations.c.run_id == run.id) & (evaluations.c.stage == "search") & FOUND
+    if before is not None:
+        position = func.coalesce(proposals.c.iteration, -1)
+        mine &= position < before
+    judged = evaluations.join(programs, programs.c.id == evaluations.c.program_id).outerjoin(
+        proposals, proposals.c.id == programs.c.proposal_id
+    )
+    objective = evaluations.c.objective
+    best_first = objective if run.objective.direction == "minimize" else objective.desc()
+    best = connection.scalar(
+        select(objective)
+        .select_from(judged)
+        .where(mine, objective.is_not(None))
+        .order_by(best_first)
+        .limit(1)
+    )
+    if best is None:
+        return Standing(None, 0)
+    reached = select(func.min(position)).select_from(judged).where(mine, objective == best)
+    later = position > connection.scalars(reached).one()
+    verdict = evaluations.c.outcome != Outcome.INFRASTRUCTURE.value
+    count = select(func.count()).select_from(judged).where(mine, verdict, later)
+    return Standing(best, connection.scalars(count).one())
 
 
 def spending(

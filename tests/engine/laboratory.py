@@ -9,18 +9,19 @@ from typing import TypeVar
 
 from evolve.archive.selection import mixed
 from evolve.archive.spec import ArchiveSpec
-from evolve.config.models import ModelConfig, StopConfig
+from evolve.config.models import ModelConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import EvolveError
 from evolve.core.limits import Limits
 from evolve.engine.assess import Assessor
+from evolve.engine.draw import Draw, redraw
 from evolve.engine.events import Event
 from evolve.engine.history import History
-from evolve.engine.journal import Journal, Pending
+from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.population import Population
 from evolve.engine.recorder import completer
-from evolve.engine.resume import Unfinished, restore
+from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.stop import Counters
 from evolve.engine.width import Width
 from evolve.llm.base import Model
@@ -28,7 +29,7 @@ from evolve.llm.ledger import Budget, Ledger
 from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import NewRun
+from evolve.store.records import NewRun, ProposalRecord
 from evolve.store.store import Store
 from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox, scored
 
@@ -54,6 +55,8 @@ class Laboratory:
     on_start: Callable[[Loop], None] = lambda _: None
     events: list[Event] = field(default_factory=list)
     run_id: int = 0
+    order: str = "arrival"
+    window: int = 4
 
     def __post_init__(self) -> None:
         problem = self.problem
@@ -102,7 +105,7 @@ class Laboratory:
         seed = self.problem.seed_program
         added = self.store.add_program(self.run_id, seed, operator="seed")
         pending = Pending(added.id, seed, "seed", None)
-        self.journal.record(pending, scored(seed))
+        self.journal.record(Judged(pending, scored(seed)))
         return pending
 
     async def search(self, **rules: float) -> str:
@@ -113,7 +116,13 @@ class Laboratory:
     async def resume(self, **rules: float) -> str:
         """Go on in a new process's place."""
         self.journal = self.new_journal()
-        return await self._loop(restore(self.journal, self.history, self.evaluate.version), rules)
+
+        def again(begun: ProposalRecord) -> Draw:
+            population, history = self.journal.population, self.history
+            return redraw(0, begun, self._portfolio, population, history)
+
+        unfinished = restore(self.journal, self.history, self.evaluate.version, again)
+        return await self._loop(unfinished, rules)
 
     @property
     def _portfolio(self) -> Portfolio:
@@ -121,6 +130,15 @@ class Laboratory:
 
     async def _loop(self, unfinished: Unfinished, rules: dict[str, float]) -> str:
         stop = StopConfig.model_validate(rules)
+        config = RunConfig.model_validate(
+            {
+                "problem": "lab",
+                "proposers": [{"kind": "fake"}],
+                "order": self.order,
+                "window": self.window,
+                "stop": stop,
+            }
+        )
         ledger = Ledger(self.models, self.model_configs, Budget(stop.cost_usd))
         width = Width(self.slots, self.proposals)
         async with LocalPool(InProcessSandbox(), self.slots, Limits()) as pool:
@@ -134,6 +152,9 @@ class Laboratory:
                 completer=partial(completer, ledger, self.store, self.counters),
                 assess=Assessor(pool, self.evaluate, self.events.append, width.evaluated),
                 journal=self.journal,
+                order=order_of(
+                    config, self.journal, self.store.run(self.run_id).inserted, unfinished
+                ),
                 width=width,
             )
             self.on_start(loop)

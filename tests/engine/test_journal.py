@@ -12,12 +12,21 @@ from evolve.core.evaluation import Evaluation, Outcome, Score
 from evolve.engine.draw import draw
 from evolve.engine.events import ProgramEvaluated, ProposalRejected
 from evolve.engine.history import History
+from evolve.engine.journal import Judged, Pending, Proposal, Refused
 from evolve.engine.population import Population
 from evolve.propose.base import Candidate, Individual, Rejected
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import ArchiveEvent
 from tests.engine.laboratory import Laboratory
 from tests.fakes import FakeProposer, numbered, scored
+
+
+def refuse(lab: Laboratory, proposal: Proposal, result: Candidate | Rejected) -> None:
+    """Have a proposal come to nothing."""
+    refused = lab.journal.admit(proposal, result)
+    assert isinstance(refused, Refused)
+    lab.journal.refuse(refused)
+
 
 PORTFOLIO = Portfolio((FakeProposer(name="a"), FakeProposer(name="b")), (1.0, 1.0))
 
@@ -28,16 +37,14 @@ def test_a_new_program_is_committed_with_its_parents_and_awaits_its_evaluation(
     seed = lab.plant()
     drawn = draw(0, 0, PORTFOLIO, lab.journal.population, lab.history)
     proposal = lab.journal.begin(0, drawn)
-    lab.counters.rejected("syntax")
     pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,), "changed it"))
-    assert pending is not None
-    assert lab.counters.fruitless == 0
+    assert isinstance(pending, Pending)
     assert lab.left_over() == (1, 0)
     entry = lab.store.program(pending.program_id).entry
     assert (entry.operator, entry.iteration, entry.generation) == (drawn.operator.name, 0, 1)
     assert (entry.parents, entry.summary) == ((seed.program_id,), "changed it")
 
-    lab.journal.record(pending, scored(pending.program))
+    lab.journal.record(Judged(pending, scored(pending.program)))
     assert lab.left_over() == (0, 0)
     event = lab.of(ProgramEvaluated)[-1]
     assert event.is_best
@@ -49,7 +56,7 @@ def test_a_new_program_is_committed_with_its_parents_and_awaits_its_evaluation(
 def test_a_program_the_run_has_already_is_no_work_but_a_word_in_the_tables(lab: Laboratory) -> None:
     seed = lab.plant()
     proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
-    assert lab.journal.admit(proposal, Candidate(seed.program, (seed.program_id,))) is None
+    refuse(lab, proposal, Candidate(seed.program, (seed.program_id,)))
     assert lab.store.totals(lab.run_id).duplicates == 1
     assert lab.counters.failures == {"duplicate": 1}
     (event,) = lab.of(ProposalRejected)
@@ -61,7 +68,7 @@ def test_a_program_the_run_has_already_is_no_work_but_a_word_in_the_tables(lab: 
 def test_a_rejected_proposal_keeps_its_reason_and_message(lab: Laboratory) -> None:
     lab.plant()
     proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
-    assert lab.journal.admit(proposal, Rejected("syntax", "line 3: invalid syntax")) is None
+    refuse(lab, proposal, Rejected("syntax", "line 3: invalid syntax"))
     (kind,) = lab.store.failures(lab.run_id)
     assert (kind.kind, kind.example) == ("syntax", "line 3: invalid syntax")
     assert lab.counters.fruitless == 1
@@ -73,9 +80,9 @@ def test_a_program_without_a_score_is_kept_and_changes_no_map(lab: Laboratory) -
     before = lab.store.archive_events(lab.run_id)
     proposal = lab.journal.begin(0, draw(0, 0, PORTFOLIO, lab.journal.population, lab.history))
     pending = lab.journal.admit(proposal, Candidate(numbered(-1), (seed.program_id,)))
-    assert pending is not None
+    assert isinstance(pending, Pending)
     failed = Evaluation(Outcome.EXCEPTION, message="ValueError", evaluator=lab.evaluate.version)
-    lab.journal.record(pending, failed)
+    lab.journal.record(Judged(pending, failed))
     assert lab.store.archive_events(lab.run_id) == before
     assert lab.store.program(pending.program_id).evaluations == (failed,)
     assert lab.of(ProgramEvaluated)[-1].status is None

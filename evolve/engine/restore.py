@@ -1,0 +1,185 @@
+"""What an earlier session of a run left: rebuilt in memory from the store, or still to be done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from evolve.config.models import RunConfig
+from evolve.core.evaluation import Outcome
+from evolve.engine.draw import Draw
+from evolve.engine.history import History
+from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
+from evolve.engine.order import Arrival, Order, Strict
+from evolve.engine.stop import Counters
+from evolve.store.records import CompletionRecord, ProposalRecord, Recovery
+from evolve.store.store import Store
+
+#: Makes the draw of a proposal as it was, from the history as it is.
+Redraw: TypeAlias = Callable[[ProposalRecord], Draw]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A proposal that was begun and has not ended, with the calls it made."""
+
+    proposal: Proposal
+    drawn: Draw
+    completions: tuple[CompletionRecord, ...]
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an earlier session left to do.
+
+    Attributes:
+        programs: Committed, not evaluated.
+        proposals: Begun, not ended. Replies that they have are used, the rest is asked for.
+        endings: In strict order: ended, not inserted, by iteration.
+        next_iteration: The first that was never begun.
+    """
+
+    programs: tuple[Pending, ...] = ()
+    proposals: tuple[Begun, ...] = ()
+    endings: Mapping[int, Ending] = field(default_factory=dict)
+    next_iteration: int = 0
+
+
+def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) -> Unfinished:
+    """Rebuild archive, counters and history from the store, and take over what was in flight.
+
+    Args:
+        journal: Of the run, empty as yet.
+        history: Likewise.
+        evaluator: Version of the evaluator.
+        redraw: Uses the journal's population, and ``history``.
+    """
+    store, run_id = journal.store, journal.run_id
+    recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
+    journal.population.restore(store.archive_events(run_id))
+    endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
+    _restore_counters(journal.counters, store, run_id, endings.values())
+    learn = _learn_in_order if store.draws(run_id) else _learn_as_it_came
+    found = list(map(store.program, recovery.pending))
+    for program in found:
+        history.begun(program.entry.operator, program.entry.parents)
+    drawn = learn(journal, history, evaluator, redraw, recovery)
+    proposals = [
+        Begun(
+            Proposal(begun.id, begun.iteration, begun.operator),
+            drawn[begun.iteration],
+            begun.completions,
+            begun.answered,
+        )
+        for begun in sorted((*recovery.replies, *recovery.unanswered), key=lambda b: b.iteration)
+    ]
+    programs = [
+        Pending(each.entry.id, each.program, each.entry.operator, each.entry.iteration)
+        for each in found
+        if each.entry.iteration is not None  # the seed and the baselines are added anew
+    ]
+    return Unfinished(tuple(programs), tuple(proposals), endings, recovery.next_iteration)
+
+
+def order_of(config: RunConfig, journal: Journal, inserted: int, unfinished: Unfinished) -> Order:
+    """Return the order of insertion that a configuration asks for, as an earlier session left it.
+
+    Args:
+        config: Says which order.
+        journal: What the order writes through.
+        inserted: In strict order: iterations in the archive already.
+        unfinished: What else that session left.
+    """
+    waiting = len(unfinished.programs) + len(unfinished.proposals)
+    if config.order == "arrival":
+        return Arrival(journal, next_iteration=unfinished.next_iteration, begun=waiting)
+    begun = [each.proposal.iteration for each in unfinished.proposals]
+    return Strict(
+        journal,
+        config.window,
+        inserted=inserted,
+        admitted=min(begun, default=unfinished.next_iteration),
+        next_iteration=unfinished.next_iteration,
+        endings=unfinished.endings,
+    )
+
+
+def _learn_as_it_came(
+    journal: Journal, history: History, evaluator: str, redraw: Redraw, recovery: Recovery
+) -> dict[int, Draw]:
+    """Learn from everything that ended; return the draws of what did not, by iteration."""
+    for ended in journal.store.ended(journal.run_id, evaluator):
+        journal.learn(ended)
+    drawn = {}
+    for begun in (*recovery.replies, *recovery.unanswered):
+        history.begun(begun.operator, begun.parents)
+        drawn[begun.iteration] = redraw(begun)
+    return drawn
+
+
+def _learn_in_order(
+    journal: Journal, history: History, evaluator: str, redraw: Redraw, recovery: Recovery
+) -> dict[int, Draw]:
+    """Do the same for a run in strict order: every draw sees the history that it saw then."""
+    store, run_id = journal.store, journal.run_id
+    before = {ended.iteration for ended in recovery.ended}
+    facts = deque(
+        sorted(
+            (e for e in store.ended(run_id, evaluator) if e.iteration not in before),
+            key=lambda ended: -1 if ended.iteration is None else ended.iteration,
+        )
+    )
+    left = {begun.iteration: begun for begun in (*recovery.replies, *recovery.unanswered)}
+    drawn = {}
+    for each in store.draws(run_id):
+        while facts and (facts[0].iteration is None or facts[0].iteration < each.inserted):
+            journal.learn(facts.popleft())
+        if each.iteration in left:
+            drawn[each.iteration] = redraw(left[each.iteration])
+        history.begun(each.operator, each.parents[:1])
+    while facts:
+        journal.learn(facts.popleft())
+    return drawn
+
+
+def _ending(ended: ProposalRecord, store: Store) -> Ending:
+    """Return how an iteration of an earlier session ended."""
+    if ended.program is None:
+        proposal = Proposal(ended.id, ended.iteration, ended.operator)
+        return Refused(proposal, ended.reason, ended.message)
+    found = store.program(ended.program)
+    evaluation = next(each for each in reversed(found.evaluations) if each.stage == "search")
+    return Judged(
+        Pending(ended.program, found.program, ended.operator, ended.iteration), evaluation
+    )
+
+
+def _restore_counters(
+    counters: Counters, store: Store, run_id: int, waiting: Collection[Ending]
+) -> None:
+    """Count what an earlier session committed, less what waits for its turn."""
+    totals = store.totals(run_id)
+    judged = {k: n for k, n in totals.evaluations.items() if k is not Outcome.INFRASTRUCTURE}
+    counters.evaluations = sum(judged.values())
+    counters.earlier_s = totals.elapsed_s
+    counters.calls = sum(totals.completions.values())
+    counters.unpriced_calls = totals.unpriced_calls
+    counters.cost_usd = totals.cost_usd
+    counters.failures.update(totals.rejected)
+    counters.failures.update({kind: n for kind, n in judged.items() if kind is not Outcome.OK})
+    if totals.duplicates:
+        counters.failures["duplicate"] = totals.duplicates
+    for ending in waiting:
+        if isinstance(ending, Refused):
+            counters.failures[ending.reason] -= 1
+            continue
+        counters.evaluations -= 1
+        if ending.evaluation.outcome is not Outcome.OK:
+            counters.failures[ending.evaluation.outcome] -= 1
+    counters.failures = +counters.failures
+    counters.earlier_evaluations = counters.evaluations
+    before = store.run(run_id).inserted or None
+    counters.best, counters.since_improvement = store.standing(run_id, before)

@@ -1,0 +1,186 @@
+"""Strict order: the course of a run does not depend on slots, timing or interruptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from evolve.config.problem import Problem
+from evolve.core.errors import InfrastructureError, RunFailed
+from evolve.core.evaluation import Evaluation, Stage
+from evolve.core.program import Program
+from evolve.engine.loop import Loop
+from evolve.propose.base import Candidate, Context, Rejected
+from evolve.sandbox.base import Slot
+from evolve.store.store import open_store
+from tests.engine.laboratory import Laboratory
+from tests.fakes import FakeEvaluate, FakeProposer, number_in, numbered, scored
+
+pytestmark = pytest.mark.anyio
+
+
+def vary(context: Context, count: int) -> Candidate | Rejected:
+    """Change the parent's number as chance and earlier attempts say; sometimes in vain."""
+    if context.rng.random() < 0.2:
+        return Rejected("syntax", "no")
+    step = int(context.rng.integers(-4, 5)) + len(context.attempts) % 3
+    return Candidate(numbered(number_in(context.parent.program) + step), (context.parent.id,))
+
+
+def jitter(seed: int, longest_s: float) -> Callable[[], float]:
+    """Return a source of delays: anything up to so many seconds, often nothing."""
+    rng = np.random.default_rng(seed)
+    return lambda: float(rng.choice([0.0, rng.uniform(0, longest_s)]))
+
+
+def course(lab: Laboratory) -> list[tuple[object, ...]]:
+    """Return what there is to know of a run that must not depend on timing."""
+    programs = {entry.id: entry for entry in lab.store.programs(lab.run_id)}
+
+    def name(program: int) -> str:
+        return programs[program].hash[:8]
+
+    steps: list[tuple[object, ...]] = [
+        (p.iteration, p.status, p.reason, p.inserted, [name(n) for n in p.parents + p.inspirations])
+        for p in lab.store.proposals(lab.run_id)
+    ]
+    steps += [(e.hash[:8], e.iteration, e.generation, e.objective) for e in programs.values()]
+    events = lab.store.archive_events(lab.run_id)
+    steps += [(name(e.program_id), e.cell, e.status, e.fitness) for e in events]
+    return [*steps, (lab.store.archive_digest(lab.run_id),)]
+
+
+@dataclass
+class Late(FakeProposer):
+    """Takes a random time."""
+
+    delay: Callable[[], float] = lambda: 0.0
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        await anyio.sleep(self.delay())
+        return await super().propose(context)
+
+
+@dataclass
+class LateEvaluate(FakeEvaluate):
+    """Takes a random time."""
+
+    delay: Callable[[], float] = lambda: 0.0
+
+    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+        await anyio.sleep(self.delay())
+        return await super().__call__(slot, program, stage)
+
+
+def laboratory(problem: Problem, path: Path, slots: int, seed: int = 0) -> Laboratory:
+    """Return one whose parts take a random time each."""
+    return Laboratory(
+        problem,
+        open_store(str(path)),
+        evaluate=LateEvaluate(delay=jitter(seed, 0.008)),
+        proposer=Late(vary, delay=jitter(seed + 1, 0.004)),
+        slots=slots,
+        proposals=2 * slots,
+        order="strict",
+        window=5,
+    )
+
+
+async def test_slots_and_timing_change_nothing_in_strict_order(
+    problem: Problem, tmp_path: Path
+) -> None:
+    courses = []
+    for number, slots in enumerate((1, 2, 8, 8)):
+        lab = laboratory(problem, tmp_path / f"{number}.db", slots, seed=10 * number)
+        with lab.store:
+            assert await lab.search(evaluations=70) == "evaluations"
+            assert lab.evaluations() == lab.counters.evaluations == 70
+            assert lab.left_over() == (0, 0)
+            courses.append(course(lab))
+    assert len(courses[0]) > 150
+    assert courses[1:] == courses[:1] * 3
+
+
+async def test_an_interrupted_strict_run_goes_on_as_if_nothing_had_happened(
+    problem: Problem, tmp_path: Path
+) -> None:
+    whole = laboratory(problem, tmp_path / "whole.db", 3)
+    with whole.store:
+        await whole.search(evaluations=60)
+        expected = course(whole)
+    for slots, at in ((2, 7), (8, 23), (4, 41)):
+        lab = laboratory(problem, tmp_path / f"{at}.db", slots, seed=at)
+        with lab.store:
+            calls = 0
+
+            def interrupt(loop: Loop, at: int = at, lab: Laboratory = lab) -> None:
+                def make(context: Context, count: int) -> Candidate | Rejected:
+                    nonlocal calls
+                    calls += 1
+                    if calls == at:
+                        loop.interrupt("interrupted")
+                    return vary(context, count)
+
+                lab.proposer.make = make
+
+            lab.on_start = interrupt
+            assert await lab.search(evaluations=60) == "interrupted"
+            assert 0 < lab.evaluations() < 60
+            assert lab.counters.evaluations <= lab.evaluations()
+            calls = -1000
+            lab.slots = 9 - slots
+            assert await lab.resume(evaluations=60) == "evaluations"
+            assert lab.counters.evaluations == 60
+            assert course(lab) == expected
+
+
+async def test_what_timing_decides_in_arrival_order(problem: Problem, tmp_path: Path) -> None:
+    courses = []
+    for number in range(2):
+        lab = laboratory(problem, tmp_path / f"{number}.db", 8, seed=number)
+        lab.order = "arrival"
+        with lab.store:
+            await lab.search(evaluations=70)
+            courses.append(course(lab))
+    assert courses[0] != courses[1]
+
+
+async def test_no_program_is_left_out_of_a_strict_run(lab: Laboratory) -> None:
+    def judge(program: Program) -> Evaluation:
+        if broken and number_in(program) == -5:
+            raise InfrastructureError("the slot broke")
+        return scored(program)
+
+    lab.order, lab.evaluate.judge = "strict", judge
+    broken = True
+    with pytest.raises(RunFailed, match=r"the slot broke.*leaves none out"):
+        await lab.search(evaluations=20)
+    broken = False
+    assert await lab.resume(evaluations=20) == "evaluations"
+    assert lab.evaluations() == 20
+    assert set(lab.store.totals(lab.run_id).evaluations) == {"ok"}
+
+
+async def test_what_a_strict_run_gave_up_is_taken_up_again(lab: Laboratory) -> None:
+    lab.order, lab.proposer.delay_s = "strict", 100
+    async with anyio.create_task_group() as tasks:
+
+        async def stop(loop: Loop) -> None:
+            await anyio.sleep(0.05)
+            loop.interrupt("interrupted")
+
+        def begin(loop: Loop) -> None:
+            tasks.start_soon(stop, loop)
+
+        lab.on_start = begin
+        assert await lab.search(evaluations=9, grace_s=0.05) == "interrupted"
+    assert lab.left_over()[1] > 0
+    lab.on_start, lab.proposer.delay_s = lambda _: None, 0
+    assert await lab.resume(evaluations=9) == "evaluations"
+    assert lab.left_over() == (0, 0)
+    assert lab.store.totals(lab.run_id).rejected == {}
