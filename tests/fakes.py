@@ -176,7 +176,7 @@ class _InProcessSlot:
         pass
 
 
-class _InProcessSession:
+class _InProcessSession(Session):
     def __init__(self, job: Job) -> None:
         self._entrypoint = job.entrypoint
         self._names: dict[str, Callable[..., Value]] = {}

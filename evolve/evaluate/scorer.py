@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
+import socket
 import sys
 import tempfile
 import time
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
 import anyio
-import anyio.to_thread
 from anyio.abc import Process
 
 from evolve.config.problem import Problem
@@ -25,11 +24,12 @@ from evolve.core.values import Value
 from evolve.evaluate.evaluator import Invalid
 from evolve.sandbox import wire
 from evolve.sandbox.private import thread_environment
+from evolve.sandbox.stream import SocketStream
 from evolve.sandbox.wire import FrameReader, Kind, WireError
 
-#: Carries a call of an interacting evaluator to the program: function, inputs -> what it returned.
-#: Raises `ProgramFailed`.
-Relay: TypeAlias = Callable[[str, Mapping[str, Value]], Awaitable[Value]]
+#: Carries a call of an interacting evaluator to the program: function and encoded inputs -> what it
+#: returned, encoded and unchecked. Raises `ProgramFailed`.
+Relay: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
 
 #: Variables a scorer may see; keys are not among them.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
@@ -51,6 +51,10 @@ _MAX_LOG_BYTES = 1 << 24
 
 class ProgramFailed(Exception):
     """A call of the program failed, which ends the interaction."""
+
+
+class BadOutput(Exception):
+    """What a program returned is not plain data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Scorer:
     def __init__(self, problem: Problem, limits: ScorerLimits) -> None:
         self._problem, self._limits = problem, limits
         self._process: Process | None = None
+        self._stream: SocketStream | None = None
         self._log: IO[bytes] | None = None
         self._reader = FrameReader(_MAX_ANSWER)
         self._frames: list[tuple[Kind, bytes]] = []
@@ -98,7 +103,7 @@ class Scorer:
         operation: str,
         request: Mapping[str, Value],
         *,
-        output: tuple[Value] | None = None,
+        output: bytes = b"",
         relay: Relay | None = None,
     ) -> Any:  # noqa: ANN401 - the operation's own kind of result
         """Have the evaluator do something and return the result.
@@ -106,12 +111,13 @@ class Scorer:
         Args:
             operation: A method of `evolve.evaluate.scorer_main.Scorer`.
             request: Its arguments; ``stage`` is always among them.
-            output: What a program returned, to be judged.
+            output: What a program returned, encoded, to be decoded and judged.
             relay: Takes the calls of an interacting evaluator.
 
         Raises:
             Invalid: the evaluator refused the output.
             ProgramFailed: a call failed, whatever the evaluator made of it.
+            BadOutput: what a program returned, or a call of it, is not plain data; likewise.
             EvaluatorError: the evaluator raised, took too long or too much memory.
             ConfigError: the evaluator cannot be constructed.
             InfrastructureError: the process died.
@@ -143,6 +149,8 @@ class Scorer:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.aclose()
+            if self._stream is not None:
+                await self._stream.aclose()
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -161,14 +169,17 @@ class Scorer:
         """Start the process and have it load the evaluator."""
         kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115 - closed with the process
-        self._process = await anyio.open_process(
-            [sys.executable, *_BOOT, _module_path()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=kept | _HASH_SEED | thread_environment(1),
-            start_new_session=True,  # Ctrl-C is for the controller, which decides what ends when
-        )
+        ours, theirs = socket.socketpair()
+        self._stream = SocketStream(ours)
+        with theirs:
+            self._process = await anyio.open_process(
+                [sys.executable, *_BOOT, _module_path()],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._log,
+                env=kept | _HASH_SEED | thread_environment(1),
+                start_new_session=True,  # Ctrl-C is for the controller, which decides what ends
+            )
         problem = self._problem
         request: dict[str, Value] = {
             "reference": problem.evaluator,
@@ -182,15 +193,14 @@ class Scorer:
         self,
         operation: str,
         request: Mapping[str, Value],
-        output: tuple[Value] | None = None,
+        output: bytes = b"",
         relay: Relay | None = None,
     ) -> dict[str, Any]:
         """Send a request and wait for its answer, serving calls in between."""
         self._trim_log()
         frames = [wire.pack(Kind.CALL, wire.dumps({"operation": operation, **request}))]
-        if output is not None:
-            encoded = await anyio.to_thread.run_sync(wire.dumps, output[0])
-            frames.insert(0, wire.pack(Kind.VALUE, encoded))
+        if output:
+            frames.insert(0, wire.pack(Kind.VALUE, output))
         await self._send(b"".join(frames))
         failed = False
         while True:
@@ -201,30 +211,30 @@ class Scorer:
                 raise WireError(f"{kind.name} out of turn")
             function, inputs = wire.unpack_call(body)
             try:
-                value = await relay(function, cast("dict[str, Value]", wire.loads(inputs)))
+                value = await relay(function, inputs)
             except ProgramFailed:
                 failed = True
                 await self._send(wire.pack(Kind.FAILED))
             else:
                 self._allow(self._limits.seconds)
-                await self._send(wire.pack(Kind.VALUE, wire.dumps(value)))
+                await self._send(wire.pack(Kind.VALUE, value))
 
     async def _send(self, data: bytes) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with anyio.move_on_after(self._left_s) as scope:
-            await self._process.stdin.send(data)
-        if scope.cancelled_caught:
-            raise self._too_slow()
+        assert self._stream is not None
+        rest = self._stream.send_now(data)
+        if rest:
+            with anyio.move_on_after(self._left_s) as scope:
+                await self._stream.send(bytes(rest))
+            if scope.cancelled_caught:
+                raise self._too_slow()
 
     async def _receive(self) -> tuple[Kind, bytes]:
         """Return the next frame, and keep an eye on time and memory until it is there."""
-        assert self._process is not None
-        assert self._process.stdout is not None
+        assert self._stream is not None
         while not self._frames:
             started = time.monotonic()
             with anyio.move_on_after(min(_LOOK_S, self._left_s)) as scope:
-                self._frames = self._reader.feed(await self._process.stdout.receive(_CHUNK))
+                self._frames = self._reader.feed(await self._stream.receive(_CHUNK))
             self._left_s -= time.monotonic() - started
             if scope.cancelled_caught:
                 self._look()
@@ -274,6 +284,8 @@ class Scorer:
     def _result(self, operation: str, answer: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as for ask
         if "failed" in answer:
             raise ProgramFailed
+        if "bad_output" in answer:
+            raise BadOutput(answer["bad_output"])
         if "invalid" in answer:
             if operation == "cases":
                 raise EvaluatorError(self._where(f"cases raised Invalid: {answer['invalid']}"))

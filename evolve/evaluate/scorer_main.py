@@ -48,6 +48,10 @@ class _ProgramFailed(BaseException):
     """A call of the program failed; no `Exception`, so that evaluators let it pass."""
 
 
+class _BadOutput(Exception):
+    """What a program returned is not plain data."""
+
+
 class Channel:
     """Frames over two file descriptors, blocking."""
 
@@ -88,7 +92,8 @@ class Scorer:
         self._channel = channel
         self._evaluator: Evaluator
         self._made: dict[Stage, _Cases] = {}
-        self.output: Value = None  #: what is to be scored next
+        self.output: bytes | None = None  #: what a program returned and is to be scored next
+        self._interacted: Value = None  #: or what came of an interaction
 
     def load(self, reference: str, folder: str, options: dict[str, object]) -> Value:
         """Import and construct the evaluator; tell whether it interacts with programs."""
@@ -112,14 +117,22 @@ class Scorer:
 
     def score(self, stage: Stage, digest: str, index: int, usage: list[int]) -> Value:
         """Judge the output that came before this request, or of the interaction before it."""
-        output, self.output = self.output, None
+        encoded, self.output = self.output, None
+        output, self._interacted = self._interacted, None
+        if encoded is not None:
+            output = _decoded(encoded)
         case = self._checked(stage, digest)[index]
         return pack_score(self._evaluator.score(case, output, Usage(*usage)))
 
     def interact(self, stage: Stage, digest: str, index: int) -> Value:
         """Drive the program through one case and keep what comes of it."""
         case = self._checked(stage, digest)[index]
-        self.output = anyio.run(self._evaluator.interact, case, _Caller(self._channel))
+        call = _Caller(self._channel)
+        try:
+            self._interacted = anyio.run(self._evaluator.interact, case, call)
+        finally:
+            if call.bad_output is not None:  # whatever the evaluator made of it
+                raise call.bad_output
         return None
 
     def combine(self, stage: Stage, digest: str, scores: list[Mapping[str, Any]]) -> Value:
@@ -156,6 +169,7 @@ class _Caller:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._failed = False
+        self.bad_output: _BadOutput | None = None
 
     async def __call__(self, *, function: str = "", **inputs: Value) -> Value:
         """Send one call and block until it is answered: nothing else happens in this process."""
@@ -170,7 +184,19 @@ class _Caller:
         if kind is Kind.FAILED:
             self._failed = True
             raise _ProgramFailed
-        return wire.loads(body)
+        try:
+            return _decoded(body)
+        except _BadOutput as error:
+            self._failed, self.bad_output = True, error
+            raise _ProgramFailed from None
+
+
+def _decoded(encoded: bytes) -> Value:
+    """Return what a program returned: the first time that anybody looks into it."""
+    try:
+        return wire.loads(encoded)
+    except WireError as error:
+        raise _BadOutput(str(error)) from None
 
 
 def _encoded(case: object, number: int) -> dict[str, Value]:
@@ -189,6 +215,8 @@ def _answer(operation: Callable[..., Value], request: dict[str, Any]) -> dict[st
     """Return the result of an operation, or what kept it from having one."""
     try:
         return {"result": operation(**request)}
+    except _BadOutput as error:
+        return {"bad_output": clean(str(error), _MESSAGE_CHARACTERS)}
     except Invalid as verdict:
         return {"invalid": clean(str(verdict) or "refused without a reason", _MESSAGE_CHARACTERS)}
     except ConfigError as error:
@@ -237,7 +265,7 @@ def main() -> NoReturn:
     while True:
         kind, body = channel.receive()
         if kind is Kind.VALUE:
-            scorer.output = wire.loads(body)
+            scorer.output = body
             continue
         request: Any = wire.loads(body)
         answer = _answer(operations[request.pop("operation")], request)

@@ -15,9 +15,8 @@ from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage
 from evolve.core.program import Program
 from evolve.core.values import Value
 from evolve.evaluate.evaluator import Invalid
-from evolve.evaluate.scorer import ProgramFailed, ScorerLimits, ScorerPool
+from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures
-from evolve.sandbox import wire
 from evolve.sandbox.base import Job, Reply, Session, Slot
 
 #: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
@@ -111,17 +110,16 @@ class EvaluationService:
         score, outcome, message = None, Outcome.OK, ""
         try:
             score = await self._score(relay, cases, index)
-        except (ProgramFailed, Invalid, EvaluatorError) as error:
+        except (ProgramFailed, BadOutput, Invalid, EvaluatorError) as error:
             outcome, message = _blame(error, relay.failure)
         return CaseResult(cases.names[index], outcome, score, relay.usage, message)
 
     async def _score(self, relay: _Relay, cases: Cases, index: int) -> Score:
         """Get the program's output for a case, one way or the other, and have it judged."""
         request = {**cases.request(), "index": index}
-        output: tuple[Value] | None = None
+        output = b""
         if not self._interactive:
-            inputs: Any = wire.loads(cases.inputs[index])
-            output = (await relay("", inputs),)
+            output = await relay("", cases.inputs[index])
         async with self._scorers.lend() as scorer:
             if self._interactive:
                 await scorer.ask("interact", request, relay=relay)
@@ -173,21 +171,21 @@ class _Relay:
         self.usage = Usage()
         self.failure: Reply | None = None
 
-    async def __call__(self, function: str, inputs: Mapping[str, Value]) -> Value:
-        reply = await self._session.call(inputs, function=function)
+    async def __call__(self, function: str, inputs: bytes) -> bytes:
+        reply = await self._session.forward(inputs, function=function)
         self.usage += reply.usage
         if reply.outcome is not Outcome.OK:
             self.failure = reply
             raise ProgramFailed
-        return reply.value
+        return reply.encoded
 
 
 def _blame(error: Exception, failure: Reply | None = None) -> tuple[Outcome, str]:
     """Return whose doing it is that there is no score, and why."""
     if failure is not None:  # whatever the evaluator made of it
         return failure.outcome, failure.message
-    refused = isinstance(error, Invalid)
-    return Outcome.INVALID if refused else Outcome.EVALUATOR_ERROR, str(error)
+    blamed = {BadOutput: Outcome.BAD_OUTPUT, Invalid: Outcome.INVALID}
+    return blamed.get(type(error), Outcome.EVALUATOR_ERROR), str(error)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from evolve.core.evaluation import Outcome, Usage
@@ -18,6 +18,7 @@ from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.core.resources import Resources
 from evolve.core.values import Value
+from evolve.sandbox import wire
 
 #: Bundled sandboxes, by the name a configuration gives.
 SANDBOXES = {
@@ -51,12 +52,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to one call. ``value`` means something only when ``outcome`` is ``OK``."""
+    """The answer to one call.
+
+    ``value``, or ``encoded`` from `Session.forward`, means something only when ``outcome`` is
+    ``OK``.
+    """
 
     outcome: Outcome
     value: Value = None
     message: str = ""
     usage: Usage = field(default_factory=Usage)
+    encoded: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,22 @@ class Session(Protocol):
             EvaluatorError: ``inputs`` are not plain data.
         """
         ...
+
+    async def forward(self, inputs: bytes, *, function: str = "") -> Reply:
+        """Do what `call` does with values as `evolve.sandbox.wire` writes them.
+
+        A session that need not look into them passes them on as they are: what a program returned
+        is then first decoded where it is judged.
+
+        Returns:
+            The reply; its value is in ``encoded``, and may turn out not to be well-formed.
+
+        Raises:
+            InfrastructureError: the slot itself failed.
+        """
+        reply = await self.call(wire.loads(inputs), function=function)  # type: ignore[arg-type]  # a mapping
+        encoded = wire.dumps(reply.value) if reply.outcome is Outcome.OK else b""
+        return replace(reply, value=None, encoded=encoded)
 
     @property
     def report(self) -> Report:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
-from anyio.abc import ByteStream, SocketListener
+from anyio.abc import ByteStream, SocketAttribute, SocketListener
 
 from evolve.core.errors import SandboxUnavailable
 from evolve.sandbox.reaper import Controller, remove_folder
+from evolve.sandbox.stream import SocketStream
 
 #: What an interpreter is started with to become a runner; its arguments are the folder of the
 #: runner's code and the options. -s -P -B: no packages of the user's, nothing from the current
@@ -89,7 +91,7 @@ class PrivateFolder:
         # Everyone may write to it: in a container, root is not this machine's.
         listener = await anyio.create_unix_listener(self.socket, mode=0o666)
         assert isinstance(listener, SocketListener)
-        stream: ByteStream | None = None
+        connection: socket.socket | None = None
         try:
             await start()
             async with anyio.create_task_group() as group:
@@ -100,13 +102,16 @@ class PrivateFolder:
 
                 group.start_soon(watch)
                 stream = await listener.accept()
+                # The descriptor is taken over: anyio's own stream is forgotten, not closed.
+                accepted = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's
+                connection = socket.socket(fileno=accepted.detach())
                 group.cancel_scope.cancel()
         finally:
             await listener.aclose()
             self.socket.unlink(missing_ok=True)
-        if stream is None:
+        if connection is None:
             raise EOFError
-        return stream
+        return SocketStream(connection)
 
     def remove(self) -> None:
         """Remove the folder, whatever a program may have left in it."""

@@ -16,7 +16,7 @@ from evolve.core.evaluation import Outcome, Usage
 from evolve.core.limits import Limits
 from evolve.core.values import Value
 from evolve.sandbox import wire
-from evolve.sandbox.base import Job, Reply, Report
+from evolve.sandbox.base import Job, Reply, Report, Session
 from evolve.sandbox.inside.options import Opening, SessionLimits
 from evolve.sandbox.inside.session import CLOSED, REPLY
 from evolve.sandbox.wire import FrameReader, Kind, WireError
@@ -91,8 +91,8 @@ class Link:
         await self._stream.aclose()
 
 
-class RunnerSession:
-    """A `evolve.sandbox.base.Session` on a resident runner.
+class RunnerSession(Session):
+    """A session on a resident runner.
 
     Args:
         link: The runner.
@@ -119,14 +119,33 @@ class RunnerSession:
             InfrastructureError: the slot itself failed.
             EvaluatorError: ``inputs`` are not plain data.
         """
+        try:
+            encoded = wire.dumps(dict(inputs))
+        except WireError as error:
+            raise EvaluatorError(f"the inputs of a call are {error}") from None
+        reply = await self.forward(encoded, function=function)
+        if reply.outcome is not Outcome.OK:
+            return reply
+        try:
+            if len(reply.encoded) < _LARGE_BYTES:
+                value = wire.loads(reply.encoded)
+            else:
+                value = await anyio.to_thread.run_sync(wire.loads, reply.encoded)
+        except WireError as error:
+            self._failure = Reply(Outcome.BAD_OUTPUT, message=str(error), usage=reply.usage)
+            return self._failure
+        return Reply(Outcome.OK, value, usage=reply.usage)
+
+    async def forward(self, inputs: bytes, *, function: str = "") -> Reply:
+        """Pass a call on, and its answer back, without looking into either.
+
+        Raises:
+            InfrastructureError: the slot itself failed.
+        """
         reply = self._failure
         if reply is None:
-            try:
-                encoded = wire.dumps(dict(inputs))
-            except WireError as error:
-                raise EvaluatorError(f"the inputs of a call are {error}") from None
             self._failure = _GIVEN_UP  # if this is cancelled, the answer is not the next call's
-            reply = await self._exchange(function, encoded)
+            reply = await self._exchange(function, inputs)
             self._failure = None if reply.outcome is Outcome.OK else reply
         if reply.outcome is Outcome.INFRASTRUCTURE:
             raise InfrastructureError(reply.message)
@@ -165,7 +184,7 @@ class RunnerSession:
                 kind, body = await self._link.receive()
             if kind is not Kind.REPLY or len(body) < REPLY.size:
                 raise WireError("a runner sent no reply")
-            return await self._reply(body)
+            return self._reply(body)
         except TimeoutError:
             self._link.failed = True
             return Reply(Outcome.RUNNER_LOST, message="the runner missed the program's deadline")
@@ -174,24 +193,17 @@ class RunnerSession:
             outcome = await self._post_mortem()
             return Reply(outcome, message=f"the runner was lost with the program ({error!r})")
 
-    async def _reply(self, body: bytes) -> Reply:
+    def _reply(self, body: bytes) -> Reply:
         number, wall_ns, cpu_ns, peak = REPLY.unpack_from(body)
         if number >= len(wire.OUTCOMES):
             raise WireError(f"a runner replied with outcome {number}")
         outcome = Outcome(wire.OUTCOMES[number])
         self._wall_left_s = max(self._wall_left_s - wall_ns / 1e9, 0.0)
         usage, payload = Usage(wall_ns, cpu_ns, peak), body[REPLY.size :]
-        if outcome is not Outcome.OK:
-            message = payload[:_MESSAGE_BYTES].decode("utf-8", "replace")
-            return Reply(outcome, message=message, usage=usage)
-        try:
-            if len(payload) < _LARGE_BYTES:
-                value = wire.loads(payload)
-            else:
-                value = await anyio.to_thread.run_sync(wire.loads, payload)
-        except WireError as error:
-            return Reply(Outcome.BAD_OUTPUT, message=str(error), usage=usage)
-        return Reply(outcome, value, usage=usage)
+        if outcome is Outcome.OK:
+            return Reply(outcome, usage=usage, encoded=payload)
+        message = payload[:_MESSAGE_BYTES].decode("utf-8", "replace")
+        return Reply(outcome, message=message, usage=usage)
 
     async def close(self) -> bool:
         """End the session, complete the report, and return whether nothing was left behind.

@@ -99,7 +99,7 @@ class FunctionSlot:
             yield session
         finally:
             self.open -= 1
-            session.report = Report(TOTAL, stdout="printed", stderr="complained")
+            session._report = Report(TOTAL, stdout="printed", stderr="complained")
 
     async def aclose(self) -> None:
         pass
@@ -110,10 +110,14 @@ def returning(value: Value) -> FunctionSlot:
     return FunctionSlot(lambda **_: value)
 
 
-class _FunctionSession:
+class _FunctionSession(Session):
     def __init__(self, slot: FunctionSlot) -> None:
         self._slot = slot
-        self.report = Report()
+        self._report = Report()
+
+    @property
+    def report(self) -> Report:
+        return self._report
 
     async def call(self, inputs: Mapping[str, Value], *, function: str = "") -> Reply:
         self._slot.calls.append((function, inputs))

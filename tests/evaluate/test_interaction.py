@@ -273,3 +273,60 @@ async def test_rubbish_from_a_real_program_is_no_score(
 async def packing(anyio_backend: str) -> AsyncIterator[EvaluationService]:
     async with open_evaluation(load_problem("circle_packing_26")) as service:
         yield service
+
+
+FORGES_A_VALUE = """
+import os
+calls = 0
+def f(x):
+    global calls
+    calls += 1
+    if calls < 3:
+        return "swallows" if calls == 1 else 1.0
+    body = b"\\0\\0\\0\\x04{{{{"
+    os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+    os.read(os.pipe()[0], 1)
+"""
+
+
+async def test_a_malformed_value_in_mid_interaction_cannot_be_rescued(
+    slot: Slot, evaluate: EvaluationService
+) -> None:
+    evaluation = await evaluate(slot, Program({"seed.py": FORGES_A_VALUE}))
+    assert evaluation.outcome is Outcome.BAD_OUTPUT
+    assert "not a well-formed value" in evaluation.message
+    assert evaluation.score is None
+    assert (await evaluate(returning(1.0), PROGRAM)).outcome is Outcome.OK
+
+
+async def test_a_program_sees_no_input_before_its_call(slot: Slot, tmp_path: Path) -> None:
+    body = """
+    async def interact(self, case, call):
+        return [await call(x=f"input-{case.inputs['x']}{i}") for i in range(5)]
+
+    def score(self, case, output, usage):
+        return Score(sum(map(len, output)), {"size": 0})
+    """
+    source = """
+import gc, os, re
+def f(x):
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
+        text = b""
+        for line in maps:
+            if "[heap]" in line:
+                start, end = (int(part, 16) for part in line.split()[0].split("-"))
+                memory.seek(start)
+                text = memory.read(end - start)
+    os.set_blocking(3, False)
+    try:
+        text += os.read(3, 1 << 16)
+    except BlockingIOError:
+        pass
+    os.set_blocking(3, True)
+    seen = set(re.findall(rb"input-([0-9]{2})", text))
+    return sorted(number.decode() for number in seen if int(number) > int(x[6:]))
+"""
+    async with open_evaluation(problem(tmp_path, body)) as service:
+        evaluation = await service(slot, Program({"seed.py": source}))
+    assert evaluation.score is not None, evaluation.message
+    assert evaluation.score.objective == 0

@@ -30,7 +30,8 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 
-_CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITY_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)  #: version 3, this process
+_NO_CAPABILITY = (ctypes.c_uint32 * 6)()
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SYS_MOUNT_SETATTR = 442  #: since Linux 5.12, the same number everywhere
 _AT_FDCWD = -100
@@ -86,9 +87,7 @@ def make_read_only(target: str) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability for good (with no-new-privileges set)."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    _check(_LIBC.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")
+    _check(_LIBC.capset(_CAPABILITY_HEADER, _NO_CAPABILITY), "capset")
 
 
 def remove_sysv(kind: str, identifier: int) -> None:

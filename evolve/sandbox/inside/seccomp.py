@@ -49,6 +49,7 @@ _REFUSED = {
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+    buffer: ctypes.Array[ctypes.c_char]  #: what ``instructions`` points to
 
 
 def available() -> bool:
@@ -57,6 +58,19 @@ def available() -> bool:
 
 
 @cache
+def _program() -> _Program:
+    """Return the filter as the kernel wants it; the buffer lives as long as the result."""
+    count, buffer = _instructions()
+    program = _Program(count, ctypes.cast(buffer, ctypes.c_void_p))
+    program.buffer = buffer
+    return program
+
+
+def prepare() -> None:
+    """Assemble the filter now, so that every process forked from this one finds it done."""
+    _program()
+
+
 def _instructions() -> tuple[int, ctypes.Array[ctypes.c_char]]:
     """Assemble the filter; each tuple is operation, jump if true, jump if false, operand."""
     no_such_call = (_RETURN, 0, 0, _REFUSE | errno.ENOSYS)
@@ -84,6 +98,4 @@ def _instructions() -> tuple[int, ctypes.Array[ctypes.c_char]]:
 
 def install() -> None:
     """Filter this process and all it starts from now on. Needs no-new-privileges."""
-    count, buffer = _instructions()
-    program = _Program(count, ctypes.cast(buffer, ctypes.c_void_p))
-    kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program))
+    kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(_program()))

@@ -17,7 +17,7 @@ import struct
 from dataclasses import asdict
 from typing import NoReturn
 
-from evolve.sandbox.inside import kernel
+from evolve.sandbox.inside import kernel, seccomp
 from evolve.sandbox.inside.confine import Confinement
 
 #: Only these are imported ahead of a program that asks for them: they do nothing but define things.
@@ -107,6 +107,7 @@ def start() -> Template | tuple[Confinement, list[int]]:
 
 def _serve(channel: socket.socket) -> tuple[Confinement, list[int]]:
     """Answer the supervisor for ever; return only in a child."""
+    seccomp.prepare()
     _import(["random"])  # `confine` seeds it
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 4)
