@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from evolve.sandbox import wire
 from evolve.sandbox.inside.confine import CALLS, RESULTS
@@ -34,16 +34,14 @@ def serve() -> None:
     try:
         loaded = _Loaded(json.loads(body))
     except BaseException as error:  # noqa: BLE001 - whatever a program raises is its outcome
-        _fail(error)
-        return
+        _fail(error, calls)
     _send(Kind.LOADED)
     while True:
         function, inputs = wire.unpack_call(_receive(calls))
         try:
             value = loaded.call(function, inputs)
         except BaseException as error:  # noqa: BLE001 - as above
-            _fail(error)
-            return
+            _fail(error, calls)
         _flush()
         _send(Kind.VALUE, value)
 
@@ -99,14 +97,16 @@ def _import_text(text: str) -> ModuleType:
     return module
 
 
-def _fail(error: BaseException) -> None:
-    """Send an outcome and its explanation."""
+def _fail(error: BaseException, calls: FrameReader) -> NoReturn:
+    """Send an outcome and its explanation, and stay as it is to be looked at and killed."""
     _flush()
     if isinstance(error, SystemExit):
         code = error.code
         os._exit(code if isinstance(code, int) else 1 if code else 0)
     message = _describe(error).encode("utf-8", "replace")[:MESSAGE_BYTES]
     _send(Kind.FAILED, bytes([wire.OUTCOMES.index(_outcome(error))]) + message)
+    while True:
+        _receive(calls)
 
 
 def _outcome(error: BaseException) -> str:
