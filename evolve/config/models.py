@@ -183,7 +183,10 @@ class ModelConfig(Section):
 class ProposerConfig(Section):
     """A variation operator and how often it is used."""
 
-    kind: str = Field(description="genetic, diff, rewrite, or a plug-in")
+    kind: str = Field(
+        description="diff, rewrite, crossover, repair, plan, pseudocode, genetic, simplify, tune, "
+        "or a plug-in"
+    )
     weight: Positive = Field(default=1.0, description="relative frequency")
     options: Options = Field(default_factory=dict, description="keyword arguments of the operator")
 

@@ -17,6 +17,7 @@ from types import ModuleType
 from evolve.config.source import redact
 from evolve.config.text_file import read_text
 from evolve.core.errors import ConfigError, EvolveError, PluginError
+from evolve.core.syntax import parse_quietly
 
 MAX_SOURCE_BYTES = 1024 * 1024
 
@@ -105,18 +106,18 @@ def parse_python(source: str, path: str) -> ast.Module:
     Raises:
         ConfigError: it is not Python; points at the line.
     """
-    try:
-        return ast.parse(source)
-    except SyntaxError as error:
+    tree = parse_quietly(source)
+    if isinstance(tree, SyntaxError):
         raise ConfigError(
-            f"not valid Python: {error.msg}",
+            f"not valid Python: {tree.msg}",
             path=path,
-            line=error.lineno or 0,
-            column=error.offset or 0,
-            source_line=redact(error.text or ""),
-        ) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"not valid Python: {error}", path=path) from None
+            line=tree.lineno or 0,
+            column=tree.offset or 0,
+            source_line=redact(tree.text or ""),
+        )
+    if isinstance(tree, Exception):
+        raise ConfigError(f"not valid Python: {tree}", path=path)
+    return tree
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 from types import MappingProxyType
+
+from evolve.core.syntax import parse_quietly
 
 START = "EVOLVE-BLOCK-START"
 END = "EVOLVE-BLOCK-END"
@@ -75,6 +78,20 @@ class Program:
             for part in (path.encode(), text.encode("utf-8", "surrogatepass")):
                 digest.update(len(part).to_bytes(8, "big"))
                 digest.update(part)
+        return digest.hexdigest()
+
+    @cached_property
+    def syntax_id(self) -> str:
+        """SHA-256 of paths and syntax: equal for programs that differ in comments and layout only.
+
+        Files that are not Python, or do not parse, count with their text.
+        """
+        digest = hashlib.sha256()
+        for path, text in self.files.items():
+            tree = parse_quietly(text) if path.endswith(".py") else None
+            body = ast.dump(tree) if isinstance(tree, ast.Module) else text
+            for part in (path, body):
+                digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
         return digest.hexdigest()
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
+from evolve.core.program import Program
 from evolve.engine.history import History, varies
 from evolve.engine.population import Population
 from evolve.propose.base import Attempt, Complete, Context, Individual, Proposer
@@ -124,4 +125,12 @@ def _root(operator: Proposer, population: Population, history: History) -> int |
     if root is not None:
         return root
     done = history.in_series(operator.name)
-    return next((elite for elite in population.elites() if elite not in done), None)
+    suits: Callable[[Program], bool] = getattr(operator, "suits", lambda _: True)
+    return next(
+        (
+            elite
+            for elite in population.elites()
+            if elite not in done and suits(population.individual(elite).program)
+        ),
+        None,
+    )

@@ -43,10 +43,13 @@ class History:
         self._told: dict[tuple[str, int], int] = {}
 
     def begun(self, operator: str, parents: Iterable[int]) -> None:
-        """Note that an operator is at work, so that no failure is repaired twice."""
+        """Note that an operator is at work: on a failure no other needs to mend, or on a series."""
         if operator in self._repairing:
             for parent in parents:
                 self._failures.pop(parent, None)
+        elif operator in self._serial:
+            for parent in parents:
+                self._series[operator].setdefault(parent, [])
 
     def tell(self, ended: Ended) -> None:
         """Take note of a proposal that ended."""
@@ -60,9 +63,8 @@ class History:
         self._attempts.setdefault(parent, deque(maxlen=ATTEMPTS)).append(attempt)
         if ended.operator in self._serial:
             self._told[ended.operator, parent] = self.tried(ended.operator, parent) + 1
-            trials = self._series[ended.operator].setdefault(parent, [])
             if ended.program_id is not None:
-                trials.append(ended.program_id)
+                self._series[ended.operator][parent].append(ended.program_id)
         elif ended.program_id is not None and ended.operator not in self._repairing:
             self._note_failure(ended.program_id, parent, ended.ended)
 

@@ -11,6 +11,7 @@ import anyio
 from evolve.core.errors import BudgetExhausted, InfrastructureError, ModelUnavailable
 from evolve.engine.stop import Counters
 from evolve.engine.width import Width
+from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Proposer, Rejected
 
 #: Model calls that may fail in a row, the SDK's own retries not counted, before the run stops.
@@ -45,7 +46,7 @@ class Proposing:
         self._scopes.add(scope)
         try:
             with scope:
-                result = await operator.propose(context)
+                result = _admissible(await operator.propose(context), context)
         except BudgetExhausted as error:
             self.interrupt("cost_usd")
             return Rejected("budget", str(error))
@@ -67,3 +68,10 @@ class Proposing:
                 await self._ended.wait()
         for scope in self._scopes:
             scope.cancel()
+
+
+def _admissible(result: Candidate | Rejected, context: Context) -> Candidate | Rejected:
+    """Refuse a candidate that is not worth an evaluation, whichever operator made it."""
+    if isinstance(result, Rejected):
+        return result
+    return refusal(result.program, context.parent.program, context.problem) or result

@@ -18,6 +18,12 @@ PROPOSERS = {
     "genetic": "evolve.propose.genetic:GeneticProposer",
     "diff": "evolve.propose.diff:DiffProposer",
     "rewrite": "evolve.propose.rewrite:RewriteProposer",
+    "crossover": "evolve.propose.crossover:CrossoverProposer",
+    "repair": "evolve.propose.repair:RepairProposer",
+    "simplify": "evolve.propose.simplify:SimplifyProposer",
+    "tune": "evolve.propose.tune:TuneProposer",
+    "plan": "evolve.propose.plan:PlanProposer",
+    "pseudocode": "evolve.propose.pseudocode:PseudocodeProposer",
 }
 
 
@@ -76,6 +82,7 @@ class Context:
             earlier session paid for come first, in the order they were asked for, so a proposer
             of several calls must make them in the same order again.
         attempts: What was made of the parent before, the newest last.
+        hints: Guidance from the people who run the search, oldest first.
         trials: Evaluated programs that this operator made of the parent, in the order they were
             told; for an operator that ``varies`` a ``series`` only.
     """
@@ -87,6 +94,7 @@ class Context:
     seed: int
     complete: Complete
     attempts: tuple[Attempt, ...] = ()
+    hints: tuple[str, ...] = ()
     trials: tuple[Individual, ...] = ()
 
 
@@ -121,8 +129,9 @@ Varies: TypeAlias = Literal["elite", "failure", "series"]
 class Proposer(Protocol):
     """A variation operator. Safe for concurrent use within one event loop.
 
-    Two attributes are optional: ``varies`` (a `Varies`), and ``mates``, the number of inspirations
-    without which the operator cannot work.
+    Optional attributes: ``varies`` (a `Varies`); ``mates``, the number of inspirations without
+    which the operator cannot work; and for series ``series_length``, proposals in one, and
+    ``suits(program)``, whether one may begin from a program.
     """
 
     name: str

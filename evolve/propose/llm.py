@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import validate_call
+import numpy as np
+from pydantic import Field, validate_call
 
-from evolve.core.errors import PatchError
+from evolve.core.errors import ConfigError, PatchError
 from evolve.core.hunks import without_thoughts
 from evolve.core.program import Program
-from evolve.llm.base import Completion, Request
-from evolve.propose.base import Candidate, Context, Individual, Rejected
+from evolve.llm.base import Completion, Message, Request
+from evolve.propose.admission import refusal
+from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.prompt import Caps, PromptWriter
-from evolve.propose.syntax import syntax_error
+from evolve.propose.quoting import Quotation
+from evolve.propose.verify import Verifier
 
 #: Longest summary kept with a candidate, in characters.
 _SUMMARY = 300
 _DEFAULT_CAPS = Caps()
+_NOT_MENDED = frozenset(("refusal", "truncated", "empty", "no_op"))
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class LLMProposer(ABC):
-    """An operator that asks one model once. Safe for concurrent use within one event loop.
+    """An operator that asks a model. Safe for concurrent use within one event loop.
 
     Args:
         model: Id of a configured model; the first one when the configuration names none.
         folder: The configuration's folder.
         template_dir: Folder, relative to that one, whose templates replace the built-in ones.
         caps: Longest parts of a prompt, in characters.
+        mends: How often an answer that does not apply goes back, with what is wrong with it.
+        variants: Probability of each variant of the prompt, by the name of its template in
+            ``variants/``; what is left of 1 is the probability of none.
+        verifier: Id of a configured model that checks candidates against the problem's
+            constraints before an evaluation is spent; None for no check.
 
     Raises:
-        ConfigError: a template is missing or broken.
+        ConfigError: a template is missing or broken, or the probabilities pass 1.
     """
 
     name: ClassVar[str]
     arbitrary_code = True
+    #: Templates of messages after the first.
+    later: ClassVar[tuple[str, ...]] = ()
+    usual_variants: ClassVar[Mapping[str, float]] = {}
 
     @validate_call
     def __init__(
@@ -45,10 +59,23 @@ class LLMProposer(ABC):
         folder: Path,
         template_dir: str | None = None,
         caps: Caps = _DEFAULT_CAPS,
+        mends: Annotated[int, Field(ge=0)] = 1,
+        variants: dict[str, Probability] | None = None,
+        verifier: str | None = None,
     ) -> None:
         self.model = model
+        self._mends = mends
+        self._variants = dict(self.usual_variants if variants is None else variants)
+        if sum(self._variants.values()) > 1 + 1e-9:
+            raise ConfigError(f"the probabilities of variants pass 1: {self._variants}")
         templates = None if template_dir is None else folder / template_dir
-        self._writer = PromptWriter(f"{self.name}.j2", template_dir=templates, caps=caps)
+        self._writer = PromptWriter(
+            f"{self.name}.j2",
+            template_dir=templates,
+            caps=caps,
+            later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
+        )
+        self._verifier = Verifier(verifier, templates, caps) if verifier else None
 
     @abstractmethod
     def _edit(self, program: Program, reply: str) -> Program:
@@ -58,33 +85,77 @@ class LLMProposer(ABC):
             PatchError: it does not apply.
         """
 
+    def prepared(self, context: Context) -> Context:
+        """Return the context as the operator uses it; doing so twice changes nothing."""
+        return context
+
     def request(self, context: Context) -> Request:
-        """Return what the model is asked; it depends on ``context`` alone."""
-        return Request(self._writer.write(context), seed=context.seed)
+        """Return what the model is asked first; it depends on ``context`` alone."""
+        context = self.prepared(context)
+        variant = self._draw_variant(context.rng)
+        text = self._writer.later(_variant_file(variant), context).content if variant else ""
+        return Request(self._writer.write(context, variant=text), seed=context.seed)
 
     async def propose(self, context: Context) -> Candidate | Rejected:
         """Ask the model for a change of the parent."""
-        completion = await context.complete(self.model, self.request(context))
-        return self.interpret(context.parent, completion)
+        context = self.prepared(context)
+        return await self._settle(context, self.request(context))
 
-    def interpret(self, parent: Individual, completion: Completion) -> Candidate | Rejected:
-        """Turn a reply, fresh or stored, into what it proposes."""
-        unusable = _unusable(completion)
+    def parents(self, context: Context) -> tuple[int, ...]:
+        """Return the ids that a candidate derives from, the varied one first."""
+        return (context.parent.id,)
+
+    async def _settle(self, context: Context, request: Request) -> Candidate | Rejected:
+        """Ask, turn the reply into a candidate, and let the model mend what does not apply."""
+        for mends_left in range(self._mends, -1, -1):
+            completion = await context.complete(self.model, request)
+            result = self.interpret(context, completion)
+            if isinstance(result, Candidate):
+                return await self._verified(context, result)
+            if result.reason in _NOT_MENDED or not mends_left:
+                return result
+            wrong = Quotation("what is wrong", f"{result.reason}: {result.message}")
+            request = self._next(
+                request, completion, self._writer.later("mend.j2", context, wrong=wrong)
+            )
+        raise AssertionError("the loop returns")
+
+    def _next(self, request: Request, completion: Completion, message: Message) -> Request:
+        """Go on with a conversation."""
+        said = Message("assistant", completion.text)
+        return Request((*request.messages, said, message), seed=request.seed)
+
+    async def _verified(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
+        if self._verifier is None:
+            return candidate
+        return await self._verifier(context, candidate) or candidate
+
+    def interpret(self, context: Context, completion: Completion) -> Candidate | Rejected:
+        """Turn a reply into what it proposes."""
+        unusable = unusable_reply(completion)
         if unusable is not None:
             return unusable
+        parent, problem = context.parent.program, context.problem
         try:
-            program = self._edit(parent.program, completion.text)
+            program = self._edit(parent, completion.text)
         except PatchError as error:
             return Rejected(str(error.reason), str(error))
-        if program == parent.program:
-            return Rejected("no_op", "the edit leaves the program as it was")
-        wrong = syntax_error(program, parent.program)
-        if wrong is not None:
-            return Rejected("syntax", wrong)
-        return Candidate(program, (parent.id,), summary=_summary(completion.text))
+        refused = refusal(program, parent, problem)
+        if refused is not None:
+            return refused
+        return Candidate(program, self.parents(context), summary=summary_of(completion.text))
+
+    def _draw_variant(self, rng: np.random.Generator) -> str:
+        """Draw the name of a variant, or nothing."""
+        point = rng.random()
+        for name, probability in self._variants.items():
+            point -= probability
+            if point < 0:
+                return name
+        return ""
 
 
-def _unusable(completion: Completion) -> Rejected | None:
+def unusable_reply(completion: Completion) -> Rejected | None:
     """Say why a reply cannot hold a whole answer, if it cannot."""
     if completion.finish == "refusal":
         return Rejected("refusal", f"the model refused: {completion.text.strip()[:500]}")
@@ -99,8 +170,12 @@ def _unusable(completion: Completion) -> Rejected | None:
     return None
 
 
-def _summary(reply: str) -> str:
+def summary_of(reply: str) -> str:
     """Return the sentence that a reply opens with, when it opens with one."""
     first = without_thoughts(reply).strip().partition("\n")[0].strip()
     is_code = first.startswith(("```", "<<<"))
     return "" if is_code else first[:_SUMMARY]
+
+
+def _variant_file(name: str) -> str:
+    return f"variants/{name}.j2"

@@ -80,16 +80,19 @@ def _open(config: ProposerConfig, models: Sequence[str], folder: Path) -> Propos
     taken = inspect.signature(maker).parameters if callable(maker) else ()
     options: dict[str, object] = dict(config.options)
     if "model" in taken:
-        options["model"] = _model(config, models, what)
+        options["model"] = _model("model", config, models, what)
+    if config.options.get("verifier") is not None and "verifier" in taken:
+        _model("verifier", config, models, what)
     if "folder" in taken:
         options["folder"] = folder
     return cast("Proposer", build(maker, options, what=what))
 
 
-def _model(config: ProposerConfig, models: Sequence[str], what: str) -> str:
+def _model(option: str, config: ProposerConfig, models: Sequence[str], what: str) -> str:
+    """Return the id that an option names; the first model where it names none."""
     if not models:
         raise ConfigError(f"{what} asks a model, but none is configured; add one to models:")
-    model = config.options.get("model", models[0])
+    model = config.options.get(option, models[0])
     if model not in models:
         raise ConfigError(
             f"{what}: the model {model!r} is not configured; configured: {', '.join(models)}"

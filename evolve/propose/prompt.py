@@ -8,13 +8,12 @@ same names in a folder of one's own replace the built-in ones (`templates/*.j2`)
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import numpy as np
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
@@ -22,10 +21,12 @@ from pydantic import Field
 from evolve.config.models import Section
 from evolve.config.problem import Problem
 from evolve.core.errors import ConfigError
+from evolve.core.evaluation import Evaluation
 from evolve.core.program import START, Program
 from evolve.core.syntax import parse_quietly
 from evolve.llm.base import Message
-from evolve.propose.base import Context, Individual
+from evolve.propose.base import Attempt, Context, Individual
+from evolve.propose.quoting import Quotation, clip, draw_token, newest, quote, within
 
 _BUILT_IN = Path(__file__).parent / "templates"
 _Characters = Annotated[int, Field(ge=0)]
@@ -37,27 +38,23 @@ class Caps(Section):
     statement: _Characters = Field(default=20_000, description="the problem's prompt.md")
     source: _Characters = Field(default=60_000, description="the program to be changed")
     feedback: _Characters = Field(default=4_000, description="what the evaluator said of it")
+    cases: _Characters = Field(default=2_000, description="how it did case by case")
+    artifacts: _Characters = Field(default=4_000, description="named texts of the evaluator")
     stderr: _Characters = Field(default=2_000, description="the end of what it printed to stderr")
+    attempts: _Characters = Field(default=3_000, description="what was tried from it before")
     inspiration: _Characters = Field(default=8_000, description="each other program")
 
 
 @dataclass(frozen=True, slots=True)
-class _Quotation:
-    """A text that is data, under a label."""
-
-    label: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Shown:
-    """A program as templates see it."""
+    """A program as templates see it; ``objective`` is None without a score."""
 
-    objective: float
+    ended: str
+    objective: float | None
     measures: Mapping[str, float]
     metrics: Mapping[str, float]
-    sources: tuple[_Quotation, ...]
-    notes: tuple[_Quotation, ...] = ()
+    sources: tuple[Quotation, ...]
+    notes: tuple[Quotation, ...] = ()
 
 
 class PromptWriter:
@@ -67,12 +64,20 @@ class PromptWriter:
         template: File name of the user message's template.
         template_dir: Folder whose templates go before the built-in ones.
         caps: Longest parts.
+        later: File names of the templates of later messages.
 
     Raises:
         ConfigError: the folder does not exist, or a template cannot be compiled.
     """
 
-    def __init__(self, template: str, *, template_dir: Path | None, caps: Caps) -> None:
+    def __init__(
+        self,
+        template: str,
+        *,
+        template_dir: Path | None,
+        caps: Caps,
+        later: Sequence[str] = (),
+    ) -> None:
         if template_dir is not None and not template_dir.is_dir():
             raise ConfigError(f"template_dir {template_dir} is not a folder")
         folders = [_BUILT_IN] if template_dir is None else [template_dir, _BUILT_IN]
@@ -85,88 +90,109 @@ class PromptWriter:
             autoescape=False,  # the result is text for a model, not HTML
         )
         self._caps = caps
-        try:
-            self._system = environment.get_template("system.j2")
-            self._user = environment.get_template(template)
-        except TemplateError as error:
-            raise _template_error(error, template) from error
+        self._templates = {
+            name: _compiled(environment, name) for name in ("system.j2", template, *later)
+        }
+        self._user = template
 
-    def write(self, context: Context) -> tuple[Message, ...]:
-        """Return a system and a user message; they depend on ``context`` alone.
+    def write(self, context: Context, **values: object) -> tuple[Message, ...]:
+        """Return a system and a user message; they depend on the arguments alone.
+
+        Args:
+            context: Of the proposal.
+            values: Further names for the template; ``variant`` is text for the answer's section.
 
         Raises:
             ConfigError: a template asks for something that is not there.
         """
+        known = {"variant": "", **self._values(context), **values}
+        return (
+            Message("system", _render(self._templates["system.j2"], known)),
+            Message("user", _render(self._templates[self._user], known)),
+        )
+
+    def later(self, template: str, context: Context, **values: object) -> Message:
+        """Return a later message of the user; quotations among ``values`` can be quoted in it.
+
+        Raises:
+            ConfigError: a template asks for something that is not there.
+        """
+        given = [value for value in values.values() if isinstance(value, Quotation)]
+        known = {**self._values(context, given), **values}
+        return Message("user", _render(self._templates[template], known))
+
+    def _values(self, context: Context, given: Sequence[Quotation] = ()) -> dict[str, object]:
         parent = self._parent(context.parent)
         others = [
             self._inspiration(individual)
             for individual in context.inspirations
             if individual.program != context.parent.program and self._caps.inspiration
         ]
-        quoted = [q.text for shown in (parent, *others) for q in (*shown.sources, *shown.notes)]
-        token = _draw_token(context.rng, quoted)
-
-        def quote(quotation: _Quotation) -> str:
-            return f"BEGIN {token} {quotation.label}\n{quotation.text}\nEND {token}"
-
-        values = {
+        attempts = self._attempts(context.attempts)
+        quoted = [q for shown in (parent, *others) for q in (*shown.sources, *shown.notes)]
+        token = draw_token(context.rng, [*quoted, *given, *([attempts] if attempts else [])])
+        return {
             "token": token,
-            "quote": quote,
+            "quote": partial(quote, token=token),
             "problem": context.problem,
             "statement": clip(context.problem.statement, self._caps.statement),
             "signature": _signature(context.problem),
             "marked": any(START in text for text in context.parent.program.files.values()),
             "parent": parent,
             "inspirations": others,
+            "attempts": attempts,
+            "hints": context.hints,
         }
-        return (
-            Message("system", _render(self._system, values)),
-            Message("user", _render(self._user, values)),
-        )
 
     def _parent(self, individual: Individual) -> _Shown:
-        evaluation, caps = individual.evaluation, self._caps
-        notes = [
-            _Quotation("feedback of the evaluator", clip(evaluation.feedback, caps.feedback)),
-            _Quotation("end of stderr", clip(evaluation.stderr, caps.stderr, keep="end")),
-        ]
         files = individual.program.files.items()
-        return _show(
-            individual,
-            sources=tuple(_within(((f"file {path}", text) for path, text in files), caps.source)),
-            notes=tuple(note for note in notes if note.text.strip()),
-        )
+        sources = within(((f"file {path}", text) for path, text in files), self._caps.source)
+        notes = (note for note in self._notes(individual.evaluation) if note.text.strip())
+        return _show(individual, sources=tuple(sources), notes=tuple(notes))
+
+    def _notes(self, evaluation: Evaluation) -> Iterator[Quotation]:
+        """Yield what is known of an evaluation beside its numbers."""
+        caps = self._caps
+        yield Quotation("feedback of the evaluator", clip(evaluation.feedback, caps.feedback))
+        if len(evaluation.cases) > 1:
+            lines = [
+                f"{case.case}: {case.outcome if case.score is None else case.score.objective}"
+                f" {case.message if case.score is None else case.score.feedback}".strip()
+                for case in evaluation.cases
+            ]
+            yield Quotation("case by case", clip("\n".join(lines), caps.cases))
+        if evaluation.score is not None:
+            artifacts = evaluation.score.artifacts.items()
+            yield from within(((f"artifact {name}", t) for name, t in artifacts), caps.artifacts)
+        yield Quotation("end of stderr", clip(evaluation.stderr, caps.stderr, keep="end"))
 
     def _inspiration(self, individual: Individual) -> _Shown:
         texts = _editable(individual.program)
-        return _show(individual, sources=tuple(_within(texts, self._caps.inspiration)))
+        return _show(individual, sources=tuple(within(texts, self._caps.inspiration)))
+
+    def _attempts(self, attempts: Sequence[Attempt]) -> Quotation | None:
+        text, count = newest(map(_told, attempts), self._caps.attempts)
+        return Quotation("earlier attempts", text, count) if count else None
 
 
-def clip(text: str, limit: int, *, keep: Literal["start", "end"] = "start") -> str:
-    """Return ``text`` without trailing white space, cut to ``limit`` characters with a note.
-
-    Characters that cannot be encoded are replaced.
-    """
-    text = text.encode("utf-8", "replace").decode().rstrip()
-    left_out = len(text) - limit
-    if left_out <= 0:
-        return text
-    if limit == 0:
-        return ""
-    note = f"[... {left_out} characters left out ...]"
-    return f"{text[:limit]}\n{note}" if keep == "start" else f"{note}\n{text[-limit:]}"
+def _told(attempt: Attempt) -> str:
+    """Return an attempt as one line."""
+    ended = attempt.ended if attempt.objective is None else f"{attempt.objective:.10g}"
+    why = "" if attempt.objective is not None else f" ({attempt.message[:200]})"
+    summary = attempt.summary or "no summary"
+    return " ".join(f"- {attempt.operator}: {summary}; ended with {ended}{why}".split())
 
 
 def _show(
     individual: Individual,
     *,
-    sources: tuple[_Quotation, ...],
-    notes: tuple[_Quotation, ...] = (),
+    sources: tuple[Quotation, ...],
+    notes: tuple[Quotation, ...] = (),
 ) -> _Shown:
-    score = individual.evaluation.score
+    score, ended = individual.evaluation.score, str(individual.evaluation.outcome)
     if score is None:
-        raise ValueError(f"individual {individual.id} has no score")
-    return _Shown(score.objective, score.measures, score.metrics, sources, notes)
+        return _Shown(ended, None, {}, {}, sources, notes)
+    return _Shown(ended, score.objective, score.measures, score.metrics, sources, notes)
 
 
 def _editable(program: Program) -> Iterator[tuple[str, str]]:
@@ -175,19 +201,11 @@ def _editable(program: Program) -> Iterator[tuple[str, str]]:
         yield f"{region.path} from line {region.first + 1}", program.text(region)
 
 
-def _within(texts: Iterator[tuple[str, str]], limit: int) -> Iterator[_Quotation]:
-    """Yield quotations that together hold no more than ``limit`` characters."""
-    for label, text in texts:
-        yield _Quotation(label, clip(text, limit))
-        limit = max(limit - len(text), 0)
-
-
-def _draw_token(rng: np.random.Generator, quoted: list[str]) -> str:
-    """Draw a boundary token that occurs in none of the quoted texts."""
-    while True:
-        token = rng.bytes(8).hex()
-        if not any(token in text for text in quoted):
-            return token
+def _compiled(environment: ImmutableSandboxedEnvironment, name: str) -> Template:
+    try:
+        return environment.get_template(name)
+    except TemplateError as error:
+        raise _template_error(error, name) from error
 
 
 def _render(template: Template, values: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -27,7 +27,7 @@ from evolve.engine.width import Width
 from evolve.llm.base import Model
 from evolve.llm.ledger import Budget, Ledger
 from evolve.pool.local import LocalPool
-from evolve.propose.base import Individual
+from evolve.propose.base import Individual, Proposer
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import NewRun, ProposalRecord
 from evolve.store.store import Store
@@ -41,6 +41,7 @@ class Laboratory:
     """One run in a database; what may vary of a search is an attribute, to be set before it.
 
     Attributes:
+        more: Operators beside ``proposer``, drawn as often.
         on_start: Given the loop before it runs.
     """
 
@@ -48,6 +49,7 @@ class Laboratory:
     store: Store
     evaluate: FakeEvaluate = field(default_factory=FakeEvaluate)
     proposer: FakeProposer = field(default_factory=FakeProposer)
+    more: Sequence[Proposer] = ()
     slots: int = 2
     proposals: int | None = 1
     models: dict[str, Model] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Laboratory:
             mixed(),
             inspirations=2,
         )
-        self.history = History([self.proposer])
+        self.history = History(self._portfolio.proposers)
         learners = (self.history.tell,)
         counters = Counters()
         return Journal(self.store, self.run_id, population, counters, self.events.append, learners)
@@ -110,6 +112,7 @@ class Laboratory:
 
     async def search(self, **rules: float) -> str:
         """Search from the seed program until one of the stop rules says so; return which."""
+        self.journal = self.new_journal()
         self.plant()
         return await self._loop(Unfinished(), rules)
 
@@ -126,7 +129,8 @@ class Laboratory:
 
     @property
     def _portfolio(self) -> Portfolio:
-        return Portfolio((self.proposer,), (1.0,))
+        operators = (self.proposer, *self.more)
+        return Portfolio(operators, (1.0,) * len(operators))
 
     async def _loop(self, unfinished: Unfinished, rules: dict[str, float]) -> str:
         stop = StopConfig.model_validate(rules)

@@ -101,7 +101,11 @@ class Pupil:
 def test_a_run_with_a_model_accounts_for_every_call(tmp_path: Path, vendor: str) -> None:
     pupil, db = Pupil(), tmp_path / "evolve.db"
     with FakeLLMServer(pupil) as server:
-        proposers = [{"kind": "diff", "weight": 2}, {"kind": "rewrite"}]
+        options = {"mends": 0}
+        proposers = [
+            {"kind": "diff", "weight": 2, "options": options},
+            {"kind": "rewrite", "options": options},
+        ]
         config = configure(tmp_path, server, vendor, proposers=proposers, stop={"evaluations": 8})
         if vendor == "openai":
             assert run(config, db=str(db)).reason == "evaluations"

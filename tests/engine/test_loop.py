@@ -81,8 +81,8 @@ async def test_proposals_that_come_to_nothing_end_the_search(lab: Laboratory) ->
     lab.proposer.make = lambda context, _: Candidate(numbered(-1), (context.parent.id,))
     assert await lab.search(evaluations=1000, fruitless=20) == "fruitless"
     assert lab.evaluations() == 2
-    assert {event.reason for event in lab.of(ProposalRejected)} == {"duplicate"}
-    assert 20 <= lab.counters.failures["duplicate"] <= 20 + lab.slots + 1
+    assert {event.reason for event in lab.of(ProposalRejected)} <= {"duplicate", "no_op"}
+    assert 20 <= lab.counters.failures.total() <= 20 + lab.slots + 1
 
 
 async def test_a_fault_is_retried_and_leaves_no_trace_in_the_scores(lab: Laboratory) -> None:

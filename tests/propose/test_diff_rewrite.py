@@ -15,7 +15,7 @@ from evolve.core.evaluation import Evaluation, Outcome, Score
 from evolve.core.limits import Limits
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
-from evolve.llm.base import Completion
+from evolve.llm.base import Completion, Request
 from evolve.llm.registry import open_models
 from evolve.propose.base import Candidate, Context, Individual, Rejected
 from evolve.propose.diff import DiffProposer
@@ -71,8 +71,21 @@ def interpret(
     reply: str | Completion, kind: str = "diff", source: str = SEED
 ) -> Candidate | Rejected:
     completion = Completion(reply) if isinstance(reply, str) else reply
-    return operator(kind).interpret(
-        replace(PARENT, program=Program({"solve.py": source})), completion
+    return operator(kind).interpret(context(Program({"solve.py": source})), completion)
+
+
+async def no_model(model: str, request: Request) -> Completion:
+    raise AssertionError("interpreting asks no model")
+
+
+def context(program: Program) -> Context:
+    return Context(
+        problem=PROBLEM,
+        parent=replace(PARENT, program=program),
+        inspirations=(),
+        rng=np.random.default_rng(1),
+        seed=11,
+        complete=no_model,
     )
 
 
@@ -164,7 +177,7 @@ def test_an_odd_escape_is_no_syntax_error() -> None:
 def test_other_languages_are_not_parsed() -> None:
     program = Program({"solve.cpp": "// EVOLVE-BLOCK-START\nint a = 1;\n// EVOLVE-BLOCK-END\n"})
     reply = "<<<<<<< SEARCH\nint a = 1;\n=======\nint a = 2;\n>>>>>>> REPLACE\n"
-    result = operator("diff").interpret(replace(PARENT, program=program), Completion(reply))
+    result = operator("diff").interpret(context(program), Completion(reply))
     assert isinstance(result, Candidate)
     assert result.summary == ""
 
