@@ -39,6 +39,7 @@ class History:
         self._serial = {name for name, kind in kinds.items() if kind == "series"}
         self._attempts: dict[int, deque[Attempt]] = {}
         self._failures: dict[int, int | None] = {}
+        self._mended: set[int] = set()
         self._series: dict[str, dict[int, list[int]]] = {name: {} for name in self._serial}
         self._told: dict[tuple[str, int], int] = {}
 
@@ -46,6 +47,7 @@ class History:
         """Note that an operator is at work: on a failure no other needs to mend, or on a series."""
         if operator in self._repairing:
             for parent in parents:
+                self._mended.add(parent)  # it may be told of only later
                 self._failures.pop(parent, None)
         elif operator in self._serial:
             for parent in parents:
@@ -95,7 +97,8 @@ class History:
         return frozenset(roots).union(*roots.values())
 
     def _note_failure(self, program: int, parent: int, outcome: str) -> None:
-        if not self._repairing or outcome in (Outcome.OK, Outcome.EVALUATOR_ERROR):
+        failed = outcome not in (Outcome.OK, Outcome.EVALUATOR_ERROR)
+        if not (self._repairing and failed) or program in self._mended:
             return
         self._failures[program] = parent
         while len(self._failures) > FAILURES:
