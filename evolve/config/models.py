@@ -191,14 +191,87 @@ class ProposerConfig(Section):
     options: Options = Field(default_factory=dict, description="keyword arguments of the operator")
 
 
+class MixConfig(Section):
+    """Relative numbers of the kinds of inspirations; halves go to the kind named first."""
+
+    top: Annotated[float, Field(ge=0)] = Field(default=1.0, description="the fittest")
+    diverse: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="far from the parent and from each other"
+    )
+    near: Annotated[float, Field(ge=0)] = Field(default=0.0, description="the parent's neighbours")
+
+    @model_validator(mode="after")
+    def _something(self) -> MixConfig:
+        if not (self.top or self.diverse or self.near):
+            raise ValueError("top, diverse and near are all 0, one must not be")
+        return self
+
+
 class SelectionConfig(Section):
     """Who becomes a parent, and who else is shown."""
 
-    kind: str = Field(default="mixed", description="uniform, rank, mixed, or a plug-in")
+    kind: str = Field(
+        default="adaptive",
+        description="adaptive, mixed, uniform, rank, softmax, curiosity, novelty, weighted, "
+        "clusters, pareto, puct, greedy, sequential, best_of_n, or a plug-in",
+    )
     options: Options = Field(default_factory=dict)
     inspirations: Annotated[int, Field(ge=0)] = Field(
         default=3, description="elites of other cells in a prompt"
     )
+    mix: MixConfig = MixConfig()
+
+
+class MigrationConfig(Section):
+    """When islands exchange copies of their best programs; 0 means never."""
+
+    interval: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="evaluations between migrations along all routes"
+    )
+    stagnation: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="evaluations of an island without a better best after which it receives",
+    )
+    elites: PositiveInt = Field(default=1, description="programs along each route, the fittest")
+
+
+class ResetConfig(Section):
+    """When the worst islands start again from a survivor's best program; 0 means never."""
+
+    interval: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="evaluations between resets"
+    )
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="share of the islands, rounded down"
+    )
+
+
+class SpawnConfig(Section):
+    """When another island appears, which begins with an elite of any cell; 0 means never."""
+
+    stagnation: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="evaluations without a better best of the run"
+    )
+    limit: PositiveInt = Field(default=8, description="islands that there may be")
+
+
+class IslandsConfig(Section):
+    """Populations with an archive each, which exchange their best now and then."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="islands at the start"
+    )
+    topology: Literal["ring", "star", "full", "random"] = Field(
+        default="ring", description="who sends to whom"
+    )
+    allocation: Literal["even", "random", "ucb"] = Field(
+        default="even",
+        description="whose turn an iteration is: one after the other, by chance, or where "
+        "evaluations gained most lately",
+    )
+    migration: MigrationConfig = MigrationConfig()
+    reset: ResetConfig = ResetConfig()
+    spawn: SpawnConfig = SpawnConfig()
 
 
 class ArchiveConfig(Section):
@@ -265,6 +338,7 @@ class RunConfig(Section):
     pool: PoolConfig = PoolConfig()
     archive: ArchiveConfig = ArchiveConfig()
     selection: SelectionConfig = SelectionConfig()
+    islands: IslandsConfig = IslandsConfig()
     models: tuple[ModelConfig, ...] = ()
     proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
     stop: StopConfig

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
-from evolve.archive.selection import SELECTORS, Selector
+from evolve.archive.islands import Plan
+from evolve.archive.selection import SELECTORS, Mix, Selector
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
@@ -16,7 +18,7 @@ from evolve.config.problem import Problem, load_problem
 from evolve.core.measures import Measure
 from evolve.engine.events import FaultOccurred, Observer
 from evolve.engine.isolation import choose_sandbox
-from evolve.engine.population import Population
+from evolve.engine.population import Policy, Population
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.llm.base import Model
 from evolve.llm.ledger import check_prices
@@ -101,13 +103,34 @@ def population_of(
     loaded: Loaded[RunConfig], parts: Parts, load: Callable[[int], Individual]
 ) -> Population:
     """Make the empty population a configuration describes; ``load`` reads individuals by id."""
-    config = loaded.config.selection
-    factory = resolve(config.kind, seam="evolve.selectors", builtin=SELECTORS, folder=loaded.folder)
-    selector = cast("Selector", build(factory, config.options, what=f"selection {config.kind}"))
-    return Population(
-        load,
-        ArchiveSpec(parts.problem.measures),
-        parts.problem.objective,
-        selector,
-        inspirations=config.inspirations,
+    spec = ArchiveSpec(parts.problem.measures)
+    return Population(load, spec, parts.problem.objective, policy_of(loaded.config, loaded.folder))
+
+
+def policy_of(config: RunConfig, folder: Path) -> Policy:
+    """Return how a configuration wants parents chosen; relative files start at ``folder``.
+
+    Raises:
+        ConfigError: the selector or one of its options is wrong.
+    """
+    selection, islands = config.selection, config.islands
+    factory = resolve(selection.kind, seam="evolve.selectors", builtin=SELECTORS, folder=folder)
+    what = f"selection {selection.kind}"
+    return Policy(
+        selector=cast("Selector", build(factory, selection.options, what=what)),
+        inspirations=selection.inspirations,
+        mix=Mix(**selection.mix.model_dump()),
+        islands=Plan(
+            count=islands.count,
+            topology=islands.topology,
+            allocation=islands.allocation,
+            migration_interval=islands.migration.interval,
+            migration_stagnation=islands.migration.stagnation,
+            migrants=islands.migration.elites,
+            reset_interval=islands.reset.interval,
+            reset_fraction=islands.reset.fraction,
+            spawn_stagnation=islands.spawn.stagnation,
+            spawn_limit=islands.spawn.limit,
+        ),
+        seed=config.seed,
     )

@@ -22,6 +22,7 @@ class Draw:
     """Who varies what in an iteration, with what chance, and what it knows of earlier ones."""
 
     operator: Proposer
+    island: int
     parent: Individual
     inspirations: tuple[Individual, ...]
     rng: np.random.Generator
@@ -46,7 +47,7 @@ class Draw:
 def draw(
     seed: int, iteration: int, portfolio: Portfolio, population: Population, history: History
 ) -> Draw:
-    """Choose operator, parent and inspirations for ``iteration``."""
+    """Choose operator, island, parent and inspirations for ``iteration``."""
     rng = np.random.default_rng([seed, iteration])
 
     def can_work(operator: Proposer) -> bool:
@@ -59,7 +60,7 @@ def draw(
         return mates <= population.most_inspirations
 
     operator = portfolio.choose(rng, can_work)
-    parent, inspirations = population.choose(rng)
+    island, parent, inspirations = population.choose(iteration, rng)
     failure = history.failure()
     if varies(operator) == "failure" and failure is not None:
         failed, origin = failure
@@ -70,7 +71,8 @@ def draw(
         root = _root(operator, population, history)
         parent = parent if root is None else population.individual(root)
         inspirations = ()
-    return _draw(seed, iteration, operator, [parent, *inspirations], population, history)
+    individuals = [parent, *inspirations]
+    return _draw(seed, iteration, operator, island, individuals, population, history)
 
 
 def redraw(
@@ -93,13 +95,14 @@ def redraw(
         )
     ids = (*begun.parents, *begun.inspirations)
     individuals = [population.individual(number) for number in ids]
-    return _draw(seed, begun.iteration, operator, individuals, population, history)
+    return _draw(seed, begun.iteration, operator, begun.island, individuals, population, history)
 
 
 def _draw(
     seed: int,
     iteration: int,
     operator: Proposer,
+    island: int,
     individuals: Sequence[Individual],
     population: Population,
     history: History,
@@ -109,6 +112,7 @@ def _draw(
     parent, *inspirations = individuals
     return Draw(
         operator=operator,
+        island=island,
         parent=parent,
         inspirations=tuple(inspirations),
         seed=int(rng.integers(2**31)),

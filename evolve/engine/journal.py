@@ -19,21 +19,24 @@ from evolve.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A proposal under way, begun in the store."""
+    """A proposal under way, begun in the store, for an island."""
 
     id: int
     iteration: int
     operator: str
+    island: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A committed program that awaits its evaluation; ``iteration`` is None for the seed."""
+    """A committed program that awaits its evaluation; the seed has neither iteration nor parent."""
 
     program_id: int
     program: Program
     operator: str
     iteration: int | None
+    parent: int | None = None
+    island: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +86,19 @@ class Journal:
         """Commit that an operator is at work; ``inserted`` as in `Store.begin_proposal`."""
         inspirations = [other.id for other in drawn.inspirations]
         operator = drawn.operator.name
+        parent, island = drawn.parent.id, drawn.island
         proposal = self.store.begin_proposal(
             self.run_id,
             iteration,
             operator,
-            0,
-            [drawn.parent.id],
+            island,
+            [parent],
             inspirations,
             getattr(drawn.operator, "model", ""),
             inserted=inserted,
         )
-        return Proposal(proposal, iteration, operator)
+        self.population.engage(iteration, parent)
+        return Proposal(proposal, iteration, operator, island)
 
     def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | Refused:
         """Commit a proposal's result: a program to be evaluated, or why there is none."""
@@ -109,14 +114,23 @@ class Journal:
             generation=1 + max(parent.generation for parent in parents),
             operator=proposal.operator,
             summary=result.summary,
+            island=proposal.island,
         )
         if not added.is_new:
             return Refused(proposal, "duplicate", f"the same program as {added.id}")
-        return Pending(added.id, result.program, proposal.operator, proposal.iteration)
+        return Pending(
+            program_id=added.id,
+            program=result.program,
+            operator=proposal.operator,
+            iteration=proposal.iteration,
+            parent=result.parents[0],
+            island=proposal.island,
+        )
 
     def refuse(self, ending: Refused) -> None:
         """Count a proposal that came to nothing, learn from it and tell observers."""
         proposal = ending.proposal
+        self.population.disengage(proposal.iteration)
         self.counters.rejected(ending.reason)
         for ended in self.store.ended(self.run_id, "", proposal=proposal.id):
             self.learn(ended)
@@ -126,7 +140,7 @@ class Journal:
 
     def record(self, judged: Judged) -> None:
         """Commit an evaluation together with what it does to the archive."""
-        placed = self.population.insert(judged.pending.program_id, judged.evaluation)
+        placed = self._place(judged)
         self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, placed.events)
         self._tell(judged, placed)
 
@@ -138,9 +152,18 @@ class Journal:
         """Commit what an evaluation committed before does to the archive."""
         pending = judged.pending
         assert pending.iteration is not None
-        placed = self.population.insert(pending.program_id, judged.evaluation)
-        self.store.insert(self.run_id, pending.iteration, placed.events)
+        placed = self._place(judged)
+        self.store.insert(self.run_id, pending.iteration, pending.program_id, placed.events)
         self._tell(judged, placed)
+
+    def _place(self, judged: Judged) -> Placement:
+        """Offer an evaluated program to its island, and count it."""
+        pending = judged.pending
+        if pending.iteration is not None:
+            self.population.disengage(pending.iteration)
+        return self.population.insert(
+            pending.program_id, judged.evaluation, parent=pending.parent, island=pending.island
+        )
 
     def _tell(self, judged: Judged, placed: Placement) -> None:
         """Count an evaluation, learn from it and tell observers."""

@@ -1,50 +1,83 @@
-"""The archive of a run together with the individuals in it: who is varied, who is kept."""
+"""The islands of a run together with the individuals on them: who is varied, who is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from evolve.archive.base import AddStatus, fold
-from evolve.archive.selection import Selector, inspirations
+from evolve.archive.base import AddStatus, Archive, Elite
+from evolve.archive.census import Census
+from evolve.archive.islands import ALONE, FIRST, Change, Islands, Offer, Plan
+from evolve.archive.selection import EVEN, Mix, Profile, Selector, State, inspirations
 from evolve.archive.spec import ArchiveSpec
-from evolve.core.evaluation import Evaluation
+from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Objective
 from evolve.propose.base import Individual
-from evolve.store.records import ArchiveEvent
+from evolve.store.records import ArchiveEvent, EvaluationFact
 
 #: Individuals kept in memory; sources of all others stay in the store.
 CACHED = 1024
+#: Programs whose few numbers are kept, for selectors that look at them.
+PROFILES = 2**16
+#: ``status`` of the event that an island was given up.
+RETIRED = "retired"
+_STATUS = {AddStatus.NEW: "new", AddStatus.IMPROVE_EXISTING: "improve"}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the archive did with an evaluated program; ``event`` only when the archive changed."""
+    """What came of an evaluated program; ``events`` are all changes of archives it brought about.
+
+    ``status`` and ``cell`` are those in the archive of its own island.
+    """
 
     status: AddStatus | None = None
     cell: int | None = None
     is_best: bool = False
     clipped: tuple[str, ...] = ()
-    event: ArchiveEvent | None = None
+    events: tuple[ArchiveEvent, ...] = ()
 
-    @property
-    def events(self) -> list[ArchiveEvent]:
-        """The changes of the archive."""
-        return [] if self.event is None else [self.event]
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How parents and inspirations are chosen, and from how many islands.
+
+    Attributes:
+        selector: Chooses parents.
+        inspirations: How many other elites a proposal sees.
+        mix: Of which kind they are.
+        islands: How many there are, and what happens between them.
+        seed: Origin of what is drawn when islands exchange.
+    """
+
+    selector: Selector
+    inspirations: int = 3
+    mix: Mix = EVEN
+    islands: Plan = ALONE
+    seed: int = 0
+
+
+class Chosen(NamedTuple):
+    """The island of an iteration, its parent and its inspirations."""
+
+    island: int
+    parent: Individual
+    inspirations: tuple[Individual, ...]
 
 
 class Population:
-    """The in-memory archive, a fold over the archive events of the store.
+    """Archives and census in memory, a fold over what the store holds.
 
     Args:
         load: Reads an individual from the store, by program id.
-        spec: What the archive is made from.
+        spec: What an archive is made from.
         objective: Turns objectives into fitness and back.
-        selector: Chooses parents.
-        inspirations: How many other elites a proposal sees.
+        policy: Who is chosen.
     """
 
     def __init__(
@@ -52,51 +85,26 @@ class Population:
         load: Callable[[int], Individual],
         spec: ArchiveSpec,
         objective: Objective,
-        selector: Selector,
-        *,
-        inspirations: int,
+        policy: Policy,
     ) -> None:
+        offset = objective.fitness(objective.offset)
         self.objective = objective
-        self.archive = spec.build(objective.fitness(objective.offset))
-        self._selector, self._inspirations = selector, inspirations
+        self.islands = Islands(lambda: spec.build(offset), policy.islands)
+        self.census = Census()
         self.individual = lru_cache(maxsize=CACHED)(load)
+        self._policy = policy
+        self._engaged: dict[int, int] = {}
+        self._profile = lru_cache(maxsize=PROFILES)(self._look_up)
 
-    def restore(self, events: Sequence[ArchiveEvent]) -> None:
-        """Rebuild the archive from committed events, oldest first."""
-        fold(self.archive, events)
-
-    def choose(self, rng: np.random.Generator) -> tuple[Individual, tuple[Individual, ...]]:
-        """Draw a parent and the inspirations to show with it."""
-        parent = self._selector(self.archive, rng)
-        others = inspirations(self.archive, parent, self._inspirations, rng)
-        return self.individual(parent.key), tuple(self.individual(e.key) for e in others)
-
-    def insert(self, program_id: int, evaluation: Evaluation) -> Placement:
-        """Offer an evaluated program to the archive; one without a score changes nothing."""
-        if evaluation.score is None:
-            return Placement()
-        score = evaluation.score
-        fitness = self.objective.fitness(score.objective)
-        best = self.archive.best
-        added = self.archive.add(program_id, fitness, score.measures, score.metrics)
-        event = None
-        if added.status is not AddStatus.NOT_ADDED:
-            event = ArchiveEvent(
-                program_id=program_id,
-                island=0,
-                cell=added.cell,
-                status="new" if added.status is AddStatus.NEW else "improve",
-                fitness=fitness,
-                measures=dict(score.measures),
-                replaced=next(iter(added.replaced), None),
-            )
-        is_best = best is None or fitness > best.fitness
-        return Placement(added.status, added.cell, is_best, added.clipped, event)
+    @property
+    def archive(self) -> Archive:
+        """The archive of the whole run."""
+        return self.islands.everything
 
     @property
     def most_inspirations(self) -> int:
         """How many inspirations a proposal can be shown now."""
-        return min(self._inspirations, len(self.archive) - 1)
+        return min(self._policy.inspirations, len(self.archive) - 1)
 
     def elites(self) -> list[int]:
         """Return the ids of all elites, fittest first."""
@@ -107,3 +115,136 @@ class Population:
         """The best program in the archive."""
         elite = self.archive.best
         return None if elite is None else self.individual(elite.key)
+
+    def restore(self, facts: Iterable[EvaluationFact]) -> None:
+        """Rebuild archives and census from what was committed, oldest first."""
+        for fact in facts:
+            fitness = None if fact.objective is None else self.objective.fitness(fact.objective)
+            home = self.islands.home(fact.island)
+            own = [event for event in fact.events if _is_own(event, fact.program_id, home)]
+            self.census.evaluated(fact.program_id, fact.parent, home, fitness, entered=bool(own))
+            for event in fact.events:
+                if event.status == RETIRED:
+                    self.islands.retire(event.island)
+                    continue
+                offer = Offer(event.program_id, event.fitness, event.measures)
+                self.islands.enter(event.island, offer)
+                if event not in own:
+                    self.census.settled(event.island, event.fitness)
+
+    def choose(self, iteration: int, rng: np.random.Generator) -> Chosen:
+        """Draw an island, a parent and the inspirations to show with it."""
+        island = self.islands.turn(iteration, self.census, rng)
+        archive, busy = self.islands.live[island], Counter(self._engaged.values())
+        state = State(archive, self.census, island, busy, self._profile)
+        parent = self.individual(self._policy.selector(state, rng))
+        shown = inspirations(
+            archive, _elite(archive, parent), self._policy.inspirations, rng, self._policy.mix
+        )
+        return Chosen(island, parent, tuple(self.individual(elite.key) for elite in shown))
+
+    def engage(self, iteration: int, parent: int) -> None:
+        """Note that an iteration from that parent is under way."""
+        self._engaged[iteration] = parent
+
+    def disengage(self, iteration: int) -> None:
+        """Note that an iteration has ended."""
+        self._engaged.pop(iteration, None)
+
+    def insert(
+        self,
+        program_id: int,
+        evaluation: Evaluation,
+        *,
+        parent: int | None = None,
+        island: int = FIRST,
+    ) -> Placement:
+        """Offer an evaluated program to its island; one without a score is only counted.
+
+        Args:
+            program_id: The program.
+            evaluation: What it scored; an infrastructure fault changes nothing.
+            parent: The program it was made from; None for the seed program, which goes to every
+                island.
+            island: What it was proposed for.
+        """
+        if evaluation.outcome is Outcome.INFRASTRUCTURE:
+            return Placement()
+        home = self.islands.home(island)
+        if evaluation.score is None:
+            self.census.evaluated(program_id, parent, home, None, entered=False)
+            return Placement(events=self._upheaval(home))
+        score = evaluation.score
+        fitness = self.objective.fitness(score.objective)
+        offer = Offer(program_id, fitness, score.measures, score.metrics)
+        best = self.archive.best
+        added = self.islands.offer(home, offer)
+        entered = added.status is not AddStatus.NOT_ADDED
+        self.census.evaluated(program_id, parent, home, fitness, entered=entered)
+        own = [Change(home, offer, added)] if entered else []
+        events = tuple(map(_event, own))
+        if parent is None:
+            others = [(each, offer) for each in self.islands.live if each != home]
+            events += self._settle(self.islands.send(others))
+        is_best = best is None or fitness > best.fitness
+        events += self._upheaval(home)
+        return Placement(added.status, added.cell, is_best, added.clipped, events)
+
+    def _upheaval(self, island: int) -> tuple[ArchiveEvent, ...]:
+        """Do what is due between islands after an evaluation for ``island``."""
+        rng = np.random.default_rng([self._policy.seed, self.census.evaluations, 2])
+        return self._settle(self.islands.upheaval(island, self.census, rng, self._recall))
+
+    def _settle(self, changes: Iterable[Change]) -> tuple[ArchiveEvent, ...]:
+        """Count what came to islands from elsewhere; return the events."""
+        events = tuple(map(_event, changes))
+        for event in events:
+            if event.status != RETIRED:
+                self.census.settled(event.island, event.fitness)
+        return events
+
+    def _recall(self, elite: Elite) -> Offer:
+        score = self.individual(elite.key).evaluation.score
+        assert score is not None  # it is in an archive
+        return Offer(elite.key, elite.fitness, score.measures, score.metrics)
+
+    def _look_up(self, key: int) -> Profile:
+        individual = self.individual(key)
+        cases = {
+            case.case: self.objective.fitness(case.score.objective)
+            for case in individual.evaluation.cases
+            if case.score is not None
+        }
+        return Profile(cases, sum(map(len, individual.program.files.values())))
+
+
+def _event(change: Change) -> ArchiveEvent:
+    island, offer, added = change
+    return ArchiveEvent(
+        program_id=offer.key,
+        island=island,
+        cell=-1 if added is None else added.cell,
+        status=RETIRED if added is None else _STATUS[added.status],
+        fitness=offer.fitness,
+        measures=dict(offer.measures),
+        replaced=None if added is None else next(iter(added.replaced), None),
+    )
+
+
+def _is_own(event: ArchiveEvent, program_id: int, home: int) -> bool:
+    return (event.program_id, event.island) == (program_id, home) and event.status != RETIRED
+
+
+def _elite(archive: Archive, individual: Individual) -> Elite:
+    """Return an individual as an elite of an archive, or as one without a cell."""
+    found = next((elite for elite in archive.elites() if elite.key == individual.id), None)
+    if found is not None:
+        return found
+    score = individual.evaluation.score
+    assert score is not None  # it was chosen as a parent
+    return Elite(
+        key=individual.id,
+        cell=-1,
+        fitness=score.objective,
+        measures=tuple(score.measures[axis.name] for axis in archive.measures),
+    )

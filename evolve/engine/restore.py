@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,8 +13,9 @@ from evolve.engine.draw import Draw
 from evolve.engine.history import History
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.order import Arrival, Order, Strict
+from evolve.engine.population import Population
 from evolve.engine.stop import Counters
-from evolve.store.records import CompletionRecord, ProposalRecord, Recovery
+from evolve.store.records import CompletionRecord, ProgramRecord, ProposalRecord, Recovery
 from evolve.store.store import Store
 
 #: Makes the draw of a proposal as it was, from the history as it is.
@@ -59,7 +60,7 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
     """
     store, run_id = journal.store, journal.run_id
     recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
-    journal.population.restore(store.archive_events(run_id))
+    journal.population.restore(store.facts(run_id, evaluator))
     endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
     _restore_counters(journal.counters, store, run_id, endings.values())
     learn = _learn_in_order if store.draws(run_id) else _learn_as_it_came
@@ -69,7 +70,7 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
     drawn = learn(journal, history, evaluator, redraw, recovery)
     proposals = [
         Begun(
-            Proposal(begun.id, begun.iteration, begun.operator),
+            Proposal(begun.id, begun.iteration, begun.operator, begun.island),
             drawn[begun.iteration],
             begun.completions,
             begun.answered,
@@ -77,10 +78,11 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
         for begun in sorted((*recovery.replies, *recovery.unanswered), key=lambda b: b.iteration)
     ]
     programs = [
-        Pending(each.entry.id, each.program, each.entry.operator, each.entry.iteration)
+        _pending(each)
         for each in found
         if each.entry.iteration is not None  # the seed and the baselines are added anew
     ]
+    _engage(journal.population, recovery, programs)
     return Unfinished(tuple(programs), tuple(proposals), endings, recovery.next_iteration)
 
 
@@ -148,13 +150,32 @@ def _learn_in_order(
 def _ending(ended: ProposalRecord, store: Store) -> Ending:
     """Return how an iteration of an earlier session ended."""
     if ended.program is None:
-        proposal = Proposal(ended.id, ended.iteration, ended.operator)
+        proposal = Proposal(ended.id, ended.iteration, ended.operator, ended.island)
         return Refused(proposal, ended.reason, ended.message)
     found = store.program(ended.program)
     evaluation = next(each for each in reversed(found.evaluations) if each.stage == "search")
-    return Judged(
-        Pending(ended.program, found.program, ended.operator, ended.iteration), evaluation
+    return Judged(_pending(found), evaluation)
+
+
+def _pending(found: ProgramRecord) -> Pending:
+    entry = found.entry
+    return Pending(
+        program_id=entry.id,
+        program=found.program,
+        operator=entry.operator,
+        iteration=entry.iteration,
+        parent=next(iter(entry.parents), None),
+        island=entry.island,
     )
+
+
+def _engage(population: Population, recovery: Recovery, programs: Iterable[Pending]) -> None:
+    """Note whose iterations are under way, ended ones that wait for their turn included."""
+    for proposal in (*recovery.replies, *recovery.unanswered, *recovery.ended):
+        population.engage(proposal.iteration, proposal.parents[0])
+    for pending in programs:
+        if pending.iteration is not None and pending.parent is not None:
+            population.engage(pending.iteration, pending.parent)
 
 
 def _restore_counters(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -21,12 +21,14 @@ from evolve.store import summaries
 from evolve.store.database import Database, open_database
 from evolve.store.ended import ended
 from evolve.store.entries import entries, program_hashes, read_entries
+from evolve.store.facts import facts
 from evolve.store.records import (
     ArchiveEvent,
     Drawn,
     Elite,
     Ended,
     EvaluatedProgram,
+    EvaluationFact,
     Failures,
     ProgramEntry,
     ProgramRecord,
@@ -255,6 +257,15 @@ class Reader:
             for row in rows
         )
 
+    def facts(self, run_id: int, evaluator: str) -> Iterator[EvaluationFact]:
+        """Yield the search evaluations by one evaluator version, oldest first.
+
+        Each comes with what it changed. Infrastructure faults and baselines are left out.
+        """
+        events = self.archive_events(run_id)
+        with self._database.read() as connection:
+            yield from facts(connection, run_id, evaluator, events)
+
     def elites(self, run_id: int, at: int | None = None) -> tuple[Elite, ...]:
         """Return the occupants of the map by island and cell.
 
@@ -265,6 +276,9 @@ class Reader:
         objective = self.run(run_id).objective
         held: dict[tuple[int, int, int], ArchiveEvent] = {}
         for entered in self.archive_events(run_id)[:at]:
+            if entered.status == "retired":
+                held = {place: e for place, e in held.items() if place[0] != entered.island}
+                continue
             if entered.replaced is not None:
                 held.pop((entered.island, entered.cell, entered.replaced), None)
             held[entered.island, entered.cell, entered.program_id] = entered
@@ -296,6 +310,11 @@ class Reader:
             for e in elites
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def evaluations_by_island(self, run_id: int) -> dict[int, int]:
+        """Return how many search evaluations were for each island, the seed program's included."""
+        with self._database.read() as connection:
+            return summaries.evaluations_by_island(connection, run_id)
 
     def totals(self, run_id: int) -> Totals:
         """Return the counters of a run.

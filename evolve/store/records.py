@@ -80,13 +80,14 @@ class AddedProgram(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArchiveEvent:
-    """A change of the map: a program entered a cell.
+    """A change of the map: a program entered a cell, or an island was given up.
 
     Attributes:
         program_id: The new elite.
         island: Whose map.
         cell: Flat cell index.
-        status: ``new`` for an empty cell, ``improve`` for one that had an elite.
+        status: ``new`` for an empty cell, ``improve`` for one that had an elite; ``retired`` when
+            the island was given up: ``program_id`` was its best one, ``cell`` is -1.
         fitness: The objective, turned so that larger is better.
         measures: By name, before clipping.
         replaced: The elite it displaced, or None.
@@ -99,6 +100,25 @@ class ArchiveEvent:
     fitness: float
     measures: Mapping[str, float]
     replaced: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFact:
+    """What one search evaluation means for the archives, as it was committed.
+
+    Attributes:
+        program_id: What was evaluated.
+        parent: The program it was made from; None for the seed program.
+        island: What it was proposed for.
+        objective: None when it has no score.
+        events: What it changed, in order.
+    """
+
+    program_id: int
+    parent: int | None
+    island: int
+    objective: float | None
+    events: tuple[ArchiveEvent, ...]
 
 
 class TokenCounts(NamedTuple):

@@ -349,20 +349,22 @@ class Store(Reader):
                 )
             return evaluation_id
 
-    def insert(self, run_id: int, iteration: int, archive: Sequence[ArchiveEvent]) -> None:
+    def insert(
+        self, run_id: int, iteration: int, program_id: int, archive: Sequence[ArchiveEvent]
+    ) -> None:
         """Commit, in strict order, what an evaluation committed before did to the map.
 
         Args:
             run_id: The run.
             iteration: Whose program it is; all earlier ones are in the archive.
+            program_id: The program that was evaluated.
             archive: The changes, if there are any.
         """
         with self._database.write() as connection:
-            for event in archive:
-                judged = select(func.max(evaluations.c.id)).where(
-                    evaluations.c.program_id == event.program_id, evaluations.c.stage == "search"
-                )
-                write_events(connection, run_id, connection.scalars(judged).one(), [event])
+            judged = select(func.max(evaluations.c.id)).where(
+                evaluations.c.program_id == program_id, evaluations.c.stage == "search"
+            )
+            write_events(connection, run_id, connection.scalars(judged).one(), archive)
             connection.execute(
                 update(runs).where(runs.c.id == run_id).values(inserted=iteration + 1)
             )

@@ -40,6 +40,17 @@ _UNPRICED = func.coalesce(
 )
 
 
+def evaluations_by_island(connection: Connection, run_id: int) -> dict[int, int]:
+    """Return the number of search evaluations by island."""
+    rows = connection.execute(
+        select(programs.c.island, func.count().label("many"))
+        .join(evaluations, evaluations.c.program_id == programs.c.id)
+        .where(programs.c.run_id == run_id, evaluations.c.stage == "search", FOUND)
+        .group_by(programs.c.island)
+    )
+    return {row.island: row.many for row in rows}
+
+
 def totals(connection: Connection, run: RunRecord) -> Totals:
     """Return the counters of ``run``."""
     mine = proposals.c.run_id == run.id

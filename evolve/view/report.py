@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evolve.archive.base import Archive, fold
 from evolve.archive.spec import ArchiveSpec
+from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation
 from evolve.store.reader import Reader
 from evolve.store.records import RunRecord
@@ -26,12 +27,64 @@ class ComparedRow:
     metrics: Mapping[str, float]
 
 
-def archive_of(reader: Reader, run: RunRecord, at: int | None = None) -> Archive:
-    """Rebuild a run's archive, now or as it was after ``at`` changes."""
+def archive_of(
+    reader: Reader, run: RunRecord, at: int | None = None, island: int | None = None
+) -> Archive:
+    """Rebuild a run's archive, now or as it was after ``at`` changes.
+
+    Args:
+        reader: Reads the run.
+        run: The run.
+        at: After so many changes; None for now.
+        island: Of this island; None for that of the whole run.
+
+    Raises:
+        StoreError: there is no such island.
+    """
     offset = run.objective.fitness(run.objective.offset)
     archive = ArchiveSpec(run.measures).build(offset)
-    fold(archive, reader.archive_events(run.id)[:at])
+    events = [e for e in reader.archive_events(run.id)[:at] if e.status != "retired"]
+    if island is not None:
+        numbers = sorted({event.island for event in events})
+        if island not in numbers:
+            known = ", ".join(map(str, numbers)) or "none"
+            raise StoreError(f"run {run.id} has no island {island}; there are: {known}")
+        events = [event for event in events if event.island == island]
+    fold(archive, events)
     return archive
+
+
+@dataclass(frozen=True, slots=True)
+class IslandRow:
+    """What became of an island; ``retired`` when a reset gave it up."""
+
+    island: int
+    retired: bool
+    evaluations: int
+    elites: int
+    best: float | None
+    program_id: int | None
+
+
+def islands(reader: Reader, run: RunRecord) -> list[IslandRow]:
+    """Return the islands of a run by number; one row when it has only one."""
+    retired = {e.island for e in reader.archive_events(run.id) if e.status == "retired"}
+    evaluations = reader.evaluations_by_island(run.id)
+    rows = []
+    for number in sorted({e.island for e in reader.archive_events(run.id)}):
+        archive = archive_of(reader, run, island=number)
+        best = archive.best
+        rows.append(
+            IslandRow(
+                island=number,
+                retired=number in retired,
+                evaluations=evaluations.get(number, 0),
+                elites=len(archive),
+                best=None if best is None else run.objective.fitness(best.fitness),
+                program_id=None if best is None else best.key,
+            )
+        )
+    return rows
 
 
 def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from evolve.archive.base import Elite
 from evolve.archive.grid import GridArchive
-from evolve.archive.selection import SELECTORS, Selector, inspirations, mixed, rank, uniform
+from evolve.archive.selection import SELECTORS, Selector, State, inspirations
+from evolve.archive.selection.plain import mixed, rank, uniform
 from evolve.core.measures import Measure
 
 
@@ -25,7 +26,7 @@ def archive_of(fitness: list[float], cells: int = 100) -> GridArchive:
 def frequencies(selector: Selector, archive: GridArchive, draws: int = 4000) -> list[float]:
     """Return how often each elite is chosen, fittest first."""
     rng = np.random.default_rng(3)
-    counts = Counter(selector(archive, rng).key for _ in range(draws))
+    counts = Counter(selector(State(archive), rng) for _ in range(draws))
     return [counts[elite.key] / draws for elite in archive]
 
 
@@ -76,8 +77,9 @@ def test_the_choice_depends_on_contents_and_generator_alone(
     plain = archive_of([key % 3 for key in range(8)])
     selector = SELECTORS[name]()
     here, there = np.random.default_rng(seed), np.random.default_rng(seed)
-    parent = selector(plain, here)
-    assert parent == selector(shuffled, there)
+    key = selector(State(plain), here)
+    assert key == selector(State(shuffled), there)
+    parent = next(elite for elite in plain if elite.key == key)
     assert inspirations(plain, parent, 4, here) == inspirations(shuffled, parent, 4, there)
     assert here.bit_generator.state == there.bit_generator.state
 
@@ -85,10 +87,10 @@ def test_the_choice_depends_on_contents_and_generator_alone(
 @pytest.mark.parametrize("name", SELECTORS)
 def test_a_single_elite_is_always_chosen_and_none_at_all_is_an_error(name: str) -> None:
     selector, rng = SELECTORS[name](), np.random.default_rng(0)
-    assert selector(archive_of([1.0]), rng).key == 0
+    assert selector(State(archive_of([1.0])), rng) == 0
     for _ in range(20):
         with pytest.raises(ValueError, match="empty"):
-            selector(archive_of([]), rng)
+            selector(State(archive_of([])), rng)
 
 
 @pytest.mark.parametrize("exponent", [-1.0, math.nan, math.inf])
@@ -108,7 +110,7 @@ def test_exponents_that_make_no_sense_are_refused(exponent: float) -> None:
     ],
 )
 def test_frequencies_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must be finite, at least 0"):
+    with pytest.raises(ValueError, match=r"at least 0|one must not be"):
         mixed(**options)
 
 

@@ -58,7 +58,7 @@ def test_a_good_file_becomes_a_frozen_model_with_defaults(write: Write) -> None:
     assert loaded.config.seed == 12
     assert loaded.config.models[0].temperature == 0.1
     assert loaded.config.proposers[0].weight == 3.0
-    assert loaded.config.selection.kind == "mixed"
+    assert loaded.config.selection.kind == "adaptive"
     assert loaded.folder == Path()
     with pytest.raises(ValueError, match="frozen"):
         loaded.config.seed = 3  # type: ignore[misc] # the point of the test

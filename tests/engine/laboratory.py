@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from evolve.archive.selection import mixed
+from evolve.archive.selection.plain import mixed
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
@@ -19,7 +19,7 @@ from evolve.engine.events import Event
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
-from evolve.engine.population import Population
+from evolve.engine.population import Policy, Population
 from evolve.engine.recorder import completer
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.stop import Counters
@@ -52,6 +52,7 @@ class Laboratory:
     more: Sequence[Proposer] = ()
     slots: int = 2
     proposals: int | None = 1
+    policy: Policy = field(default_factory=lambda: Policy(mixed(), inspirations=2))
     models: dict[str, Model] = field(default_factory=dict)
     model_configs: tuple[ModelConfig, ...] = ()
     on_start: Callable[[Loop], None] = lambda _: None
@@ -90,8 +91,7 @@ class Laboratory:
             self.individual,
             ArchiveSpec(problem.measures),
             problem.objective,
-            mixed(),
-            inspirations=2,
+            self.policy,
         )
         self.history = History(self._portfolio.proposers)
         learners = (self.history.tell,)

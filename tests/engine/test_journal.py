@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evolve.archive.selection import mixed
+from evolve.archive.islands import ALONE, Plan
+from evolve.archive.selection import SELECTORS
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Outcome, Score
@@ -13,10 +14,10 @@ from evolve.engine.draw import draw
 from evolve.engine.events import ProgramEvaluated, ProposalRejected
 from evolve.engine.history import History
 from evolve.engine.journal import Judged, Pending, Proposal, Refused
-from evolve.engine.population import Population
+from evolve.engine.population import Policy, Population
 from evolve.propose.base import Candidate, Individual, Rejected
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import ArchiveEvent
+from evolve.store.records import EvaluationFact
 from tests.engine.laboratory import Laboratory
 from tests.fakes import FakeProposer, numbered, scored
 
@@ -89,69 +90,105 @@ def test_a_program_without_a_score_is_kept_and_changes_no_map(lab: Laboratory) -
 
 
 SCORES = st.lists(
-    st.tuples(st.floats(-9, 9), st.floats(-10, 70), st.floats(-30, 30)), min_size=1, max_size=40
+    st.tuples(
+        st.none() | st.floats(-9, 9), st.floats(-10, 70), st.floats(-30, 30), st.integers(0, 99)
+    ),
+    min_size=1,
+    max_size=60,
+)
+PLANS = st.sampled_from(
+    [
+        Plan(),
+        Plan(count=3, migration_interval=4, migrants=2, topology="full"),
+        Plan(count=3, migration_stagnation=2, topology="random", allocation="random"),
+        Plan(count=4, reset_interval=7, migration_interval=5, allocation="ucb"),
+        Plan(count=1, spawn_stagnation=3, spawn_limit=4, reset_interval=11, topology="star"),
+    ]
 )
 one_problem = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
 )
 
 
-def empty(problem: Problem) -> Population:
+def empty(problem: Problem, plan: Plan = ALONE, kind: str = "mixed") -> Population:
     def load(program_id: int) -> Individual:
         program = numbered(-program_id)
-        return Individual(program_id, program, scored(program))
+        measures = {"ast_nodes": 7.0 * (program_id % 9), "mean": float(program_id % 5)}
+        return Individual(program_id, program, Evaluation(Outcome.OK, Score(0.0, measures)))
 
-    return Population(
-        load, ArchiveSpec(problem.measures), problem.objective, mixed(), inspirations=3
-    )
+    policy = Policy(SELECTORS[kind](), islands=plan)
+    return Population(load, ArchiveSpec(problem.measures), problem.objective, policy)
 
 
 def fill(
-    population: Population, scores: list[tuple[float, float, float]]
-) -> tuple[ArchiveEvent, ...]:
-    """Offer a program for each (objective, two measures); return the changes of the map."""
-    placements = [
-        population.insert(
-            number, Evaluation(Outcome.OK, Score(objective, {"ast_nodes": nodes, "mean": mean}))
-        )
-        for number, (objective, nodes, mean) in enumerate(scores, start=1)
-    ]
-    return tuple(placed.event for placed in placements if placed.event is not None)
+    population: Population, scores: list[tuple[float | None, float, float, int]]
+) -> list[EvaluationFact]:
+    """Evaluate a program for each (objective, two measures, island); return what is stored.
+
+    The first is the seed program.
+    """
+    facts = []
+    for number, (objective, nodes, mean, place) in enumerate(scores, start=1):
+        score = Score(1.0 if objective is None else objective, {"ast_nodes": nodes, "mean": mean})
+        good = objective is not None or number == 1
+        evaluation = Evaluation(Outcome.OK, score) if good else Evaluation(Outcome.EXIT)
+        parent = None if number == 1 else 1 + place % (number - 1)
+        island = place % 6 if number > 1 else 0
+        placed = population.insert(number, evaluation, parent=parent, island=island)
+        stored = score.objective if good else None
+        facts.append(EvaluationFact(number, parent, island, stored, placed.events))
+    return facts
 
 
 @one_problem
-@given(scores=SCORES)
-def test_the_archive_is_a_fold_over_its_events(
-    problem: Problem, scores: list[tuple[float, float, float]]
+@given(scores=SCORES, plan=PLANS)
+def test_archives_and_census_are_a_fold_over_what_is_stored(
+    problem: Problem, scores: list[tuple[float | None, float, float, int]], plan: Plan
 ) -> None:
-    population, restored = empty(problem), empty(problem)
-    restored.restore(fill(population, scores))
+    population, restored = empty(problem, plan), empty(problem, plan)
+    facts = fill(population, scores)
+    restored.restore(facts)
     assert restored.archive.elites() == population.archive.elites()
     assert restored.archive.stats() == population.archive.stats()
-    assert restored.best == population.best
+    live = population.islands.live
+    assert list(restored.islands.live) == list(live)
+    assert all(restored.islands.live[n].elites() == each.elites() for n, each in live.items())
+    assert restored.census == population.census
+    objectives = [fact.objective for fact in facts if fact.objective is not None]
     assert population.archive.best is not None
-    assert population.archive.best.fitness == -min(objective for objective, *_ in scores)
+    assert population.archive.best.fitness == population.census.best == -min(objectives)
 
 
 @one_problem
-@given(scores=SCORES, seed=st.integers(0, 2**63 - 1), iteration=st.integers(0, 10**6))
-def test_seed_iteration_and_archive_alone_decide_every_choice(
-    problem: Problem, scores: list[tuple[float, float, float]], seed: int, iteration: int
+@given(
+    scores=SCORES,
+    plan=PLANS,
+    kind=st.sampled_from(sorted(SELECTORS)),
+    seed=st.integers(0, 2**63 - 1),
+    iteration=st.integers(0, 10**6),
+)
+def test_seed_iteration_and_what_is_stored_alone_decide_every_choice(
+    problem: Problem,
+    scores: list[tuple[float | None, float, float, int]],
+    plan: Plan,
+    kind: str,
+    seed: int,
+    iteration: int,
 ) -> None:
-    population, restored = empty(problem), empty(problem)
+    population, restored = empty(problem, plan, kind), empty(problem, plan, kind)
     restored.restore(fill(population, scores))
     one, two = (
         draw(seed, iteration, PORTFOLIO, each, History()) for each in (population, restored)
     )
     assert one.operator is two.operator
-    assert (one.parent.id, one.seed) == (two.parent.id, two.seed)
+    assert (one.island, one.parent.id, one.seed) == (two.island, two.parent.id, two.seed)
     assert [each.id for each in one.inspirations] == [each.id for each in two.inspirations]
     assert one.rng.random() == two.rng.random()
 
 
 def test_iterations_and_seeds_choose_differently(problem: Problem) -> None:
     population = empty(problem)
-    fill(population, [(1.0, nodes, mean) for nodes in range(0, 60, 5) for mean in (-15, 15)])
+    fill(population, [(1.0, nodes, mean, 0) for nodes in range(0, 60, 5) for mean in (-15, 15)])
 
     def course(seed: int) -> list[tuple[str, int, int]]:
         drawn = [draw(seed, iteration, PORTFOLIO, population, History()) for iteration in range(30)]

@@ -1,0 +1,65 @@
+"""A run as the sequence of its evaluations: what archives and census in memory are folded from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import Connection, case, select
+
+from evolve.core.evaluation import Outcome
+from evolve.store.records import ArchiveEvent, EvaluationFact
+from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
+from evolve.store.summaries import FOUND
+
+#: Rows in memory at a time.
+_AT_ONCE = 10_000
+
+
+def facts(
+    connection: Connection, run_id: int, evaluator: str, events: Sequence[ArchiveEvent]
+) -> Iterator[EvaluationFact]:
+    """Yield search evaluations, see `Reader.facts`; the connection stays open until the last."""
+    causes = connection.scalars(
+        select(archive_events.c.evaluation_id)
+        .where(archive_events.c.run_id == run_id)
+        .order_by(archive_events.c.id)
+    )
+    by_cause = groupby(zip(causes, events, strict=True), key=itemgetter(0))
+    cause, caused = next(by_cause, (None, iter(())))
+    first_parent = (parents.c.program_id == programs.c.id) & (parents.c.position == 0)
+    judged = (
+        programs.join(runs, runs.c.id == programs.c.run_id)
+        .join(evaluations, evaluations.c.program_id == programs.c.id)
+        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
+        .outerjoin(parents, first_parent)
+    )
+    # In strict order iterations count in their order, and only once they are in the archive.
+    counted = proposals.c.inserted.is_(None) | (proposals.c.iteration < runs.c.inserted)
+    turn = case((proposals.c.inserted.is_(None), -1), else_=proposals.c.iteration)
+    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
+        select(
+            evaluations.c.id,
+            programs.c.id,
+            parents.c.parent_id,
+            programs.c.island,
+            evaluations.c.objective,
+        )
+        .select_from(judged)
+        .where(
+            programs.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.evaluator == evaluator,
+            evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
+            FOUND,
+            counted,
+        )
+        .order_by(turn, evaluations.c.id)
+    )
+    for evaluation_id, program_id, parent_id, island, objective in rows:
+        own: tuple[ArchiveEvent, ...] = ()
+        if evaluation_id == cause:
+            own = tuple(event for _, event in caused)
+            cause, caused = next(by_cause, (None, iter(())))
+        yield EvaluationFact(program_id, parent_id, island, objective, own)
