@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evolve.config.file import LoadedConfig
-    from evolve.config.models import ModelConfig
+    from evolve.config.models import IslandsConfig, ModelConfig
     from evolve.config.problem import Problem
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,6 +40,8 @@ def check(file: str = _FILE, settings: list[str] = _SET) -> None:
         ("problem", f"{problem.id}: {problem.title}"),
         ("objective", f"{problem.objective.direction} {problem.objective.name}"),
         ("map", " x ".join(f"{axis.name} ({axis.cells})" for axis in axes)),
+        ("selection", config.selection.kind),
+        ("islands", _islands(config.islands)),
         ("proposers", ", ".join(f"{each.kind} ({each.weight:g})" for each in config.proposers)),
         ("models", ", ".join(model.id for model in config.models)),
         ("sandbox", config.sandbox.kind),
@@ -90,10 +92,9 @@ def schema(
 
 def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     """Find everything a configuration names; return its problem and what this machine lacks."""
-    from evolve.archive.selection import SELECTORS
-    from evolve.config.plugins import check_options, resolve
     from evolve.config.problem import load_problem
     from evolve.core.errors import PrerequisiteError
+    from evolve.engine.assemble import policy_of
     from evolve.engine.isolation import choose_sandbox
     from evolve.llm.ledger import check_prices
     from evolve.propose.portfolio import open_proposers
@@ -115,10 +116,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         with loaded.at("proposers", index):
             portfolios.append(open_proposers([proposer], models, folder))
     with loaded.at("selection"):
-        selector = resolve(
-            config.selection.kind, seam="evolve.selectors", builtin=SELECTORS, folder=folder
-        )
-        check_options(selector, config.selection.options, what=f"selector {config.selection.kind}")
+        policy_of(config, folder)
     with loaded.at("sandbox"):
         arbitrary = any(portfolio.arbitrary_code for portfolio in portfolios)
         try:
@@ -126,6 +124,23 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         except PrerequisiteError as error:
             notes.append(str(error))
     return problem, notes
+
+
+def _islands(config: IslandsConfig) -> str:
+    """Say in one line how many islands there are and what happens between them."""
+    migration, reset, spawn = config.migration, config.reset, config.spawn
+    parts = [f"{config.count}"]
+    if config.count > 1:
+        parts[0] += f", {config.topology}, {config.allocation}"
+    if migration.interval:
+        parts.append(f"migration every {migration.interval} evaluations")
+    if migration.stagnation:
+        parts.append(f"migration to islands without progress for {migration.stagnation}")
+    if reset.interval:
+        parts.append(f"reset of the worst {reset.fraction:.0%} every {reset.interval}")
+    if spawn.stagnation:
+        parts.append(f"up to {spawn.limit} by stagnation for {spawn.stagnation}")
+    return "; ".join(parts)
 
 
 def _open_model(model: ModelConfig, folder: Path) -> list[str]:

@@ -61,12 +61,13 @@ def show(
     top: int = typer.Option(5, "--top", min=1, help="How many of the best programs to list."),
     json: bool = render.JSON,
 ) -> None:
-    """Show a run: state, archive, best programs, failures, spending, held-out comparison.
+    """Show a run: state, archive, islands, best programs, failures, spending, comparison.
 
-    JSON: {run, totals, archive, best, failures, spending {model, operator, outcome}, comparison}.
+    JSON: {run, totals, archive, islands, best, failures, spending {model, operator, outcome},
+    comparison}.
     """
     from evolve.store.reader import open_reader
-    from evolve.view.report import archive_of, comparison
+    from evolve.view.report import archive_of, comparison, islands
 
     with open_reader(db) as reader:
         record = reader.run(run)
@@ -78,6 +79,7 @@ def show(
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
             "archive": _archive(reader, record, archive),
+            "islands": [asdict(row) for row in islands(reader, record)],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
@@ -126,13 +128,16 @@ def best(
             typer.echo(text, nl=not text.endswith("\n"))
 
 
-def heatmap(
+def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
     run: str = RUN,
     measures: tuple[str, str] = typer.Option(
         ("", ""), "--measures", metavar="X Y", help="The two axes; default: the first two."
     ),
     at: int | None = typer.Option(
         None, "--at", min=0, help="The map as it was after that many changes of it."
+    ),
+    island: int | None = typer.Option(
+        None, "--island", min=0, help="The map of one island, see `evolve show`; default: all."
     ),
     png: Path | None = typer.Option(None, "--png", help="Write a PNG picture (needs matplotlib)."),
     svg: Path | None = typer.Option(None, "--svg", help="Write an SVG picture (needs matplotlib)."),
@@ -150,7 +155,7 @@ def heatmap(
 
     with open_reader(db) as reader:
         record = reader.run(run)
-        archive = archive_of(reader, record, at=at)
+        archive = archive_of(reader, record, at=at, island=island)
     axes = measures if all(measures) else None
     for path in filter(None, (png, svg)):
         from evolve.view.plots import save_heatmap
@@ -234,6 +239,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
+    print_islands(out, reader, run)
     columns = (">program", f">{run.objective.name}", "operator", ">generation", "summary")
     found = reader.leaderboard(run.id, limit=top)
     rows = [(e.id, e.objective, e.operator, e.generation, e.summary) for e in found]
@@ -253,6 +259,28 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
                 for s in spending
             ]
             out.print(render.table(f"spending by {by}", heads, shown_spending))
+
+
+def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:
+    """Print what became of each island, if there is more than one."""
+    from evolve.view.report import islands
+
+    rows = islands(reader, run)
+    if len(rows) < 2:
+        return
+    columns = (">island", "state", ">evals", ">elites", f">{run.objective.name}", ">program")
+    shown = [
+        (
+            row.island,
+            "retired" if row.retired else "live",
+            row.evaluations,
+            row.elites,
+            row.best,
+            row.program_id,
+        )
+        for row in rows
+    ]
+    out.print(render.table("islands", columns, shown))
 
 
 def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:

@@ -94,6 +94,7 @@ class Population:
         self.individual = lru_cache(maxsize=CACHED)(load)
         self._policy = policy
         self._engaged: dict[int, int] = {}
+        self._fresh: Offer | None = None
         self._profile = lru_cache(maxsize=PROFILES)(self._look_up)
 
     @property
@@ -176,7 +177,7 @@ class Population:
             return Placement(events=self._upheaval(home))
         score = evaluation.score
         fitness = self.objective.fitness(score.objective)
-        offer = Offer(program_id, fitness, score.measures, score.metrics)
+        offer = self._fresh = Offer(program_id, fitness, score.measures, score.metrics)
         best = self.archive.best
         added = self.islands.offer(home, offer)
         entered = added.status is not AddStatus.NOT_ADDED
@@ -204,6 +205,8 @@ class Population:
         return events
 
     def _recall(self, elite: Elite) -> Offer:
+        if self._fresh is not None and self._fresh.key == elite.key:
+            return self._fresh  # the store does not have it yet
         score = self.individual(elite.key).evaluation.score
         assert score is not None  # it is in an archive
         return Offer(elite.key, elite.fitness, score.measures, score.metrics)

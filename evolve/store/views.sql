@@ -26,7 +26,7 @@ WHERE evaluations.id IN (
     SELECT max(id) FROM evaluations WHERE stage = 'search' GROUP BY program_id
 ) AND evaluations.outcome = 'ok';
 
--- An elite is what entered a cell and was not replaced there since.
+-- An elite is what entered a cell and was not replaced there since; a retired island has none.
 CREATE VIEW elites AS
 SELECT entered.run_id AS run,
        entered.island,
@@ -47,6 +47,10 @@ WHERE NOT EXISTS (
     WHERE later.run_id = entered.run_id AND later.island = entered.island
       AND later.cell = entered.cell AND later.replaced_id = entered.program_id
       AND later.id > entered.id
+) AND NOT EXISTS (
+    SELECT 1 FROM archive_events AS retired
+    WHERE retired.run_id = entered.run_id AND retired.island = entered.island
+      AND retired.status = 'retired'
 );
 
 -- One row per program and parent; follow "parent" upwards for the whole line.

@@ -114,7 +114,7 @@ def test_a_broken_plug_in_file_shows_its_line(path: Path) -> None:
 
 def test_show_fills_in_defaults_and_loads_again(path: Path, tmp_path: Path) -> None:
     output = _invoke("show", path, "--set", "seed=7")
-    assert yaml.safe_load(output)["selection"]["kind"] == "mixed"
+    assert yaml.safe_load(output)["selection"]["kind"] == "adaptive"
     (tmp_path / "again.yaml").write_text(output)
     again = load_run_config(tmp_path / "again.yaml").config
     assert again == load_run_config(path, ["seed=7"]).config
