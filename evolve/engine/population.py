@@ -18,7 +18,8 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Objective
 from evolve.propose.base import Individual
-from evolve.store.records import ArchiveEvent, EvaluationFact
+from evolve.store.facts import EvaluationFact
+from evolve.store.records import ArchiveEvent
 
 #: Individuals kept in memory; sources of all others stay in the store.
 CACHED = 1024

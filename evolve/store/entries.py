@@ -9,10 +9,14 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import ProgramEntry
-from evolve.store.schema import evaluations, parents, programs, proposals
+from evolve.store.schema import evaluations, parents, programs, proposals, runs
 
 #: Parameters in one statement; databases have a limit.
 _AT_ONCE = 500
+
+
+#: Rows named in the message about an unknown or ambiguous reference.
+NAMED = 10
 
 
 def entries(*, scored: bool = False) -> Select[Any]:
@@ -82,3 +86,14 @@ def _entry(row: Row[Any], parent_ids: tuple[int, ...]) -> ProgramEntry:
         measures=row.measures or {},
         message=row.message or "",
     )
+
+
+def unknown_run(connection: Connection, ref: int | str | None) -> str:
+    """Say that there is no such run, and which there are."""
+    rows = connection.execute(
+        select(runs.c.id, runs.c.name, runs.c.problem).order_by(runs.c.id.desc()).limit(NAMED)
+    ).all()
+    if not rows:
+        return "holds no run yet; `evolve run` makes one"
+    named = ", ".join(f"{row.id} ({row.name}, {row.problem})" for row in rows)
+    return f"no run {ref!r}; there are {named}"

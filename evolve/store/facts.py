@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 from sqlalchemy import Connection, case, select
 
 from evolve.core.evaluation import Outcome
-from evolve.store.records import ArchiveEvent, EvaluationFact
+from evolve.store.records import ArchiveEvent
 from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
 from evolve.store.summaries import FOUND
 
 #: Rows in memory at a time.
 _AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFact:
+    """What one search evaluation means for the archives, as it was committed.
+
+    Attributes:
+        program_id: What was evaluated.
+        parent: The program it was made from; None for the seed program.
+        island: What it was proposed for.
+        objective: None when it has no score.
+        events: What it changed, in order.
+    """
+
+    program_id: int
+    parent: int | None
+    island: int
+    objective: float | None
+    events: tuple[ArchiveEvent, ...]
 
 
 def facts(
@@ -63,3 +83,16 @@ def facts(
             own = tuple(event for _, event in caused)
             cause, caused = next(by_cause, (None, iter(())))
         yield EvaluationFact(program_id, parent_id, island, objective, own)
+
+
+def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:
+    """Return what the archives hold after ``events``, by island, cell and program."""
+    held: dict[tuple[int, int, int], ArchiveEvent] = {}
+    for entered in events:
+        if entered.status == "retired":
+            held = {place: e for place, e in held.items() if place[0] != entered.island}
+            continue
+        if entered.replaced is not None:
+            held.pop((entered.island, entered.cell, entered.replaced), None)
+        held[entered.island, entered.cell, entered.program_id] = entered
+    return [elite for _, elite in sorted(held.items())]

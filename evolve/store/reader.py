@@ -20,15 +20,14 @@ from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.store import summaries
 from evolve.store.database import Database, open_database
 from evolve.store.ended import ended
-from evolve.store.entries import entries, program_hashes, read_entries
-from evolve.store.facts import facts
+from evolve.store.entries import NAMED, entries, program_hashes, read_entries, unknown_run
+from evolve.store.facts import EvaluationFact, facts, standing
 from evolve.store.records import (
     ArchiveEvent,
     Drawn,
     Elite,
     Ended,
     EvaluatedProgram,
-    EvaluationFact,
     Failures,
     ProgramEntry,
     ProgramRecord,
@@ -43,9 +42,6 @@ from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program, run_record
 from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
-
-#: Rows named in the message about an unknown or ambiguous reference.
-NAMED = 10
 
 
 def open_reader(url: str) -> Reader:
@@ -109,7 +105,7 @@ class Reader:
             for query in queries:
                 if (row := connection.execute(query).one_or_none()) is not None:
                     return run_record(row, self._clock())
-            raise StoreError(f"{self._database.path}: {_unknown_run(connection, ref)}")
+            raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
 
     def programs(
         self,
@@ -274,14 +270,6 @@ class Reader:
             at: As the map was after that many events; None for now.
         """
         objective = self.run(run_id).objective
-        held: dict[tuple[int, int, int], ArchiveEvent] = {}
-        for entered in self.archive_events(run_id)[:at]:
-            if entered.status == "retired":
-                held = {place: e for place, e in held.items() if place[0] != entered.island}
-                continue
-            if entered.replaced is not None:
-                held.pop((entered.island, entered.cell, entered.replaced), None)
-            held[entered.island, entered.cell, entered.program_id] = entered
         return tuple(
             Elite(
                 program_id=elite.program_id,
@@ -291,7 +279,7 @@ class Reader:
                 fitness=elite.fitness,
                 measures=elite.measures,
             )
-            for _, elite in sorted(held.items())
+            for elite in standing(self.archive_events(run_id)[:at])
         )
 
     def archive_digest(self, run_id: int) -> str:
@@ -402,13 +390,3 @@ class Reader:
             named = ", ".join(f"{e.id} ({e.hash[:12]}, run {e.run_id})" for e in found)
             raise StoreError(f"{where}: {ref!r} may be any of the programs {named}; say which")
         return found[0]
-
-
-def _unknown_run(connection: Connection, ref: int | str | None) -> str:
-    rows = connection.execute(
-        select(runs.c.id, runs.c.name, runs.c.problem).order_by(runs.c.id.desc()).limit(NAMED)
-    ).all()
-    if not rows:
-        return "holds no run yet; `evolve run` makes one"
-    named = ", ".join(f"{row.id} ({row.name}, {row.problem})" for row in rows)
-    return f"no run {ref!r}; there are {named}"

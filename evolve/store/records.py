@@ -102,25 +102,6 @@ class ArchiveEvent:
     replaced: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationFact:
-    """What one search evaluation means for the archives, as it was committed.
-
-    Attributes:
-        program_id: What was evaluated.
-        parent: The program it was made from; None for the seed program.
-        island: What it was proposed for.
-        objective: None when it has no score.
-        events: What it changed, in order.
-    """
-
-    program_id: int
-    parent: int | None
-    island: int
-    objective: float | None
-    events: tuple[ArchiveEvent, ...]
-
-
 class TokenCounts(NamedTuple):
     """``cached`` is part of ``input``, ``reasoning`` part of ``output``."""
 

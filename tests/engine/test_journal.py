@@ -17,7 +17,7 @@ from evolve.engine.journal import Judged, Pending, Proposal, Refused
 from evolve.engine.population import Policy, Population
 from evolve.propose.base import Candidate, Individual, Rejected
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import EvaluationFact
+from evolve.store.facts import EvaluationFact
 from tests.engine.laboratory import Laboratory
 from tests.fakes import FakeProposer, numbered, scored
 
