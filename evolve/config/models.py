@@ -69,7 +69,16 @@ class LimitsConfig(Section):
     disk_mb: PositiveInt = Field(default=256, description="size of the private folder")
     output_kb: PositiveInt = Field(default=64, description="kept of stdout and of stderr")
     result_mb: PositiveInt = Field(default=64, description="size of returned data")
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="devices lent to it")
+    gpu_memory_mb: PositiveInt | None = Field(
+        default=None, description="on each device, looked at every 0.1 s; default: no limit"
+    )
+
+    @model_validator(mode="after")
+    def _memory_of_some_device(self) -> LimitsConfig:
+        if self.gpu_memory_mb is not None and not self.gpus:
+            raise ValueError("gpu_memory_mb limits nothing without gpus: 1 or more")
+        return self
 
 
 class RecordConfig(Section):
@@ -115,10 +124,10 @@ class SandboxConfig(Section):
     image: str | None = Field(
         default=None, description="Docker image; default: made from this Python"
     )
-    isolation: Literal["slot", "container"] = Field(
-        default="slot",
+    isolation: Literal["slot", "container"] | None = Field(
+        default=None,
         description="docker: a container per slot, with a fresh process for every program, or a "
-        "fresh container for every program",
+        "fresh container for every program; default: container with GPUs, else slot",
     )
     runtime: str | None = Field(
         default=None, description="docker: the engine's runtime, such as runsc; default: its own"
@@ -134,6 +143,9 @@ class PoolConfig(Section):
     pin_cpus: Literal["auto"] | bool = Field(
         default="auto",
         description="keep every slot to CPUs of its own; auto: when the problem is timed",
+    )
+    gpu_slots: PositiveInt = Field(
+        default=1, description="slots that may share a GPU, when the problem is not timed"
     )
 
 

@@ -20,6 +20,7 @@ class Limits:
             program that prints more than 256 times as much is killed.
         result_mb: Mebibytes of returned data.
         gpus: Devices leased for the evaluation.
+        gpu_memory_mb: Mebibytes of memory on each device; None means all there is.
     """
 
     wall_s: float = 60.0
@@ -31,6 +32,7 @@ class Limits:
     output_kb: int = 64
     result_mb: int = 64
     gpus: int = 0
+    gpu_memory_mb: int | None = None
 
     @property
     def cpu_seconds(self) -> float:

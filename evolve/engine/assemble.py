@@ -66,7 +66,10 @@ async def open_parts(
         writers = [model.id for model in config.models if model.api != "embeddings"]
         portfolio = open_proposers(config.proposers, writers, loaded.folder)
         sandbox = choose_sandbox(
-            config.sandbox, arbitrary_code=portfolio.arbitrary_code, folder=loaded.folder
+            config.sandbox,
+            arbitrary_code=portfolio.arbitrary_code,
+            gpus=problem.limits.gpus > 0,
+            folder=loaded.folder,
         )
         need = Need(config.slots, problem.limits, problem.timed)
         allotment = stack.enter_context(allotted(need, config.pool))
@@ -83,7 +86,7 @@ async def open_parts(
                 sandbox,
                 config.slots,
                 problem.limits,
-                resources=allotment.resources,
+                allotment=allotment,
                 report=lambda message: emit(FaultOccurred("pool", message)),
             )
         )

@@ -99,10 +99,21 @@ def _docker_engine() -> str:
 
 
 def _gpus() -> Check:
-    devices = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
-    if not devices:
-        return Check("gpus", "missing", "no NVIDIA device found; only problems with gpus need one")
-    return Check("gpus", "ok", ", ".join(devices))
+    from evolve.pool.devices import visible
+    from evolve.pool.nvml import NvmlDevices
+
+    try:
+        found = NvmlDevices().all()
+        lent = visible(found, os.environ)
+    except EvolveError as error:
+        return Check("gpus", "missing", f"{error}; only problems with gpus need one")
+    hidden = len(found) - len(lent)
+    detail = "; ".join(map(str, lent)) or "none can be lent"
+    return Check(
+        "gpus",
+        "ok" if lent else "missing",
+        detail + (f"; {hidden} more hidden by CUDA_VISIBLE_DEVICES" if hidden else ""),
+    )
 
 
 def _keys() -> Iterator[Check]:

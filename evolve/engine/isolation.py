@@ -12,13 +12,18 @@ from evolve.sandbox.base import SANDBOXES, Sandbox
 
 
 def choose_sandbox(
-    config: SandboxConfig, *, arbitrary_code: bool, folder: Path | None = None
+    config: SandboxConfig,
+    *,
+    arbitrary_code: bool,
+    gpus: bool = False,
+    folder: Path | None = None,
 ) -> Sandbox:
     """Make the sandbox a configuration asks for.
 
     Args:
         config: The ``sandbox`` section.
         arbitrary_code: Whether programs may contain anything at all, as a model's may.
+        gpus: Whether programs have devices, which only a fresh container finds as they were.
         folder: What relative plug-in references are relative to.
 
     Raises:
@@ -35,7 +40,9 @@ def choose_sandbox(
             "out, or set `kind: docker`"
         )
     factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
-    sandbox = cast("Sandbox", build(factory, _options(kind, config), what=f"sandbox {kind}"))
+    sandbox = cast(
+        "Sandbox", build(factory, _options(kind, config, gpus=gpus), what=f"sandbox {kind}")
+    )
     if arbitrary_code and not sandbox.accepts_untrusted:
         raise SandboxUnavailable(
             f"code from a model may not run in the {kind} sandbox: it could read your files and "
@@ -49,18 +56,18 @@ def _docker_only(config: SandboxConfig) -> list[str]:
     """Return the options that are set and mean something to containers only."""
     options = {
         "image": config.image is not None,
-        "isolation": config.isolation != "slot",
+        "isolation": config.isolation == "container",
         "runtime": config.runtime is not None,
     }
     return [name for name, is_set in options.items() if is_set]
 
 
-def _options(kind: str, config: SandboxConfig) -> dict[str, object]:
+def _options(kind: str, config: SandboxConfig, *, gpus: bool) -> dict[str, object]:
     """Return the constructor's keyword arguments: what each built-in understands."""
     if kind == "docker":
         return {
             "image": config.image,
-            "isolation": config.isolation,
+            "isolation": config.isolation or ("container" if gpus else "slot"),
             "runtime": config.runtime,
         }
     if kind == "process":

@@ -40,12 +40,14 @@ def evaluate_file(
 async def _evaluate(problem_name: str, file: Path, stage: Stage, kind: str) -> Evaluation:
     problem = load_problem(problem_name)
     program = read_program(file)
-    sandbox = choose_sandbox(SandboxConfig(kind=kind), arbitrary_code=False)
+    sandbox = choose_sandbox(
+        SandboxConfig(kind=kind), arbitrary_code=False, gpus=problem.limits.gpus > 0
+    )
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:
         async with open_evaluation(problem) as evaluate:
             if stage not in evaluate.stages:
                 raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
-            pool = LocalPool(sandbox, 1, problem.limits, resources=allotment.resources)
+            pool = LocalPool(sandbox, 1, problem.limits, allotment=allotment)
             async with pool, pool.lease() as slot:
                 return await evaluate(slot, program, stage)

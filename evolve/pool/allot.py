@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from evolve.config.models import PoolConfig
-from evolve.core.errors import PrerequisiteError
+from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.limits import Limits
-from evolve.core.resources import Resources
+from evolve.core.resources import Device, Resources
 from evolve.pool.cpus import assign_cpus, cores, keeping_off, share_cores, usable_cpus
+from evolve.pool.devices import Devices, assign_devices, visible
+from evolve.pool.guard import DeviceGuard
 from evolve.pool.locks import Claims
+from evolve.pool.nvml import NvmlDevices
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,37 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """What every slot gets, and what people should know about it."""
+    """What every slot gets, and what people should know about it.
+
+    Attributes:
+        resources: CPUs and devices of each slot.
+        notes: What is not ideal about them.
+        devices: Where to look at the devices; None when none is lent.
+        alone: Whether no device has two slots.
+        turn: Makes a context in which a program may run.
+    """
 
     resources: tuple[Resources, ...]
     notes: tuple[str, ...] = ()
+    devices: Devices | None = None
+    alone: bool = True
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+
+    def guard(self, slot: int) -> DeviceGuard | None:
+        """Return what watches the devices of a slot, if it has any."""
+        gpus = self.resources[slot].gpus
+        if not gpus or self.devices is None:
+            return None
+        return DeviceGuard(gpus, self.devices, alone=self.alone)
 
 
 @contextmanager
-def allotted(need: Need, config: PoolConfig, folder: Path | None = None) -> Iterator[Allotment]:
+def allotted(
+    need: Need,
+    config: PoolConfig,
+    folder: Path | None = None,
+    find_devices: Callable[[], Devices] = NvmlDevices,
+) -> Iterator[Allotment]:
     """Give CPUs and devices to slots for as long as the context lasts.
 
     Other runs of this machine that pin or lend devices keep off them.
@@ -48,24 +75,73 @@ def allotted(need: Need, config: PoolConfig, folder: Path | None = None) -> Iter
         need: What is wanted.
         config: How slots share the machine.
         folder: Where runs claim parts of it; default: the folder for temporary files.
+        find_devices: Finds GPUs, when there is need of any.
 
     Raises:
         PrerequisiteError: there are not enough of them.
+        ConfigError: what slots may share contradicts what the problem is.
     """
-    if need.limits.gpus:
-        raise PrerequisiteError(
-            f"`limits: {{gpus: {need.limits.gpus}}}`: this pool has no devices to lend; "
-            "set `gpus: 0` in problem.yaml to run on CPUs"
-        )
     pinned = need.timed if config.pin_cpus == "auto" else config.pin_cpus
     notes: list[str] = []
     with ExitStack() as stack:
         claims = stack.enter_context(Claims(folder))
         cpus: list[tuple[int, ...]] = [()] * need.slots
+        gpus: list[tuple[Device, ...]] = [()] * need.slots
+        devices = None
+        if need.limits.gpus:
+            devices, gpus = _lend(need, config.gpu_slots, claims, find_devices)
         if pinned:
             cpus, notes = _pin(need, claims)
             stack.enter_context(keeping_off([number for slot in cpus for number in slot]))
-        yield Allotment(tuple(map(Resources, cpus)), tuple(notes))
+        yield Allotment(
+            tuple(map(Resources, cpus, gpus)), tuple(notes), devices, alone=config.gpu_slots == 1
+        )
+
+
+def _lend(
+    need: Need, sharing: int, claims: Claims, find: Callable[[], Devices]
+) -> tuple[Devices, list[tuple[Device, ...]]]:
+    """Choose devices that no other run has claimed, idle ones first, and claim them."""
+    if need.timed and sharing > 1:
+        raise ConfigError(
+            "`pool.gpu_slots` is for problems that are not timed: two programs that are being "
+            "timed never share a GPU. Leave it out"
+        )
+    if need.limits.gpu_memory_mb and sharing > 1:
+        raise ConfigError(
+            "`limits.gpu_memory_mb` needs `pool: {gpu_slots: 1}`: on a GPU that slots share, "
+            "nobody can tell whose memory it is"
+        )
+    try:
+        devices = find()
+    except PrerequisiteError as error:
+        raise PrerequisiteError(
+            f"the problem needs GPUs (`limits: {{gpus: {need.limits.gpus}}}`): {error}. Run it "
+            "where there are some, or set `gpus: 0` in problem.yaml"
+        ) from None
+    there = devices.all()
+    found = visible(there, os.environ)
+    free = [device for device in found if claims.take(f"gpu-{device.id}")]
+    busy = {device: devices.state(device.id).processes for device in free}
+    idle_first = sorted(free, key=lambda device: bool(busy[device]))
+    try:
+        given = assign_devices(idle_first, need.slots, need.limits.gpus, sharing)
+    except PrerequisiteError as error:
+        raise PrerequisiteError(
+            f"{error}. Of {len(there)} devices here, {len(there) - len(found)} are hidden by "
+            f"CUDA_VISIBLE_DEVICES and {len(found) - len(free)} lent to other runs"
+        ) from None
+    lent = {device for slot in given for device in slot}
+    for device in free:
+        if device not in lent:
+            claims.release(f"gpu-{device.id}")
+    if need.timed and (disturbed := [device for device in lent if busy[device]]):
+        raise PrerequisiteError(
+            "the problem is timed, but others compute on "
+            + "; ".join(f"{device}: processes {sorted(busy[device])}" for device in disturbed)
+            + ". Wait, use fewer slots, or hide those GPUs with CUDA_VISIBLE_DEVICES"
+        )
+    return devices, given
 
 
 def _pin(need: Need, claims: Claims) -> tuple[list[tuple[int, ...]], list[str]]:

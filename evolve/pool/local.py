@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,8 @@ import anyio
 from evolve.core.errors import EvolveError, InfrastructureError, SandboxUnavailable
 from evolve.core.limits import Limits
 from evolve.core.resources import Resources
+from evolve.pool.allot import Allotment
+from evolve.pool.guard import GuardedSlot
 from evolve.sandbox.base import Sandbox, Slot
 
 #: Seconds between two tries to mend a slot: the first, doubled each time up to the last.
@@ -32,9 +34,7 @@ class LocalPool:
         sandbox: Opens the slots.
         size: How many; at least 1.
         limits: What every slot must be fit for.
-        resources: CPUs and devices of each slot; default: none in particular.
-        turn: Makes a context that each lease holds as well, for instance to be alone on the
-            machine.
+        allotment: CPUs and devices of each slot; default: none in particular.
         report: Told what keeps a slot from being mended.
     """
 
@@ -44,15 +44,15 @@ class LocalPool:
         size: int,
         limits: Limits,
         *,
-        resources: Sequence[Resources] = (),
-        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        allotment: Allotment | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         if size < 1:
             raise ValueError(f"a pool of {size} slots")
         self.size = size
-        self._sandbox, self._limits, self._turn, self._report = sandbox, limits, turn, report
-        self._resources = tuple(resources) or (Resources(),) * size
+        self._sandbox, self._limits, self._report = sandbox, limits, report
+        self._allotment = allotment or Allotment((Resources(),) * size)
+        self._guards = [self._allotment.guard(index) for index in range(size)]
         self._slots: dict[int, Slot] = {}
         self._lent_since: dict[int, float] = {}
         self._busy_s = [0.0] * size
@@ -117,7 +117,7 @@ class LocalPool:
             ) from None
         slot, back = self._slots[index], self._give_back
         try:
-            async with self._turn():
+            async with self._allotment.turn():
                 self._lent_since[index] = time.monotonic()
                 yield slot
         except InfrastructureError:
@@ -143,9 +143,11 @@ class LocalPool:
         self._take.close()
 
     async def _open(self, index: int) -> None:
-        self._slots[index] = await self._sandbox.open_slot(
-            index, self._limits, self._resources[index]
-        )
+        guard = self._guards[index]
+        if guard is not None:
+            await guard.begin()
+        slot = await self._sandbox.open_slot(index, self._limits, self._allotment.resources[index])
+        self._slots[index] = slot if guard is None else GuardedSlot(slot, guard)
         self._give_back(index)
 
     def _give_back(self, index: int) -> None:

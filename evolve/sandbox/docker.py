@@ -27,7 +27,8 @@ from evolve.sandbox.inside.options import RunnerOptions
 from evolve.sandbox.private import BOOT, PrivateFolder, thread_environment
 from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folders
 from evolve.sandbox.runtimes import Runtime, find_runtime
-from evolve.sandbox.slot import Greeting, RunnerSlot
+from evolve.sandbox.session import Greeting
+from evolve.sandbox.slot import RunnerSlot
 
 if TYPE_CHECKING:
     import docker
@@ -45,6 +46,8 @@ _FIRST_UID, _RANGES = 10_000, 5
 _LIB, _SOCKET, _WORK = "/opt/evolve", "/run/evolve.sock", "/run/program"
 #: Folders of the container that a program may be able to write to; gVisor makes the last one so.
 _WRITABLE = ("/dev/shm", "/dev/mqueue", "/tmp")  # noqa: S108 - the container's own
+#: How engines say that they have no NVIDIA Container Toolkit.
+_NO_TOOLKIT = ("could not select device driver", "failed to discover GPU vendor")
 _KILLED = 137  #: exit status of a container that was killed
 
 
@@ -84,6 +87,7 @@ class DockerHost:
             shared=_WRITABLE,
             uids=(_FIRST_UID + self._index % _RANGES * (_SESSIONS + 1), _SESSIONS),
             cgroup=True,
+            gpus="device_requests" in self._settings,
         )
         create = self._engine.client.containers.create
         with anyio.CancelScope(shield=True):  # what exists must be known, so that it can be removed
@@ -99,7 +103,10 @@ class DockerHost:
                 )
             )
             self._container = container
-            await self._engine.ask(container.start)
+            try:
+                await self._engine.ask(container.start)
+            except SandboxUnavailable as error:
+                raise _explained(error) from error
 
     async def _ended(self) -> None:
         container = self._container
@@ -165,6 +172,7 @@ class DockerSandbox:
         self._runtime = Runtime(runtime or "")
         self._ready: tuple[Engine, Image] | None = None
         self._greeting: Greeting | None = None
+        self._devices = "no devices"
         self._preparing = anyio.Lock()
 
     async def open_slot(
@@ -182,8 +190,11 @@ class DockerSandbox:
         engine, image = self._ready
         settings = self._settings(index, limits, resources, image)
         recycle_after = 1 if self._isolation == "container" else _SESSIONS
-        slot = RunnerSlot(DockerHost(engine, index, settings, recycle_after=recycle_after))
+        host = DockerHost(engine, index, settings, recycle_after=recycle_after)
+        slot = RunnerSlot(host, resources.gpus)
         self._greeting = await slot.open()
+        if resources.gpus:
+            self._devices = "no devices but the GPUs of its slot"
         return slot
 
     def _prepare(self) -> tuple[Engine, Image]:
@@ -225,7 +236,7 @@ class DockerSandbox:
             },
             "environment": {
                 "PYTHONHASHSEED": "0",
-                "NVIDIA_VISIBLE_DEVICES": "void",
+                **_gpu_environment(resources),
                 **thread_environment(resources.threads(limits.cpus)),
             },
             "hostname": "sandbox",
@@ -241,6 +252,7 @@ class DockerSandbox:
             "mem_limit": memory,
             "memswap_limit": memory,
             **_cpu_settings(limits, resources),
+            **_gpu_settings(resources),
             "shm_size": f"{limits.disk_mb}m",
             "tmpfs": {_WORK: work},
             "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
@@ -257,7 +269,7 @@ class DockerSandbox:
             if self._isolation == "container"
             else "isolation: a container per slot; in it a fresh process and a fresh user id for "
             "every program",
-            "no network, no devices, a read-only root, no capabilities, no new privileges",
+            f"no network, {self._devices}, a read-only root, no capabilities, no new privileges",
             "memory, CPU, processes, disk, time and output are limited; everything a program "
             "started is killed, everything it wrote is wiped",
             "system calls: the engine's filter and our own"
@@ -298,3 +310,32 @@ def _cpu_settings(limits: Limits, resources: Resources) -> dict[str, Any]:
     whole = limits.cpus >= len(resources.cpus)
     quota = {} if whole else {"nano_cpus": round(limits.cpus * 1e9)}
     return {"cpuset_cpus": ranges(resources.cpus)} | quota
+
+
+def _gpu_settings(resources: Resources) -> dict[str, Any]:
+    """Return the request for the devices that are lent."""
+    if not resources.gpus:
+        return {}
+    from docker.types import DeviceRequest
+
+    ids = [gpu.id for gpu in resources.gpus]
+    capabilities = [["gpu", "compute", "utility"]]
+    return {"device_requests": [DeviceRequest(device_ids=ids, capabilities=capabilities)]}
+
+
+def _gpu_environment(resources: Resources) -> dict[str, str]:
+    """Return the variables that tell programs of devices: within, they count from 0."""
+    if not resources.gpus:  # else the images of GPU libraries ask for all of them
+        return {"NVIDIA_VISIBLE_DEVICES": "void"}
+    numbers = ",".join(map(str, range(len(resources.gpus))))
+    return {"CUDA_VISIBLE_DEVICES": numbers, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def _explained(error: SandboxUnavailable) -> SandboxUnavailable:
+    """Add the way out to an engine's refusal of devices."""
+    if not any(sign in str(error) for sign in _NO_TOOLKIT):
+        return error
+    return SandboxUnavailable(
+        "the Docker engine cannot lend GPUs: install the NVIDIA Container Toolkit, run `nvidia-ctk "
+        f"runtime configure --runtime=docker`, and restart the engine ({error})"
+    )

@@ -12,7 +12,9 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import anyio
 from anyio.abc import ByteStream, Process
@@ -20,15 +22,17 @@ from anyio.abc import ByteStream, Process
 from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
-from evolve.core.resources import Resources
+from evolve.core.resources import Device, Resources
 from evolve.sandbox.base import ANY_RESOURCES
 from evolve.sandbox.inside.options import RunnerOptions
 from evolve.sandbox.inside.processes import Tree
 from evolve.sandbox.private import BOOT, PrivateFolder, interpreter_folders, thread_environment
 from evolve.sandbox.reaper import reap_folders
-from evolve.sandbox.slot import Greeting, RunnerSlot
+from evolve.sandbox.session import Greeting
+from evolve.sandbox.slot import RunnerSlot
 
 _START_S = 60.0
+_CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")  #: device files that all GPUs share
 _EXIT_S = 2.0  #: how long a runner has to clean up after its controller hung up
 _LOG_BYTES = 2000
 _FIRST_UID = 1 << 30  #: user ids from here on belong to nobody on customary systems
@@ -72,20 +76,25 @@ class ProcessHost:
         await self._process.wait()
 
     def _options(self) -> str:
-        folder = self._folder
+        folder, gpus = self._folder, self._resources.gpus
         first = _FIRST_UID + (secrets.randbelow(1 << 8) << 6 | self._index & 63) * _UIDS
         return RunnerOptions(
             socket=str(folder.socket),
             work=str(folder.work),
             uids=(first + 1, _UIDS - 1) if os.getuid() == 0 else (0, 0),
-            readable=(*interpreter_folders(), str(folder.lib)),
+            readable=(*interpreter_folders(), str(folder.lib), *(("/sys",) if gpus else ())),
             disk_mb=self._limits.disk_mb,
             cpus=self._resources.cpus,
+            gpus=bool(gpus),
+            devices=device_files(gpus),
         ).to_json()
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+        if self._resources.gpus:
+            ids = ",".join(gpu.id for gpu in self._resources.gpus)
+            plain |= {"CUDA_VISIBLE_DEVICES": ids, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         return plain | kept | thread_environment(self._resources.threads(self._limits.cpus))
 
     async def stop(self) -> None:
@@ -138,7 +147,7 @@ class ProcessSandbox:
                 "the process sandbox needs Linux; use `sandbox: {kind: docker}` on this machine"
             )
         await anyio.to_thread.run_sync(reap_folders)
-        slot = RunnerSlot(ProcessHost(index, limits, resources))
+        slot = RunnerSlot(ProcessHost(index, limits, resources), resources.gpus)
         self._greeting = await slot.open()
         return slot
 
@@ -170,3 +179,13 @@ class ProcessSandbox:
             return {"sandbox": self.name}
         obtained = " ".join(sorted(greeting.obtained)) or "none"
         return {"sandbox": self.name, "isolation": obtained, "python": greeting.python}
+
+
+def device_files(gpus: Sequence[Device], folder: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return the files a program needs to use ``gpus``, those that exist: no other GPU's."""
+    if not gpus:
+        return ()
+    names = [f"nvidia{gpu.minor}" for gpu in gpus if gpu.minor is not None]
+    instances = ["nvidia-caps"] if any(gpu.is_instance for gpu in gpus) else []
+    paths = (folder / name for name in dict.fromkeys([*_CONTROL, *names, *instances]))
+    return tuple(str(path) for path in paths if path.exists())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import anyio
@@ -34,6 +35,23 @@ _LIBRARY = re.compile(r"^\s*(?:from|import)\s+((?:numpy|scipy)(?:\.[a-z_]+)?)", 
 _FROM_SCIPY = re.compile(r"^\s*from\s+scipy\s+import\s+([a-z_, ]+)", re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a runner says when it is ready.
+
+    Attributes:
+        python: Version of the interpreter that programs run in.
+        obtained: Words for the isolation it has: ``namespaces``, ``users``, ``filter``.
+        gpus: Identifiers of the devices that CUDA offers there, if it was told to look.
+        trouble: What kept it from seeing any.
+    """
+
+    python: str
+    obtained: frozenset[str] = field(default_factory=frozenset)
+    gpus: frozenset[str] = field(default_factory=frozenset)
+    trouble: str = ""
+
+
 class Link:
     """Frames to and from one runner.
 
@@ -51,12 +69,17 @@ class Link:
         self.libraries: frozenset[str] = frozenset()
         self.failed = False
 
-    async def greeting(self) -> tuple[str, frozenset[str]]:
-        """Return the runner's Python version and the isolation it has obtained."""
+    async def greeting(self) -> Greeting:
+        """Return what the runner says when it is ready."""
         kind, body = await self.receive()
         try:
             fields = json.loads(body)
-            return str(fields["python"]), frozenset(map(str, fields["obtained"]))
+            return Greeting(
+                python=str(fields["python"]),
+                obtained=frozenset(map(str, fields["obtained"])),
+                gpus=frozenset(map(str, fields.get("gpus", ()))),
+                trouble=str(fields.get("trouble", "")),
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise WireError(f"a runner greeted with {kind!r}: {error}") from error
 

@@ -7,9 +7,8 @@ starts on a new one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
@@ -19,8 +18,9 @@ from evolve.core.errors import InfrastructureError, SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
 from evolve.core.program import Program
+from evolve.core.resources import Device
 from evolve.sandbox.base import Job
-from evolve.sandbox.session import LOST, Link, RunnerSession
+from evolve.sandbox.session import LOST, Greeting, Link, RunnerSession
 
 _PROOF = Job(Program({"proof.py": "def proof():\n    return 1\n"}), "proof", Limits(wall_s=30.0))
 _HELLO_S = 30.0
@@ -56,28 +56,16 @@ class Host(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """What a runner says when it is ready.
-
-    Attributes:
-        python: Version of the interpreter that programs run in.
-        obtained: Words for the isolation it has: ``namespaces``, ``users``, ``filter``.
-    """
-
-    python: str
-    obtained: frozenset[str] = field(default_factory=frozenset)
-
-
 class RunnerSlot:
     """A `evolve.sandbox.base.Slot` on a resident runner.
 
     Args:
         host: Where the runner lives.
+        gpus: The devices that programs are to see, no more and no fewer.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, gpus: Sequence[Device] = ()) -> None:
+        self._host, self._gpus = host, gpus
         self._link: Link | None = None
         self._libraries: frozenset[str] = frozenset()  #: what programs have imported so far
 
@@ -110,7 +98,8 @@ class RunnerSlot:
             stream = await self._host.start()
             link = self._link = Link(stream)
             with anyio.fail_after(_HELLO_S):
-                python, obtained = await link.greeting()
+                greeting = await link.greeting()
+                self._check_gpus(greeting)
                 await link.prepare(self._libraries)
         except (TimeoutError, *LOST) as error:
             await self._drop()
@@ -118,7 +107,18 @@ class RunnerSlot:
         except BaseException:
             await self._drop()
             raise
-        return Greeting(python, obtained)
+        return greeting
+
+    def _check_gpus(self, greeting: Greeting) -> None:
+        """Compare what a runner sees with what was lent to it."""
+        lent = {gpu.id.partition("-")[2].lower() for gpu in self._gpus}
+        if greeting.gpus == lent:
+            return
+        seen = ", ".join(sorted(greeting.gpus)) or greeting.trouble or "none"
+        raise SandboxUnavailable(
+            f"programs would not see the GPUs lent to them ({', '.join(sorted(lent)) or 'none'}) "
+            f"but: {seen}. Look at `nvidia-smi -L`; the sandbox needs the driver's libcuda.so.1"
+        )
 
     @asynccontextmanager
     async def session(self, job: Job) -> AsyncIterator[RunnerSession]:

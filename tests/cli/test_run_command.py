@@ -176,3 +176,13 @@ def test_a_timed_problem_says_where_its_slots_are(tmp_path: Path) -> None:
     refused = evolve(tmp_path, "run", config, "--set", "slots=1000", TMPDIR=str(tmp_path))
     assert refused.returncode == 3
     assert "1000 slots of 1 CPUs each cannot be pinned" in refused.stderr
+
+
+def test_a_problem_that_needs_a_gpu_says_so_where_there_is_none(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    problem = tmp_path / "parabola" / "problem.yaml"
+    problem.write_text(problem.read_text().replace("wall_s: 5", "gpus: 1, wall_s: 5"))
+    ran = evolve(tmp_path, "run", config, CUDA_VISIBLE_DEVICES="")
+    assert ran.returncode == 3
+    assert "limits: {gpus: 1}" in ran.stderr
+    assert "Set `gpus` in problem.yaml lower" in ran.stderr or "set `gpus: 0`" in ran.stderr

@@ -27,6 +27,16 @@ def test_whoever_asks_for_containers_gets_them(option: dict[str, str]) -> None:
         choose_sandbox(config.model_copy(update={"kind": "process"}), arbitrary_code=False)
 
 
+def test_programs_with_devices_get_containers_of_their_own_unless_told_otherwise() -> None:
+    def isolation(**options: str) -> str:
+        config = SandboxConfig.model_validate({"kind": "docker", **options})
+        sandbox = choose_sandbox(config, arbitrary_code=True, gpus=True)
+        return sandbox.provenance()["isolation"]
+
+    assert isolation() == "container"
+    assert isolation(isolation="slot") == "slot"
+
+
 def test_without_options_the_kind_follows_the_programs() -> None:
     assert choose_sandbox(SandboxConfig(), arbitrary_code=False).name == "process"
     assert choose_sandbox(SandboxConfig(), arbitrary_code=True).name == "docker"

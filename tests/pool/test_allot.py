@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from evolve.config.models import PoolConfig
-from evolve.core.errors import PrerequisiteError
+from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.limits import Limits
 from evolve.core.resources import Resources
 from evolve.pool import allot
 from evolve.pool.allot import Need, allotted
 from evolve.pool.cpus import Cpu
+from evolve.pool.devices import DeviceState
+from tests.pool.fake_devices import FakeDevices, gpu
 
 AUTO = PoolConfig()
 
@@ -81,9 +83,80 @@ def test_while_slots_are_pinned_the_engine_is_elsewhere(tmp_path: Path) -> None:
     assert os.sched_getaffinity(0) == before
 
 
-def test_devices_are_refused_with_the_way_out(tmp_path: Path) -> None:
+FOUR = [gpu(number) for number in range(4)]
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> FakeDevices:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return FakeDevices(list(FOUR))
+
+
+def lent(wanted: Need, devices: FakeDevices, folder: Path, **pool: object) -> list[list[int]]:
+    """Return the numbers of the devices that slots get."""
+    config = PoolConfig.model_validate(pool)
+    with allotted(wanted, config, folder, lambda: devices) as got:
+        assert got.guard(0) is not None
+        return [[device.gpu for device in slot.gpus] for slot in got.resources]
+
+
+def test_slots_get_devices_of_their_own(
+    tmp_path: Path, devices: FakeDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lent(need(2, gpus=2), devices, tmp_path) == [[0, 1], [2, 3]]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert lent(need(2, gpus=1), devices, tmp_path) == [[3], [1]]
+    assert lent(need(4, gpus=1), devices, tmp_path, gpu_slots=2) == [[3], [1], [3], [1]]
+    with pytest.raises(PrerequisiteError, match=r"enough for 2 slots.*4 .* 2 are hidden"):
+        lent(need(3, gpus=1), devices, tmp_path)
+
+
+def test_without_gpus_there_is_nothing_to_guard_or_to_look_for(tmp_path: Path) -> None:
+    def look() -> FakeDevices:
+        raise AssertionError
+
+    with allotted(need(), AUTO, tmp_path, look) as got:
+        assert got.guard(0) is None
+
+
+def test_two_runs_of_one_machine_get_different_devices(
+    tmp_path: Path, devices: FakeDevices
+) -> None:
+    with allotted(need(3, gpus=1), AUTO, tmp_path, lambda: devices):
+        assert lent(need(1, gpus=1), devices, tmp_path) == [[3]]
+        with pytest.raises(PrerequisiteError, match="3 lent to other runs"):
+            lent(need(2, gpus=1), devices, tmp_path)
+    assert lent(need(4, gpus=1), devices, tmp_path) == [[0], [1], [2], [3]]
+
+
+def test_devices_that_others_use_are_lent_last_and_never_for_timings(
+    tmp_path: Path, devices: FakeDevices
+) -> None:
+    devices.states[FOUR[0].id] = DeviceState(1 << 30, frozenset({77}))
+    assert lent(need(4, gpus=1), devices, tmp_path) == [[1], [2], [3], [0]]
+    timed = PoolConfig(pin_cpus=False)
+    with allotted(need(3, timed=True, gpus=1), timed, tmp_path, lambda: devices) as got:
+        assert [slot.gpus[0].gpu for slot in got.resources] == [1, 2, 3]
     with (
-        pytest.raises(PrerequisiteError, match="gpus: 0"),
-        allotted(need(gpus=1), AUTO, tmp_path),
+        pytest.raises(PrerequisiteError, match=r"others compute on GPU-00000000.*processes \[77\]"),
+        allotted(need(4, timed=True, gpus=1), timed, tmp_path, lambda: devices),
+    ):
+        pytest.fail("a timed program beside a stranger")
+
+
+def test_what_contradicts_sharing_is_refused(tmp_path: Path, devices: FakeDevices) -> None:
+    with pytest.raises(ConfigError, match="never share a GPU"):
+        lent(need(1, timed=True, gpus=1), devices, tmp_path, gpu_slots=2)
+    with pytest.raises(ConfigError, match="whose memory it is"):
+        lent(need(1, gpus=1, gpu_memory_mb=100), devices, tmp_path, gpu_slots=2)
+
+
+def test_a_machine_without_gpus_is_told_so_with_the_way_out(tmp_path: Path) -> None:
+    def find() -> FakeDevices:
+        raise PrerequisiteError("no NVIDIA driver answers on this machine (Driver Not Loaded)")
+
+    with (
+        pytest.raises(PrerequisiteError, match=r"needs GPUs \(`limits: {gpus: 2}`\): no NVIDIA"),
+        allotted(need(gpus=2), AUTO, tmp_path, find),
     ):
         pytest.fail("devices from nowhere")

@@ -16,6 +16,8 @@ CALLS, RESULTS = 3, 4  #: the program's descriptors besides stdin, stdout and st
 _OPEN_FILES = 256
 #: Limits of what gVisor does not have; the filter refuses the calls that would use it.
 _NOT_IN_GVISOR = (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)
+#: Variables of the runner's that programs need; besides those that limit threads.
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 _SPARE = 64  #: descriptors from here on are free while the five are put in place
 
 
@@ -116,7 +118,7 @@ def _data_size() -> int:
 
 def _fresh_interpreter(folder: str) -> None:
     """Make the interpreter look as if it had just been started in ``folder``."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
     os.environ.clear()
     os.environ.update(kept | threads, HOME=folder, TMPDIR=folder, LANG="C.UTF-8")

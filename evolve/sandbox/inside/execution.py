@@ -29,6 +29,7 @@ class Place:
         shared: Further folders it can write to.
         uid: Its own user id, or 0 to share the supervisor's.
         cgroup: Whether a cgroup limits memory and processes.
+        gpus: Whether it has devices: CUDA maps far more memory than it uses.
         others: Processes and threads the user had anyway.
     """
 
@@ -36,6 +37,7 @@ class Place:
     shared: tuple[str, ...]
     uid: int
     cgroup: bool
+    gpus: bool
     others: int
 
 
@@ -126,7 +128,7 @@ class Execution:
             uid=self._place.uid,
             cpu_s=limits.cpu_ns // 1_000_000_000 + 2,
             disk_bytes=limits.disk_bytes,
-            data_bytes=limits.memory_bytes if here else 0,
+            data_bytes=limits.memory_bytes if here and not self._place.gpus else 0,
             processes=limits.processes + others if here else 0,
         )
 

@@ -112,8 +112,8 @@ def _build_root(options: RunnerOptions) -> None:
         if path.exists() and not any(path.is_relative_to(other) for other in bound):
             _bring(path, root)
             bound.append(path)
-    for name in _DEVICES:
-        _bind(Path("/dev", name), root / "dev" / name)
+    for path in (*(Path("/dev", name) for name in _DEVICES), *map(Path, options.devices)):
+        _bind(path, root / path.relative_to("/"))
     size = f"size={options.disk_mb}m,nr_inodes={_INODES}"
     for name, mode in ((_WORK, "711"), (_SHM, "1777")):
         target = root / name.lstrip("/")

@@ -20,6 +20,8 @@ class RunnerOptions:
         readable: Folders a program needs to read; not empty: see nothing else (`namespaces`).
         disk_mb: Size of the writable folders in mebibytes, where the runner makes them.
         cpus: CPUs to keep to; empty: any, or what a container is kept to from outside.
+        gpus: Whether programs have devices; the greeting then says which CUDA offers.
+        devices: Device files to bring along, where the runner makes the file system.
     """
 
     socket: str
@@ -30,6 +32,8 @@ class RunnerOptions:
     readable: tuple[str, ...] = ()
     disk_mb: int = 256
     cpus: tuple[int, ...] = ()
+    gpus: bool = False
+    devices: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the options as one line of JSON."""
@@ -39,7 +43,7 @@ class RunnerOptions:
     def from_json(cls, text: str) -> RunnerOptions:
         """Undo `to_json`."""
         fields = json.loads(text)
-        for name in ("shared", "uids", "readable", "cpus"):
+        for name in ("shared", "uids", "readable", "cpus", "devices"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 

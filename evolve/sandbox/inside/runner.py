@@ -21,6 +21,7 @@ from typing import NoReturn
 from evolve.sandbox.inside import child, kernel, namespaces, processes, seccomp, template
 from evolve.sandbox.inside.confine import confine
 from evolve.sandbox.inside.execution import CHUNK, Execution, Place
+from evolve.sandbox.inside.gpus import visible_gpus
 from evolve.sandbox.inside.meters import has_cgroup, meter
 from evolve.sandbox.inside.options import Opening, RunnerOptions
 from evolve.sandbox.inside.session import CLOSED, REPLY, Session
@@ -37,7 +38,7 @@ class Runner:
         options: How this runner is set up.
         server: Forks programs' processes.
         control: Connected socket to the controller.
-        obtained: What isolation there is, for the greeting.
+        greeting: What to say first, see `evolve.sandbox.session.Greeting`.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Runner:
         options: RunnerOptions,
         server: template.Template,
         control: socket.socket,
-        obtained: list[str],
+        greeting: dict[str, object],
     ) -> None:
         self._options, self._template, self._control = options, server, control
         self._meter = meter(cgroup=options.cgroup)
@@ -56,7 +57,6 @@ class Runner:
         self._sessions = 0
         self._trouble = ""
         self._others = 0 if options.uids[1] else processes.user_threads(os.getuid())
-        greeting = {"python": platform.python_version(), "obtained": obtained}
         self._send(Kind.HELLO, json.dumps(greeting).encode())
 
     def serve(self) -> None:
@@ -100,6 +100,7 @@ class Runner:
             shared=self._options.shared,
             uid=first + self._sessions % count if count else 0,
             cgroup=self._options.cgroup,
+            gpus=self._options.gpus,
             others=self._others,
         )
         try:
@@ -149,6 +150,7 @@ def main() -> NoReturn:
     obtained += ["cgroup"] if options.cgroup else []
     obtained += ["users"] if options.uids[1] else []
     obtained += ["filter"] if seccomp.available() else []
+    gpus, trouble = visible_gpus() if options.gpus else ([], "")
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     started = template.start()
     if not isinstance(started, template.Template):  # this is a child of the template
@@ -156,7 +158,13 @@ def main() -> NoReturn:
         child.serve()
         os._exit(0)
     _protect(options)
-    runner = Runner(options, started, control, obtained)
+    greeting: dict[str, object] = {
+        "python": platform.python_version(),
+        "obtained": obtained,
+        "gpus": gpus,
+        "trouble": trouble,
+    }
+    runner = Runner(options, started, control, greeting)
     try:
         runner.serve()
     except (OSError, EOFError) as error:  # the controller or the template is gone
