@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from evolve.cli import config, doctor, evaluate, inspect, problem, program, run
+from evolve.cli import config, doctor, evaluate, inspect, problem, program, replay, run
 
 EPILOG = (
     "Exit codes: 0 done (a budget that was reached included), 1 run failed, 2 usage or "
@@ -29,6 +29,7 @@ app.command("show")(inspect.show)
 app.command("best")(inspect.best)
 app.command("heatmap")(inspect.heatmap)
 app.command("program")(program.program)
+app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="List and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")

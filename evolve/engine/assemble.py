@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from evolve.archive.islands import Plan
 from evolve.archive.selection import SELECTORS, Mix, Selector
@@ -32,16 +32,29 @@ from evolve.sandbox.base import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of, open and ready."""
+class Bench:
+    """What programs are judged with, open and ready."""
 
     problem: Problem
-    models: Mapping[str, Model]
     portfolio: Portfolio
     sandbox: Sandbox
     allotment: Allotment
     pool: Pool
     evaluate: EvaluationService
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Bench):
+    """What a run is made of, open and ready."""
+
+    models: Mapping[str, Model]
+
+
+class HasProblem(Protocol):
+    """Whatever knows the problem of a run."""
+
+    @property
+    def problem(self) -> Problem: ...  # noqa: D102 - see Parts
 
 
 @asynccontextmanager
@@ -59,12 +72,34 @@ async def open_parts(
         PrerequisiteError: a sandbox, a key or a device is missing.
     """
     config = loaded.config
-    problem = configured_problem(loaded)
     check_prices(config.models, config.stop.cost_usd)
+    async with (
+        open_models(config.models, loaded.folder) as models,
+        open_bench(loaded, emit) as bench,
+    ):
+        yield Parts(
+            **{each.name: getattr(bench, each.name) for each in fields(bench)}, models=models
+        )
+
+
+@asynccontextmanager
+async def open_bench(
+    loaded: Loaded[RunConfig], emit: Observer = lambda _: None
+) -> AsyncIterator[Bench]:
+    """Open all but the models: what it takes to judge programs that are there already.
+
+    Args:
+        loaded: The configuration.
+        emit: Told of trouble with slots.
+
+    Raises:
+        ConfigError: a name or an option is wrong.
+        PrerequisiteError: a sandbox or a device is missing.
+    """
+    config = loaded.config
+    problem = configured_problem(loaded)
+    portfolio = open_proposers(config.proposers, writers(config), loaded.folder)
     async with AsyncExitStack() as stack:
-        models = await stack.enter_async_context(open_models(config.models, loaded.folder))
-        writers = [model.id for model in config.models if model.api != "embeddings"]
-        portfolio = open_proposers(config.proposers, writers, loaded.folder)
         sandbox = choose_sandbox(
             config.sandbox,
             arbitrary_code=portfolio.arbitrary_code,
@@ -90,7 +125,12 @@ async def open_parts(
                 report=lambda message: emit(FaultOccurred("pool", message)),
             )
         )
-        yield Parts(problem, models, portfolio, sandbox, allotment, pool, evaluate)
+        yield Bench(problem, portfolio, sandbox, allotment, pool, evaluate)
+
+
+def writers(config: RunConfig) -> list[str]:
+    """Return the ids of the models that operators may ask."""
+    return [model.id for model in config.models if model.api != "embeddings"]
 
 
 def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
@@ -103,7 +143,7 @@ def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
 
 
 def population_of(
-    loaded: Loaded[RunConfig], parts: Parts, load: Callable[[int], Individual]
+    loaded: Loaded[RunConfig], parts: HasProblem, load: Callable[[int], Individual]
 ) -> Population:
     """Make the empty population a configuration describes; ``load`` reads individuals by id."""
     spec = ArchiveSpec(parts.problem.measures)

@@ -74,13 +74,13 @@ def completer(
         while stored:
             reply = stored.popleft()
             if reply.model == model:
-                return _completion(reply)
+                return stored_completion(reply)
         return await ledger.complete(model, request, record=recorder)
 
     return complete
 
 
-def _completion(reply: CompletionRecord) -> Completion:
+def stored_completion(reply: CompletionRecord) -> Completion:
     """Return a stored reply as the model gave it."""
     return Completion(
         text=reply.text,

@@ -56,7 +56,7 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
                 config_hash=identity,
                 problem_hash=parts.evaluate.version,
                 evaluator_ref=problem.evaluator,
-                provenance=provenance(parts),
+                provenance=provenance(loaded, parts),
                 objective=problem.objective,
                 measures=problem.measures,
             )
@@ -76,12 +76,13 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 
 
-def provenance(parts: Parts) -> dict[str, str]:
-    """Return the versions a run was made with."""
+def provenance(loaded: Loaded[RunConfig], parts: Parts) -> dict[str, str]:
+    """Return the versions a run was made with, and where its configuration lay."""
     packages = ("evolve-engine", "numpy", "openai", "anthropic", "sqlalchemy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
         "sandbox": parts.sandbox.name,
         **parts.sandbox.provenance(),

@@ -13,32 +13,26 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, Select, select, true
+from sqlalchemy import Connection, Select, select
 
 from evolve.core.errors import StoreError
-from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.core.evaluation import Outcome
 from evolve.store import summaries
+from evolve.store.course import CourseReader
 from evolve.store.database import Database, open_database
-from evolve.store.ended import ended
 from evolve.store.entries import NAMED, entries, program_hashes, read_entries, unknown_run
 from evolve.store.facts import EvaluationFact, facts, standing
 from evolve.store.records import (
     ArchiveEvent,
-    Drawn,
     Elite,
-    Ended,
-    EvaluatedProgram,
     Failures,
     ProgramEntry,
     ProgramRecord,
     ProgressPoint,
-    ProposalRecord,
     RunRecord,
     Spending,
-    Standing,
     Totals,
 )
-from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program, run_record
 from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
@@ -56,11 +50,12 @@ def open_reader(url: str) -> Reader:
     return Reader(open_database(url, create=False, readonly=True))
 
 
-class Reader:
+class Reader(CourseReader):
     """Questions about the runs of one database. Safe to use from several threads."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database, self._clock = database, clock
+        super().__init__(database)
+        self._clock = clock
 
     def __enter__(self) -> Self:
         return self
@@ -184,34 +179,6 @@ class Reader:
                 completions=read_completions(connection, proposal.id) if proposal else (),
             )
 
-    def individual(self, program_id: int, evaluator: str) -> EvaluatedProgram:
-        """Return a program with its search evaluation under one evaluator version.
-
-        Raises:
-            StoreError: it has none.
-        """
-        evaluation = self.evaluation_of(program_id, "search", evaluator)
-        if evaluation is None:
-            raise StoreError(f"program {program_id} has no evaluation by evaluator {evaluator}")
-        with self._database.read() as connection:
-            generation = connection.scalars(
-                select(programs.c.generation).where(programs.c.id == program_id)
-            ).one()
-            program = read_program(connection, program_id)
-        return EvaluatedProgram(program_id, program, evaluation, generation)
-
-    def evaluation_of(self, program_id: int, stage: Stage, evaluator: str) -> Evaluation | None:
-        """Return the evaluation of a program by one evaluator version, or None."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                select(evaluations).where(
-                    evaluations.c.program_id == program_id,
-                    evaluations.c.stage == stage,
-                    evaluations.c.evaluator == evaluator,
-                )
-            ).one_or_none()
-            return None if row is None else read_evaluation(connection, row)
-
     def lineage(self, program_id: int) -> tuple[ProgramEntry, ...]:
         """Return a program and all its ancestors, each after every one of its descendants."""
         line = select(programs.c.id).where(programs.c.id == program_id).cte("line", recursive=True)
@@ -221,16 +188,6 @@ class Reader:
             return read_entries(
                 connection, query.order_by(programs.c.generation.desc(), programs.c.id.desc())
             )
-
-    def proposals(self, run_id: int) -> tuple[ProposalRecord, ...]:
-        """Return every proposal of a run with its model calls, in order of iterations."""
-        with self._database.read() as connection:
-            return read_proposals(connection, run_id, true())
-
-    def draws(self, run_id: int) -> tuple[Drawn, ...]:
-        """Return who varied what in each iteration of a run in strict order, in their order."""
-        with self._database.read() as connection:
-            return read_draws(connection, run_id)
 
     def archive_events(self, run_id: int) -> tuple[ArchiveEvent, ...]:
         """Return every change of the map in order; folding them gives the archive."""
@@ -314,17 +271,6 @@ class Reader:
         with self._database.read() as connection:
             return summaries.totals(connection, run)
 
-    def standing(self, run_id: int, before: int | None = None) -> Standing:
-        """Return the best objective of a run's search and how many evaluations came after it.
-
-        Args:
-            run_id: The run.
-            before: Only iterations before this one, in their order; None: all, as committed.
-        """
-        run = self.run(run_id)
-        with self._database.read() as connection:
-            return summaries.standing(connection, run, before)
-
     def spending(
         self, run_id: int, by: Literal["model", "operator", "outcome"]
     ) -> tuple[Spending, ...]:
@@ -336,25 +282,6 @@ class Reader:
         """Return how proposals, evaluations and model calls failed, most frequent first."""
         with self._database.read() as connection:
             return summaries.failures(connection, run_id)
-
-    def ended(
-        self,
-        run_id: int,
-        evaluator: str,
-        *,
-        program: int | None = None,
-        proposal: int | None = None,
-    ) -> tuple[Ended, ...]:
-        """Return what came of proposals, in the order it became known.
-
-        Args:
-            run_id: The run.
-            evaluator: Version of the evaluator whose verdicts count.
-            program: Only the evaluation of this program.
-            proposal: Only this proposal, if it came to nothing.
-        """
-        with self._database.read() as connection:
-            return ended(connection, run_id, evaluator, program=program, proposal=proposal)
 
     def progress(self, run_id: int) -> tuple[ProgressPoint, ...]:
         """Return the course of the best objective: one point per improvement, then the last one."""

@@ -17,7 +17,7 @@ from evolve.store.records import (
     TokenCounts,
     Totals,
 )
-from evolve.store.schema import completions, evaluations, programs, proposals
+from evolve.store.schema import completions, evaluations, programs, proposals, runs
 
 #: Programs that are part of the search; baselines are there for comparison only.
 FOUND = ~programs.c.operator.startswith("baseline:")
@@ -87,17 +87,17 @@ def totals(connection: Connection, run: RunRecord) -> Totals:
     )
 
 
-def standing(connection: Connection, run: RunRecord, before: int | None) -> Standing:
+def standing(connection: Connection, run_id: int, before: int | None) -> Standing:
     """Return the best objective of the search, and how many evaluations there were after it.
 
     Args:
         connection: Of the caller's transaction.
-        run: Which run.
+        run_id: Which run.
         before: Look at the iterations before this one only, in their order; None to look at all
             evaluations in the order they were committed.
     """
     position: ColumnElement[int] = evaluations.c.id
-    mine = (evaluations.c.run_id == run.id) & (evaluations.c.stage == "search") & FOUND
+    mine = (evaluations.c.run_id == run_id) & (evaluations.c.stage == "search") & FOUND
     if before is not None:
         position = func.coalesce(proposals.c.iteration, -1)
         mine &= position < before
@@ -105,7 +105,8 @@ def standing(connection: Connection, run: RunRecord, before: int | None) -> Stan
         proposals, proposals.c.id == programs.c.proposal_id
     )
     objective = evaluations.c.objective
-    best_first = objective if run.objective.direction == "minimize" else objective.desc()
+    direction = connection.scalars(select(runs.c.direction).where(runs.c.id == run_id)).one()
+    best_first = objective if direction == "minimize" else objective.desc()
     best = connection.scalar(
         select(objective)
         .select_from(judged)

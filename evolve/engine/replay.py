@@ -1,0 +1,373 @@
+"""Run a run again from its own replies and evaluations, and see whether the same comes of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from evolve.config.file import Loaded, loaded_run_config
+from evolve.config.models import RunConfig
+from evolve.config.problem import Problem
+from evolve.core.errors import InfrastructureError, StoreError
+from evolve.core.evaluation import Evaluation
+from evolve.engine.assemble import configured_problem, open_bench, population_of, writers
+from evolve.engine.draw import Draw, draw, redraw
+from evolve.engine.history import History
+from evolve.engine.journal import Journal, Judged, Pending, Proposal, Refused
+from evolve.engine.recorder import stored_completion
+from evolve.engine.reexecute import Moved, compared, evaluate_again, evaluated_programs
+from evolve.engine.stop import Counters
+from evolve.llm.base import Completion, Request
+from evolve.propose.base import Candidate, Complete, Individual, Rejected
+from evolve.propose.portfolio import open_proposers
+from evolve.store.reader import Reader
+from evolve.store.records import NewRun, ProposalRecord, RunRecord
+from evolve.store.store import Store
+
+#: Ends of proposals that no reply explains: taken as they were recorded.
+GIVEN = ("model_error", "budget", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a replay parted from what is stored; ``iteration`` is None for the map as a whole."""
+
+    iteration: int | None
+    what: str
+    stored: str
+    again: str
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay found.
+
+    Attributes:
+        order: ``arrival`` or ``strict``.
+        iterations: Made again.
+        programs: That came of them, each the very one that is stored unless a difference says so.
+        replies: Stored replies used.
+        prompts: Requests equal, to the last character, to the stored ones; the rest are
+            ``other_prompts``.
+        given: Proposals that failed for another's sake, taken as recorded.
+        draws: Choices of operator, parents and inspirations made again and found the same.
+        evaluations: Stored evaluations folded into the archive.
+        evaluated_again: Programs that were run and scored anew.
+        moved: Those whose evaluation came out differently.
+        digest: Of the archive as stored; ``digest_again`` of the one made again.
+        differences: Where the two part; empty for a run that repeats.
+    """
+
+    run_id: int
+    order: str
+    iterations: int = 0
+    programs: int = 0
+    replies: int = 0
+    prompts: int = 0
+    other_prompts: int = 0
+    given: int = 0
+    draws: int = 0
+    evaluations: int = 0
+    evaluated_again: int = 0
+    moved: list[Moved] = field(default_factory=list)
+    digest: str = ""
+    digest_again: str = ""
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether the same programs, scores and archive came of it."""
+        return not self.differences and not self.moved
+
+
+def replay(
+    reader: Reader,
+    run: RunRecord,
+    scratch: Store,
+    *,
+    folder: Path | None = None,
+    re_evaluate: bool = False,
+) -> Replayed:
+    """Make a run again in another store, without a model and from its stored evaluations.
+
+    In strict order every choice is made again. In arrival order, where timing decided what could
+    be chosen from, the recorded parents and the recorded order of insertion are followed.
+
+    Args:
+        reader: Holds the run.
+        run: Which one; nobody may be writing it.
+        scratch: Where it is made again.
+        folder: Where the configuration's relative paths start; default: where they did then.
+        re_evaluate: Also run and score every program anew, and compare.
+
+    Raises:
+        StoreError: somebody is writing the run, it has no evaluated seed program, or it was judged
+            by another version of the evaluator and is to be evaluated again.
+        ConfigError: what its configuration names is not there any more.
+    """
+    if run.live:
+        raise StoreError(f"run {run.id} is still being written by {run.holder}; replay it later")
+    return anyio.run(partial(_replay, reader, run, scratch, folder, re_evaluate=re_evaluate))
+
+
+async def _replay(
+    reader: Reader, run: RunRecord, scratch: Store, folder: Path | None, *, re_evaluate: bool
+) -> Replayed:
+    loaded = configuration_of(run, folder)
+    again = _Replay(reader, run, scratch, loaded)
+    report = again.report
+    again.plant()
+    await (again.in_order() if report.order == "strict" else again.as_recorded())
+    report.digest = reader.archive_digest(run.id)
+    report.digest_again = scratch.archive_digest(again.run_id)
+    if report.digest != report.digest_again:
+        report.differences.append(
+            Difference(None, "archive", report.digest[:16], report.digest_again[:16])
+        )
+    scratch.release(again.run_id, "finished", "replayed")
+    if re_evaluate:
+        await _evaluate_again(reader, run, loaded, report)
+    return report
+
+
+async def _evaluate_again(
+    reader: Reader, run: RunRecord, loaded: Loaded[RunConfig], report: Replayed
+) -> None:
+    async with open_bench(loaded) as bench:
+        version = bench.evaluate.version
+        if version != run.problem_hash:
+            raise StoreError(
+                f"the evaluator of run {run.id} has changed since ({run.problem_hash[:12]} then, "
+                f"{version[:12]} now), so its scores cannot be compared; `evolve rescore` "
+                "evaluates under the new version"
+            )
+
+        def each(number: int, evaluation: Evaluation) -> None:
+            report.evaluated_again += 1
+            found = reader.program(number)
+            before = reader.evaluation_of(number, "search", version)
+            assert before is not None
+            moved = compared(number, found.entry.hash, before, evaluation)
+            report.moved += [] if moved is None else [moved]
+
+        numbers = evaluated_programs(reader, run.id, version)
+        programs = ((number, reader.program(number).program) for number in numbers)
+        await evaluate_again(bench, programs, each)
+    report.moved.sort(key=lambda moved: moved.program)
+
+
+def configuration_of(run: RunRecord, folder: Path | None) -> Loaded[RunConfig]:
+    """Return the configuration a run was made with, found where it lay unless told otherwise."""
+    there = folder or Path(str(run.provenance.get("folder", Path.cwd())))
+    return loaded_run_config(RunConfig.model_validate_json(run.config_json), there)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    problem: Problem
+
+
+class _Replay:
+    """One replay under way."""
+
+    def __init__(
+        self, reader: Reader, run: RunRecord, scratch: Store, loaded: Loaded[RunConfig]
+    ) -> None:
+        config = loaded.config
+        self.reader, self.run, self.scratch = reader, run, scratch
+        self.seed, self.problem = config.seed, configured_problem(loaded)
+        self.portfolio = open_proposers(config.proposers, writers(config), loaded.folder)
+        self.population = population_of(loaded, _Sources(self.problem), self._individual)
+        self.history = History(self.portfolio.proposers)
+        self.run_id = scratch.create_run(_same_run(run)).id
+        scratch.claim(self.run_id, "replay", ttl_s=1e9)
+        learners = (self.history.tell,)
+        self.journal = Journal(
+            scratch, self.run_id, self.population, Counters(), lambda _: None, learners
+        )
+        self.report = Replayed(run.id, config.order)
+        #: Programs of the run by those of the replay, and back.
+        self.there: dict[int, int] = {}
+        self.here: dict[int, int] = {}
+
+    def plant(self) -> None:
+        """Take over the seed program."""
+        found = self.reader.programs(self.run.id, operator="seed", limit=1)
+        if not found or found[0].outcome is None:
+            raise StoreError(f"run {self.run.id} never got past its seed program")
+        program = self.reader.program(found[0].id).program
+        added = self.scratch.add_program(self.run_id, program, operator="seed")
+        self._know(found[0].id, added.id)
+        self.journal.record(self._judged(Pending(added.id, program, "seed", None)))
+
+    async def in_order(self) -> None:
+        """Make a run in strict order again: draws, candidates, insertions."""
+        waiting: deque[Judged | Refused] = deque()
+        inserted = 0
+        for stored in self.reader.proposals(self.run.id):
+            if stored.status == "open":
+                continue
+            while inserted < (stored.inserted or 0):
+                self._insert(waiting.popleft())
+                inserted += 1
+            drawn = draw(self.seed, stored.iteration, self.portfolio, self.population, self.history)
+            if not self._compare_draw(stored, drawn):
+                return  # nothing after it can be the same
+            ending = await self._make(stored, drawn, self._begin(stored, drawn))
+            waiting.append(self._judged(ending) if isinstance(ending, Pending) else ending)
+            if self.report.differences:
+                return
+        while waiting and self.run.status == "finished":
+            self._insert(waiting.popleft())
+
+    async def as_recorded(self) -> None:
+        """Make a run in arrival order again, step by step as the steps were committed."""
+        begun: dict[int, tuple[Draw, Proposal]] = {}
+        pending: dict[int, Pending] = {}
+        proposals = {each.id: each for each in self.reader.proposals(self.run.id)}
+        for what, key in self.reader.steps(self.run.id):
+            if what == "evaluated":
+                if key in self.here and key in pending:
+                    self.journal.record(self._judged(pending.pop(key)))
+                continue
+            stored = proposals[key]
+            if what == "begun":
+                drawn = redraw(
+                    self.seed, self._known(stored), self.portfolio, self.population, self.history
+                )
+                begun[key] = drawn, self._begin(stored, drawn)
+            elif stored.status != "open":
+                ending = await self._make(stored, *begun.pop(key))
+                if isinstance(ending, Refused):
+                    self.journal.refuse(ending)
+                elif stored.program is not None:
+                    pending[stored.program] = ending
+
+    def _begin(self, stored: ProposalRecord, drawn: Draw) -> Proposal:
+        self.report.iterations += 1
+        self.history.begun(drawn.operator.name, [drawn.parent.id])
+        return self.journal.begin(stored.iteration, drawn, stored.inserted)
+
+    async def _make(
+        self, stored: ProposalRecord, drawn: Draw, proposal: Proposal
+    ) -> Pending | Refused:
+        """Have the operator propose again, and commit what comes of it, or what did."""
+        result: Candidate | Rejected
+        if stored.reason in GIVEN:
+            self.report.given += 1
+            return self.journal.admit(proposal, Rejected(stored.reason, stored.message))
+        context = drawn.context(self.problem, self._complete(stored))
+        try:
+            result = await drawn.operator.propose(context)
+        except InfrastructureError as error:
+            result = Rejected("model_error", str(error))
+        admitted = self.journal.admit(proposal, self._compare(stored, result))
+        if isinstance(admitted, Pending) and stored.program is not None:
+            self.report.programs += 1
+            self._know(stored.program, admitted.program_id)
+        return admitted
+
+    def _compare(
+        self, stored: ProposalRecord, result: Candidate | Rejected
+    ) -> Candidate | Rejected:
+        """Note a difference; return what is stored, so that later steps find their parents."""
+        if isinstance(result, Rejected):
+            again = f"rejected: {result.reason}"
+        elif self._has(result.program.id):
+            again = "rejected: duplicate"
+        else:
+            again = f"program {result.program.id[:12]}"
+        record = None if stored.program is None else self.reader.program(stored.program)
+        there = (
+            f"rejected: {stored.reason}" if record is None else f"program {record.entry.hash[:12]}"
+        )
+        if again == there:
+            return result
+        self.report.differences.append(
+            Difference(stored.iteration, f"proposal of {stored.operator}", there, again)
+        )
+        if record is None:
+            return Rejected(stored.reason, stored.message)
+        parents = tuple(self.here[parent] for parent in record.entry.parents)
+        return Candidate(record.program, parents, record.entry.summary)
+
+    def _compare_draw(self, stored: ProposalRecord, drawn: Draw) -> bool:
+        """Note whether the recorded operator, parents and inspirations were drawn."""
+        ids = (drawn.parent.id, *(other.id for other in drawn.inspirations))
+        again = f"{drawn.operator.name} of {[self.there[each] for each in ids]}"
+        there = f"{stored.operator} of {[*stored.parents, *stored.inspirations]}"
+        if again == there:
+            self.report.draws += 1
+            return True
+        self.report.differences.append(Difference(stored.iteration, "draw", there, again))
+        return False
+
+    def _complete(self, stored: ProposalRecord) -> Complete:
+        """Return a model that says again what it said."""
+        calls = deque(call for call in stored.completions if call.state != "unknown")
+
+        async def complete(model: str, request: Request) -> Completion:
+            if not calls:
+                raise InfrastructureError(f"{model} was not asked this often then")
+            call = calls.popleft()
+            if call.state == "failed":
+                raise InfrastructureError(call.error)
+            self.report.replies += 1
+            if call.prompt == request.to_json():
+                self.report.prompts += 1
+            else:
+                self.report.other_prompts += 1
+                if self.report.order == "strict":
+                    self.report.differences.append(
+                        Difference(stored.iteration, "prompt", call.prompt, request.to_json())
+                    )
+            return stored_completion(call)
+
+        return complete
+
+    def _insert(self, ending: Judged | Refused) -> None:
+        if isinstance(ending, Refused):
+            self.journal.refuse(ending)
+        else:
+            self.journal.insert(ending)
+
+    def _judged(self, pending: Pending) -> Judged:
+        """Return a program with its stored evaluation, committed here."""
+        number = self.there[pending.program_id]
+        evaluation = self.reader.evaluation_of(number, "search", self.run.problem_hash)
+        if evaluation is None:
+            raise StoreError(
+                f"program {number} of run {self.run.id} has no evaluation; resume the run first"
+            )
+        self.report.evaluations += 1
+        judged = Judged(pending, evaluation)
+        if pending.iteration is not None and self.report.order == "strict":
+            self.journal.judge(judged)
+        return judged
+
+    def _individual(self, program_id: int) -> Individual:
+        found = self.scratch.individual(program_id, self.run.problem_hash)
+        return Individual(found.id, found.program, found.evaluation, found.generation)
+
+    def _known(self, stored: ProposalRecord) -> ProposalRecord:
+        """Return a stored proposal with its programs as they are called here."""
+        return replace(
+            stored,
+            parents=tuple(self.here[each] for each in stored.parents),
+            inspirations=tuple(self.here[each] for each in stored.inspirations),
+        )
+
+    def _has(self, program_hash: str) -> bool:
+        return self.scratch.has_program(self.run_id, program_hash)
+
+    def _know(self, there: int, here: int) -> None:
+        self.there[here], self.here[there] = there, here
+
+
+def _same_run(run: RunRecord) -> NewRun:
+    """Return what makes a run like another one."""
+    return NewRun(**{name: getattr(run, name) for name in NewRun.__dataclass_fields__})

@@ -1,0 +1,133 @@
+"""Reading the course of a run: what the engine asks to go on with it, or to make it again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import literal, select, true, union_all
+
+from evolve.core.errors import StoreError
+from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.store import summaries
+from evolve.store.database import Database
+from evolve.store.ended import ended
+from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
+from evolve.store.recovery import read_draws, read_proposals
+from evolve.store.results import read_evaluation
+from evolve.store.rows import read_program
+from evolve.store.schema import evaluations, programs, proposals
+
+
+class CourseReader:
+    """Questions about the iterations of a run. Safe to use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def individual(self, program_id: int, evaluator: str) -> EvaluatedProgram:
+        """Return a program with its search evaluation under one evaluator version.
+
+        Raises:
+            StoreError: it has none.
+        """
+        evaluation = self.evaluation_of(program_id, "search", evaluator)
+        if evaluation is None:
+            raise StoreError(f"program {program_id} has no evaluation by evaluator {evaluator}")
+        with self._database.read() as connection:
+            generation = connection.scalars(
+                select(programs.c.generation).where(programs.c.id == program_id)
+            ).one()
+            program = read_program(connection, program_id)
+        return EvaluatedProgram(program_id, program, evaluation, generation)
+
+    def evaluation_of(self, program_id: int, stage: Stage, evaluator: str) -> Evaluation | None:
+        """Return the evaluation of a program by one evaluator version, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(evaluations).where(
+                    evaluations.c.program_id == program_id,
+                    evaluations.c.stage == stage,
+                    evaluations.c.evaluator == evaluator,
+                )
+            ).one_or_none()
+            return None if row is None else read_evaluation(connection, row)
+
+    def proposals(self, run_id: int) -> tuple[ProposalRecord, ...]:
+        """Return every proposal of a run with its model calls, in order of iterations."""
+        with self._database.read() as connection:
+            return read_proposals(connection, run_id, true())
+
+    def draws(self, run_id: int) -> tuple[Drawn, ...]:
+        """Return who varied what in each iteration of a run in strict order, in their order."""
+        with self._database.read() as connection:
+            return read_draws(connection, run_id)
+
+    def ended(
+        self,
+        run_id: int,
+        evaluator: str,
+        *,
+        program: int | None = None,
+        proposal: int | None = None,
+    ) -> tuple[Ended, ...]:
+        """Return what came of proposals, in the order it became known.
+
+        Args:
+            run_id: The run.
+            evaluator: Version of the evaluator whose verdicts count.
+            program: Only the evaluation of this program.
+            proposal: Only this proposal, if it came to nothing.
+        """
+        with self._database.read() as connection:
+            return ended(connection, run_id, evaluator, program=program, proposal=proposal)
+
+    def standing(self, run_id: int, before: int | None = None) -> Standing:
+        """Return the best objective of a run's search and how many evaluations came after it.
+
+        Args:
+            run_id: The run.
+            before: Only iterations before this one, in their order; None: all, as committed.
+        """
+        with self._database.read() as connection:
+            return summaries.standing(connection, run_id, before)
+
+    def has_program(self, run_id: int, program_hash: str) -> bool:
+        """Return whether a run has a program of that content hash."""
+        with self._database.read() as connection:
+            found = connection.scalar(
+                select(programs.c.id).where(
+                    programs.c.hash == program_hash, programs.c.run_id == run_id
+                )
+            )
+        return found is not None
+
+    def steps(self, run_id: int) -> tuple[tuple[Literal["begun", "ended", "evaluated"], int], ...]:
+        """Return the steps of a run in the order they were committed.
+
+        Returns:
+            Pairs: a proposal was ``begun`` or has ``ended`` (its id), or a program that was
+            proposed was ``evaluated`` on the search cases (its id).
+        """
+        mine = proposals.c.run_id == run_id
+        verdict = evaluations.c.outcome != Outcome.INFRASTRUCTURE.value
+        steps = union_all(
+            select(
+                literal("begun").label("what"), proposals.c.id, proposals.c.created_at.label("at")
+            ).where(mine),
+            select(literal("ended"), proposals.c.id, proposals.c.ended_at).where(
+                mine, proposals.c.ended_at.is_not(None)
+            ),
+            select(literal("evaluated"), programs.c.id, evaluations.c.created_at)
+            .join_from(evaluations, programs)
+            .where(
+                evaluations.c.run_id == run_id,
+                evaluations.c.stage == "search",
+                verdict,
+                programs.c.proposal_id.is_not(None),
+            ),
+        ).subquery()
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(steps.c.what, steps.c.id).order_by(steps.c.at, steps.c.what, steps.c.id)
+            )
+            return tuple((row.what, row.id) for row in rows)
