@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evolve.cli import render
-from evolve.cli.run import load
+from evolve.cli.run import PRESET, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +26,13 @@ _SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Override a key; repe
 
 
 @app.command()
-def check(file: str = _FILE, settings: list[str] = _SET) -> None:
+def check(file: str = _FILE, settings: list[str] = _SET, preset: str = PRESET) -> None:
     """Check a configuration, its problem and every name and option in it.
 
     No server and no container engine is contacted, and no program or evaluator is run. What this
     machine lacks is only noted. Exit code 2 when something is wrong.
     """
-    loaded = load(file, settings)
+    loaded = load(file, settings, preset=preset)
     problem, notes = _resolve(loaded)
     config = loaded.config
     axes = config.archive.measures or problem.measures
@@ -40,6 +40,7 @@ def check(file: str = _FILE, settings: list[str] = _SET) -> None:
         ("problem", f"{problem.id}: {problem.title}"),
         ("objective", f"{problem.objective.direction} {problem.objective.name}"),
         ("map", " x ".join(f"{axis.name} ({axis.cells})" for axis in axes)),
+        ("preset", config.preset or "none: the defaults"),
         ("selection", config.selection.kind),
         ("islands", _islands(config.islands)),
         ("proposers", ", ".join(f"{each.kind} ({each.weight:g})" for each in config.proposers)),
@@ -59,14 +60,19 @@ def check(file: str = _FILE, settings: list[str] = _SET) -> None:
 
 
 @app.command()
-def show(file: str = _FILE, settings: list[str] = _SET, json: bool = render.JSON) -> None:
+def show(
+    file: str = _FILE,
+    settings: list[str] = _SET,
+    preset: str = PRESET,
+    json: bool = render.JSON,
+) -> None:
     """Show a configuration with every default filled in, as YAML that loads again.
 
     JSON: {path, name, hash, config}; config holds every key of `evolve config schema`.
     """
     from evolve.config.file import config_hash, dump_yaml
 
-    loaded = load(file, settings)
+    loaded = load(file, settings, preset=preset)
     if not json:
         sys.stdout.write(dump_yaml(loaded.config))
         return
@@ -78,6 +84,21 @@ def show(file: str = _FILE, settings: list[str] = _SET, json: bool = render.JSON
             "config": loaded.config.model_dump(mode="json"),
         }
     )
+
+
+@app.command("presets")
+def list_presets(json: bool = render.JSON) -> None:
+    """List the named ways to search, for `preset:` in a file and `evolve run --preset`.
+
+    JSON: {name: what it is}.
+    """
+    from evolve.config.presets import presets
+
+    found = presets()
+    if json:
+        render.echo_json(found)
+    else:
+        render.console().print(render.table("", ("preset", "what it is"), list(found.items())))
 
 
 @app.command()

@@ -160,10 +160,18 @@ def start_lines(event: RunStarted) -> list[str]:
     return [
         f"{verb} run {event.run_id} ({event.name}): {event.problem}, seed {event.seed}, "
         f"{event.slots} slots, {event.sandbox} sandbox",
+        f"  search: {search_line(event.preset, event.selection, event.islands)}",
         *(f"  {guarantee}" for guarantee in event.guarantees),
         *(f"  slot {number}: {place}" for number, place in enumerate(event.places) if place),
         *(f"  note: {note}" for note in event.notes),
     ]
+
+
+def search_line(preset: str, selection: str, islands: int) -> str:
+    """Say how a run searches."""
+    named = f"preset {preset}, " if preset else ""
+    several = f", {islands} islands" if islands > 1 else ""
+    return f"{named}{selection} selection{several}"
 
 
 def best_line(event: ProgramEvaluated) -> str:
@@ -185,7 +193,8 @@ def progress_lines(progress: Progress) -> list[str]:
     lines = [
         f"best {render.text(progress.best)}  mean {render.text(progress.mean)}  "
         f"coverage {progress.coverage:.1%} ({progress.elites} elites)  "
-        f"QD score {render.text(progress.qd_score)}",
+        + (f"{progress.islands} islands  " if progress.islands > 1 else "")
+        + f"QD score {render.text(progress.qd_score)}",
         f"{progress.evaluations} evaluations, {progress.rate:.1f}/s, "
         f"slots {progress.slots_busy}/{progress.slots} busy, "
         f"{render.duration(progress.elapsed_s)} gone, about {render.duration(progress.eta_s)} left",

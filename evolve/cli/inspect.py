@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -232,6 +233,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     lines = [
         f"run {run.id} ({run.name}): {run.problem}, seed {run.seed}, {state}",
         f"started {_when(run.created_at)}, ran {render.duration(totals.elapsed_s)}",
+        *_search(run),
         f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
         f"({totals.duplicates} duplicates)",
         f"archive: {stats.num_elites} elites, coverage {stats.coverage:.1%}, "
@@ -259,6 +261,18 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
                 for s in spending
             ]
             out.print(render.table(f"spending by {by}", heads, shown_spending))
+
+
+def _search(run: RunRecord) -> list[str]:
+    """Say how the run searches; nothing for a run of an engine that had no islands."""
+    from evolve.cli.display import search_line
+
+    config = jsonlib.loads(run.config_json)
+    selection, islands = config.get("selection"), config.get("islands")
+    if not isinstance(selection, dict) or not isinstance(islands, dict):
+        return []
+    line = search_line(config.get("preset", ""), selection["kind"], islands["count"])
+    return [f"search: {line}"]
 
 
 def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:

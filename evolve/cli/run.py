@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from evolve.config.file import Loaded
     from evolve.config.models import RunConfig
 
+PRESET = typer.Option(
+    "",
+    "--preset",
+    metavar="NAME",
+    help="Search this way, see `evolve config presets`, whatever the file says; --set still wins.",
+)
 
-def run(
+
+def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     config: str = typer.Argument(
         ..., help="Configuration file, or the name of a bundled one, such as 'quickstart'."
     ),
@@ -27,6 +34,7 @@ def run(
         help="Evolve with this model, such as openai/NAME, instead of the operators "
         "the file names: diffs mostly, full rewrites sometimes.",
     ),
+    preset: str = PRESET,
     db: str = render.DATABASE,
     new: bool = typer.Option(
         False, "--new", help="Begin a new run even if the database holds this one unfinished."
@@ -48,7 +56,7 @@ def run(
 
     Example: evolve run quickstart --set seed=3
     """
-    loaded = load(config, settings, model)
+    loaded = load(config, settings, model, preset)
     if dry_run:
         _dry_run(loaded, json=json)
         return
@@ -62,15 +70,15 @@ def run(
         raise typer.Exit(130)
 
 
-def load(config: str, settings: list[str], model: str = "") -> Loaded[RunConfig]:
-    """Read a configuration file or bundled configuration, with overrides."""
+def load(config: str, settings: list[str], model: str = "", preset: str = "") -> Loaded[RunConfig]:
+    """Read a configuration file or bundled configuration, with preset and overrides."""
     from evolve.config.file import load_run_config
     from evolve.engine.shorthand import with_model
 
     path = Path(config)
     if not path.exists() and "/" not in config and not path.suffix:
         path = _bundled(config)
-    loaded = load_run_config(path, settings)
+    loaded = load_run_config(path, settings, preset)
     return with_model(loaded, _from_here(model)) if model else loaded
 
 

@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 from evolve.config.explain import explain
 from evolve.config.models import ProblemConfig, RunConfig, Section
 from evolve.config.overrides import apply_overrides
+from evolve.config.presets import under_preset, with_preset
 from evolve.config.source import Source, Where, holds_secret, redact
 from evolve.config.text_file import read_text
 from evolve.config.yaml12 import dump, parse
@@ -68,17 +69,20 @@ class Loaded(Generic[_SectionT]):
 LoadedConfig: TypeAlias = Loaded[RunConfig]
 
 
-def load_run_config(path: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load_run_config(
+    path: str | Path, overrides: Sequence[str] = (), preset: str = ""
+) -> LoadedConfig:
     """Read a configuration of `evolve run`.
 
     Args:
         path: The file.
         overrides: ``--set`` texts, applied in order.
+        preset: A preset that takes the place of what the file says of the same things.
 
     Raises:
         ConfigError: the first of all errors found; its text lists the others.
     """
-    return _load(Path(path), overrides, RunConfig)
+    return _load(Path(path), overrides, RunConfig, preset)
 
 
 def loaded_run_config(config: RunConfig, folder: Path | None = None) -> LoadedConfig:
@@ -115,20 +119,28 @@ def dump_yaml(config: Section) -> str:
     return dump(config.model_dump(mode="json"))
 
 
-def _load(path: Path, overrides: Sequence[str], model: type[_SectionT]) -> Loaded[_SectionT]:
+def _load(
+    path: Path, overrides: Sequence[str], model: type[_SectionT], preset: str = ""
+) -> Loaded[_SectionT]:
     source = parse(read_text(path, MAX_FILE_BYTES), str(path))
     if source.data is None:
         raise ConfigError("the file says nothing", path=str(path))
     if not isinstance(source.data, dict):
         raise source.error("the file must be a mapping (key: value)", mark=source.mark_of(()))
+    if preset:
+        source.data.update(under_preset(source.data, preset))
     changed = apply_overrides(source, overrides)
     for where, text in _texts(source.data, ()):
         if holds_secret(text):
             message = "this looks like a secret key; set an environment variable and give its NAME"
             raise _error(source, changed, message, where)
     try:
+        data = with_preset(source.data)
+    except ConfigError as error:
+        raise _error(source, changed, error.message, ("preset",)) from None
+    try:
         # By way of JSON: strict about types, yet a list is good for a tuple.
-        config = model.model_validate_json(json.dumps(source.data), strict=True)
+        config = model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise _combine(
             [

@@ -325,6 +325,10 @@ class RunConfig(Section):
     """A configuration file of `evolve run`."""
 
     problem: str = Field(description="bundled name, or a folder relative to this file")
+    preset: str = Field(
+        default="",
+        description="a named way to search, see `evolve config presets`; keys that are given win",
+    )
     name: str = Field(default="", description="label of the run; default: the file's name")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     slots: PositiveInt = Field(default=2, description="evaluations at once")

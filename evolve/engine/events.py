@@ -36,6 +36,9 @@ class RunStarted:
     slots: int
     places: tuple[str, ...]
     notes: tuple[str, ...]
+    preset: str
+    selection: str
+    islands: int
     objective: Objective
     archive: Archive = field(repr=False)
 
@@ -119,6 +122,7 @@ class Progress:
     coverage: float = 0.0
     qd_score: float = 0.0
     elites: int = 0
+    islands: int = 1
     slots: int = 0
     slots_busy: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)

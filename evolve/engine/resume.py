@@ -21,6 +21,7 @@ from evolve.store.store import Store
 #: Keys that do not change which programs are found from which; see docs/design/0003.
 WITHOUT_EFFECT: Mapping[str, object] = {
     "name": "",
+    "preset": "",
     "slots": 1,
     "proposals": None,
     "pool": PoolConfig(),

@@ -16,6 +16,7 @@ from evolve.archive.base import Archive
 from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
+from evolve.config.presets import with_preset
 from evolve.core.errors import ConfigError, EvolveError
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
@@ -96,7 +97,7 @@ def _load(config: str | Path | Mapping[str, object] | Loaded[RunConfig]) -> Load
     if not isinstance(config, Mapping):
         return load_run_config(config)
     try:
-        return loaded_run_config(RunConfig.model_validate(config))
+        return loaded_run_config(RunConfig.model_validate(with_preset(config)))
     except ValidationError as error:
         found = [finding.message for finding in explain(error, RunConfig)]
         raise ConfigError("\n".join(found)) from None
@@ -198,6 +199,7 @@ class _Search:
             coverage=stats.coverage,
             qd_score=stats.qd_score,
             elites=stats.num_elites,
+            islands=len(self.population.islands.live),
             slots=self.parts.pool.size,
             slots_busy=self.parts.pool.busy,
             failures=dict(counters.failures),
@@ -242,6 +244,9 @@ class _Search:
                 slots=parts.pool.size,
                 places=tuple(map(str, parts.allotment.resources)),
                 notes=parts.allotment.notes,
+                preset=self.config.preset,
+                selection=self.config.selection.kind,
+                islands=self.config.islands.count,
                 objective=parts.problem.objective,
                 archive=self.population.archive,
             )
