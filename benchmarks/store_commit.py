@@ -20,8 +20,9 @@ import numpy as np
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+from evolve.store.calls import TokenCounts
 from evolve.store.reader import open_reader
-from evolve.store.records import ArchiveEvent, NewRun, TokenCounts
+from evolve.store.records import ArchiveEvent, NewRun
 from evolve.store.store import Store, open_store
 
 SIZES = (1_000, 10_000, 100_000)

@@ -117,7 +117,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     from evolve.core.errors import PrerequisiteError
     from evolve.engine.assemble import policy_of
     from evolve.engine.isolation import choose_sandbox
-    from evolve.llm.ledger import check_prices
+    from evolve.llm.prices import check_prices, quotes
     from evolve.propose.portfolio import open_proposers
 
     config, folder = loaded.config, loaded.folder
@@ -128,7 +128,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         with loaded.at("models", index, "id"):
             notes += _open_model(model, folder)
     with loaded.at("stop", "cost_usd"):
-        check_prices(config.models, config.stop.cost_usd)
+        check_prices(quotes(config.models), config.stop.cost_usd)
     models = [model.id for model in config.models]
     if len(set(models)) < len(models):
         raise loaded.error("two models have the same id", "models")

@@ -164,6 +164,10 @@ def start_lines(event: RunStarted) -> list[str]:
         *(f"  {guarantee}" for guarantee in event.guarantees),
         *(f"  slot {number}: {place}" for number, place in enumerate(event.places) if place),
         *(f"  note: {note}" for note in event.notes),
+        *(
+            f"  the price of {model} is unknown: what its calls cost is NOT counted; give it price:"
+            for model in event.unpriced
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evolve.cli import render
+from evolve.cli.spending import GROUPS, print_spending
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,8 +85,7 @@ def show(
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
-                by: [asdict(group) for group in reader.spending(record.id, by)]
-                for by in ("model", "operator", "outcome")
+                by: [asdict(group) for group in reader.spending(record.id, by)] for by in GROUPS
             },
             "comparison": [asdict(row) for row in comparison(reader, record)],
         }
@@ -252,15 +252,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
         kinds = ("what", "kind", ">count", "for example")
         shown = [(f.what, f.kind, f.count, _telling(f.example)) for f in failures]
         out.print(render.table("failures", kinds, shown))
-    for by in ("model", "operator", "outcome"):
-        spending = reader.spending(run.id, by)
-        if spending:
-            heads = (by, ">calls", ">input tokens", ">output tokens", ">usd", ">unpriced calls")
-            shown_spending = [
-                (s.group, s.calls, s.tokens.input, s.tokens.output, s.cost_usd, s.unpriced_calls)
-                for s in spending
-            ]
-            out.print(render.table(f"spending by {by}", heads, shown_spending))
+    print_spending(out, reader, run)
 
 
 def _search(run: RunRecord) -> list[str]:

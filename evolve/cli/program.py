@@ -96,6 +96,8 @@ def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) ->
         out.print(Text(_messages(call.prompt)))
         out.rule(f"reply: {call.state}, {call.tokens.output} tokens, {cost}")
         out.print(Text(call.text or call.error))
+        if call.text and call.error:
+            out.print(Text(f"note: {call.error}"))
     columns = (">program", ">generation", "operator", ">objective", "summary")
     rows = [
         (e.id, e.generation, e.operator, e.objective, e.summary) for e in reader.lineage(entry.id)

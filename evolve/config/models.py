@@ -149,14 +149,29 @@ class PoolConfig(Section):
     )
 
 
-class PriceConfig(Section):
+class RatesConfig(Section):
     """US dollars per million tokens."""
 
     input: Annotated[float, Field(ge=0)]
     output: Annotated[float, Field(ge=0)]
     cached: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="cached input; default: the input price"
+        default=None, description="input read from the cache; default: the input price"
     )
+    written: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="input written to the cache; default: the input price"
+    )
+
+
+class TierConfig(RatesConfig):
+    """Prices of a whole request that is long."""
+
+    above: PositiveInt = Field(description="input tokens that a request must have more than")
+
+
+class PriceConfig(RatesConfig):
+    """US dollars per million tokens, for short requests and for long ones."""
+
+    tiers: tuple[TierConfig, ...] = Field(default=(), description="other prices of long requests")
 
 
 class ModelConfig(Section):
@@ -182,7 +197,12 @@ class ModelConfig(Section):
     timeout_s: Positive = 300.0
     retries: Annotated[int, Field(ge=0)] = 3
     concurrency: PositiveInt = Field(default=8, description="calls in flight at once")
-    price: PriceConfig | None = Field(default=None, description="needed for a budget in money")
+    outage_s: Positive = Field(
+        default=600.0, description="seconds without an answer after which the run stops"
+    )
+    price: PriceConfig | None = Field(
+        default=None, description="default: from the table of list prices, where the model is in it"
+    )
     extra_body: Body = Field(default_factory=dict, description="further fields of every request")
     pass_env: tuple[VariableName, ...] = Field(
         default=(), description="NAMES of environment variables that a command/ program gets"
@@ -300,6 +320,10 @@ class StopConfig(Section):
         default=None, description="seconds of running, resumed included"
     )
     cost_usd: Positive | None = Field(default=None, description="reserved before it is spent")
+    tokens: PositiveInt | None = Field(
+        default=None, description="input and output together, reserved before they are used"
+    )
+    calls: PositiveInt | None = Field(default=None, description="model calls, failed ones too")
     target: float | None = Field(default=None, description="objective value to reach")
     no_improvement: PositiveInt | None = Field(
         default=None, description="evaluations in a row without a better best"
@@ -313,10 +337,11 @@ class StopConfig(Section):
 
     @model_validator(mode="after")
     def _some_rule(self) -> StopConfig:
-        rules = (self.evaluations, self.wall_s, self.cost_usd, self.target, self.no_improvement)
-        if all(rule is None for rule in rules):
+        rules = (self.evaluations, self.wall_s, self.cost_usd, self.tokens, self.calls)
+        if all(rule is None for rule in (*rules, self.target, self.no_improvement)):
             raise ValueError(
-                "say when to stop: evaluations, wall_s, cost_usd, target or no_improvement"
+                "say when to stop: evaluations, wall_s, cost_usd, tokens, calls, target or "
+                "no_improvement"
             )
         return self
 

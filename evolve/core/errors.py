@@ -11,8 +11,9 @@
     │   └── RunLocked              another live process writes this run (holder)
     ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
     ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
-    │   └── ReplyLost              a model was asked, no usable reply came: it may be billed
-    ├── BudgetExhausted        the next model call could pass the budget in money
+    │   ├── ReplyLost              a model was asked, no usable reply came: it may be billed
+    │   └── CallRefused            a model that used to answer refuses its key or account
+    ├── BudgetExhausted        the next model call could pass a budget (which stop rule)
     ├── SeedProgramInvalid     the seed program does not evaluate (outcome, message)
     └── RunFailed              the run stopped because it could not go on
 
@@ -124,8 +125,21 @@ class ReplyLost(InfrastructureError):
     """A request reached a model but no usable reply came back: it may have been billed."""
 
 
+class CallRefused(InfrastructureError):
+    """A server that used to answer refuses the key or the account: for good if it goes on."""
+
+
 class BudgetExhausted(EvolveError):
-    """The next model call could pass the budget in money; what is in flight is not affected."""
+    """The next model call could pass a budget; what is in flight is not affected.
+
+    Args:
+        message: How much is left, and what the call may need.
+        rule: The stop rule that sets the budget, such as ``cost_usd``.
+    """
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class SeedProgramInvalid(EvolveError):

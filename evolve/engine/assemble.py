@@ -21,7 +21,7 @@ from evolve.engine.isolation import choose_sandbox
 from evolve.engine.population import Policy, Population
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.llm.base import Model
-from evolve.llm.ledger import check_prices
+from evolve.llm.prices import Quote, check_prices, quotes
 from evolve.llm.registry import open_models
 from evolve.pool.allot import Allotment, Need, allotted
 from evolve.pool.base import Pool
@@ -48,6 +48,7 @@ class Parts(Bench):
     """What a run is made of, open and ready."""
 
     models: Mapping[str, Model]
+    prices: Mapping[str, Quote]
 
 
 class HasProblem(Protocol):
@@ -72,13 +73,16 @@ async def open_parts(
         PrerequisiteError: a sandbox, a key or a device is missing.
     """
     config = loaded.config
-    check_prices(config.models, config.stop.cost_usd)
+    prices = quotes(config.models)
+    check_prices(prices, config.stop.cost_usd)
     async with (
         open_models(config.models, loaded.folder) as models,
         open_bench(loaded, emit) as bench,
     ):
         yield Parts(
-            **{each.name: getattr(bench, each.name) for each in fields(bench)}, models=models
+            **{each.name: getattr(bench, each.name) for each in fields(bench)},
+            models=models,
+            prices=prices,
         )
 
 

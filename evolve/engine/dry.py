@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
@@ -18,7 +18,8 @@ from evolve.engine.assess import check_seed
 from evolve.engine.draw import draw
 from evolve.engine.history import History
 from evolve.llm.base import Completion, Message, Request
-from evolve.llm.ledger import price_bound
+from evolve.llm.ledger import tokens_bound
+from evolve.llm.prices import Quote, dearest_usd
 from evolve.propose.base import Context, Individual
 
 #: How an operator says what it would ask a model.
@@ -76,7 +77,7 @@ async def _dry_run(loaded: Loaded[RunConfig]) -> Preview:
                 **score.metrics,
             },
             prompt=first[0].messages if first else (),
-            estimate=tuple(_estimate(loaded.config, seconds, first)),
+            estimate=tuple(_estimate(loaded.config, parts.prices, seconds, first)),
         )
 
 
@@ -106,7 +107,10 @@ async def _never(model: str, request: Request) -> Completion:
 
 
 def _estimate(
-    config: RunConfig, seconds: float, first: tuple[Request, str] | None
+    config: RunConfig,
+    prices: Mapping[str, Quote],
+    seconds: float,
+    first: tuple[Request, str] | None,
 ) -> Iterator[str]:
     """Say what the run may take, from one evaluation and one prompt."""
     stop = config.stop
@@ -124,11 +128,13 @@ def _estimate(
     request, model = first
     characters = sum(len(message.content) for message in request.messages)
     yield f"the first prompt has {characters} characters, about {characters // 4} tokens"
-    prices = {each.id: each for each in config.models}
-    bound = price_bound(request, prices[model]) if model in prices else None
-    if bound is None:
-        yield f"the price of {model} is not configured, so its cost is unknown"
+    price = prices[model].price
+    if price is None:
+        yield f"the price of {model} is unknown, so what it costs is not counted; give it price:"
     else:
+        known = next(each for each in config.models if each.id == model)
+        bound = dearest_usd(tokens_bound(request, known), price)
         yield f"one call of {model} costs at most ${bound:.4f}, a reply of full length included"
+        yield f"its price is taken from: {prices[model].source}"
     if stop.cost_usd is not None:
         yield f"never more than ${stop.cost_usd:g} is spent"

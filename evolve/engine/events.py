@@ -24,6 +24,7 @@ class RunStarted:
         places: CPUs and devices of each slot; empty texts where it has none of its own.
         notes: What is not ideal about them.
         archive: The live archive, for looking at only.
+        unpriced: Models whose price is unknown: their calls are counted, their cost is not.
     """
 
     run_id: int
@@ -41,6 +42,7 @@ class RunStarted:
     islands: int
     objective: Objective
     archive: Archive = field(repr=False)
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from evolve.engine.stop import stop_reason
 from evolve.engine.width import Width
 from evolve.propose.base import Complete
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import CompletionRecord
+from evolve.store.calls import CompletionRecord
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,13 +53,16 @@ class Loop:
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        self._propose = Proposing(self.journal.counters, self.width, self.interrupt)
+        self._propose = Proposing(self.width, self.interrupt)
 
     async def run(self, unfinished: Unfinished) -> str:
         """Finish what an earlier session left, iterate until a reason to stop, and drain.
 
         Returns:
             The stop rule's name, or what `interrupt` was called with.
+
+        Raises:
+            ModelUnavailable: a model cannot be had.
         """
         reason = ""
         async with anyio.create_task_group() as tasks:
@@ -80,7 +83,10 @@ class Loop:
                     await self._wait()
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
-        self.order.close(finished=reason != "interrupted")
+        failure = self._propose.failure
+        self.order.close(finished=failure is None and reason != "interrupted")
+        if failure is not None:
+            raise failure
         return reason
 
     def interrupt(self, reason: str) -> None:
@@ -103,6 +109,9 @@ class Loop:
     async def _see_through(self, proposal: Proposal, drawn: Draw, complete: Complete) -> None:
         """Take a proposal from its draw to its evaluation."""
         result = await self._propose(drawn.operator, drawn.context(self.problem, complete))
+        if result is None:
+            self.order.give_up(proposal.iteration)
+            return
         pending = await self.order.admit(proposal, result)
         if pending is not None:
             await self._finish(pending)

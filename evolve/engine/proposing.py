@@ -9,13 +9,9 @@ from dataclasses import dataclass, field
 import anyio
 
 from evolve.core.errors import BudgetExhausted, InfrastructureError, ModelUnavailable
-from evolve.engine.stop import Counters
 from evolve.engine.width import Width
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Proposer, Rejected
-
-#: Model calls that may fail in a row, the SDK's own retries not counted, before the run stops.
-MODEL_ERRORS = 10
 
 
 @dataclass(slots=True)
@@ -23,22 +19,22 @@ class Proposing:
     """Ask operators for candidates; many may be at work at once.
 
     Attributes:
-        counters: Of the run.
         width: Told how long every proposal took.
         interrupt: Called with a reason when the run has to end.
+        failure: Why no model can be asked any more, once that is so.
     """
 
-    counters: Counters
     width: Width
     interrupt: Callable[[str], None]
+    failure: ModelUnavailable | None = None
     _scopes: set[anyio.CancelScope] = field(default_factory=set)
     _ended: anyio.Event = field(default_factory=anyio.Event)
 
-    async def __call__(self, operator: Proposer, context: Context) -> Candidate | Rejected:
+    async def __call__(self, operator: Proposer, context: Context) -> Candidate | Rejected | None:
         """Ask the operator; a fault of the model is a proposal that came to nothing.
 
-        Raises:
-            ModelUnavailable: too many calls in a row failed.
+        Returns:
+            None when the model cannot be had: the proposal is to be begun again some day.
         """
         started = time.monotonic()
         result: Candidate | Rejected = Rejected("interrupted", "given up when the run stopped")
@@ -48,11 +44,13 @@ class Proposing:
             with scope:
                 result = _admissible(await operator.propose(context), context)
         except BudgetExhausted as error:
-            self.interrupt("cost_usd")
+            self.interrupt(error.rule)
             return Rejected("budget", str(error))
+        except ModelUnavailable as error:  # what others have in flight is finished first
+            self.failure = self.failure or error
+            self.interrupt("model")
+            return None
         except InfrastructureError as error:
-            if self.counters.model_errors + 1 >= MODEL_ERRORS:
-                raise ModelUnavailable(f"{MODEL_ERRORS} calls in a row failed: {error}") from error
             result = Rejected("model_error", str(error))
         finally:
             self._scopes.discard(scope)

@@ -11,7 +11,7 @@ from evolve.engine.stop import Counters
 from evolve.llm.base import Completion, Finish, Request, Tokens
 from evolve.llm.ledger import Ledger
 from evolve.propose.base import Complete
-from evolve.store.records import CompletionRecord
+from evolve.store.calls import CompletionRecord
 from evolve.store.store import Store
 
 
@@ -28,23 +28,27 @@ class StoreRecorder:
         model: str,
         prompt: str,
         parameters: Mapping[str, object],
+        most: Tokens,
         reserved_usd: float | None,
     ) -> int:
         """Commit that a request is about to leave."""
         self.counters.calls += 1
-        return self.store.send_completion(self.proposal, model, prompt, parameters, reserved_usd)
+        return self.store.send_completion(
+            self.proposal, model, prompt, parameters, reserved_usd, most
+        )
 
-    def received(self, call: int, completion: Completion, charged_usd: float | None) -> None:
+    def received(self, call: int, completion: Completion) -> None:
         """Commit a reply before anyone uses it."""
-        self._charge(charged_usd)
-        self.store.receive_completion(call, completion, charged_usd)
+        self._charge(completion.tokens, completion.cost_usd)
+        self.store.receive_completion(call, completion, completion.cost_usd, completion.note)
 
-    def failed(self, call: int, error: str, charged_usd: float | None) -> None:
+    def failed(self, call: int, error: str, used: Tokens, charged_usd: float | None) -> None:
         """Commit that a call brought nothing."""
-        self._charge(charged_usd)
-        self.store.fail_completion(call, error, charged_usd)
+        self._charge(used, charged_usd)
+        self.store.fail_completion(call, error, charged_usd, used)
 
-    def _charge(self, usd: float | None) -> None:
+    def _charge(self, used: Tokens, usd: float | None) -> None:
+        self.counters.tokens += used.input + used.output
         if usd is None:
             self.counters.unpriced_calls += 1
         else:

@@ -15,7 +15,8 @@ from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Re
 from evolve.engine.order import Arrival, Order, Strict
 from evolve.engine.population import Population
 from evolve.engine.stop import Counters
-from evolve.store.records import CompletionRecord, ProgramRecord, ProposalRecord, Recovery
+from evolve.store.calls import CompletionRecord
+from evolve.store.records import ProgramRecord, ProposalRecord, Recovery
 from evolve.store.store import Store
 
 #: Makes the draw of a proposal as it was, from the history as it is.
@@ -189,6 +190,7 @@ def _restore_counters(
     counters.calls = sum(totals.completions.values())
     counters.unpriced_calls = totals.unpriced_calls
     counters.cost_usd = totals.cost_usd
+    counters.tokens = totals.tokens.input + totals.tokens.output
     counters.failures.update(totals.rejected)
     counters.failures.update({kind: n for kind, n in judged.items() if kind is not Outcome.OK})
     if totals.duplicates:

@@ -77,14 +77,15 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 
 
-def provenance(loaded: Loaded[RunConfig], parts: Parts) -> dict[str, str]:
-    """Return the versions a run was made with, and where its configuration lay."""
+def provenance(loaded: Loaded[RunConfig], parts: Parts) -> dict[str, object]:
+    """Return the versions and prices a run was made with, and where its configuration lay."""
     packages = ("evolve-engine", "numpy", "openai", "anthropic", "sqlalchemy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
+        "prices": {name: quoted.as_dict() for name, quoted in parts.prices.items()},
         "sandbox": parts.sandbox.name,
         **parts.sandbox.provenance(),
     }

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import anyio
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
 from evolve.engine.draw import Draw, redraw
-from evolve.engine.events import Event, Observer, Progress, RunFinished, RunStarted
+from evolve.engine.events import Event, FaultOccurred, Observer, Progress, RunFinished, RunStarted
 from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
 from evolve.engine.journal import Journal, Judged, Pending
@@ -32,7 +32,9 @@ from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.resume import Opened, open_run
 from evolve.engine.stop import Counters, used_fraction
 from evolve.engine.width import Width
-from evolve.llm.ledger import Budget, Ledger
+from evolve.llm.budget import Budget, Caps, Spent
+from evolve.llm.ledger import Ledger
+from evolve.llm.prices import Quote, quote_from
 from evolve.propose.base import Individual
 from evolve.store.records import ProposalRecord, RunStatus
 from evolve.store.store import Store, open_store
@@ -210,8 +212,11 @@ class _Search:
         )
 
     def _loop(self, unfinished: Unfinished) -> Loop:
-        budget = Budget(self.config.stop.cost_usd, self.counters.cost_usd)
-        ledger = Ledger(self.parts.models, self.config.models, budget)
+        counters, stop = self.counters, self.config.stop
+        caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
+        budget = Budget(caps, Spent(counters.cost_usd, counters.tokens, counters.calls))
+        models, prices = self.config.models, self._prices()
+        ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
         return Loop(
             seed=self.config.seed,
             problem=self.parts.problem,
@@ -230,6 +235,14 @@ class _Search:
         portfolio = self.parts.portfolio
         return redraw(self.config.seed, begun, portfolio, self.population, self.history)
 
+    def _prices(self) -> dict[str, Quote]:
+        """Return the prices stored with the run: those it began with, on a resume too."""
+        stored = cast("Mapping[str, Any]", self.opened.record.provenance.get("prices", {}))
+        return {**self.parts.prices, **{name: quote_from(each) for name, each in stored.items()}}
+
+    def _model_fault(self, message: str) -> None:
+        self.emit(FaultOccurred("a model", message))
+
     def _announce(self) -> None:
         parts, record = self.parts, self.opened.record
         self.emit(
@@ -241,6 +254,7 @@ class _Search:
                 resumed=self.opened.resumed,
                 sandbox=parts.sandbox.name,
                 guarantees=tuple(parts.sandbox.guarantees()),
+                unpriced=tuple(n for n, each in self._prices().items() if each.price is None),
                 slots=parts.pool.size,
                 places=tuple(map(str, parts.allotment.resources)),
                 notes=parts.allotment.notes,

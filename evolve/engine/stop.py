@@ -19,24 +19,24 @@ class Counters:
         evaluations: Search evaluations committed; infrastructure faults are none.
         since_improvement: Evaluations since the best objective last changed.
         fruitless: Proposals in a row that led to no evaluation.
-        model_errors: Proposals in a row that failed for the model's sake.
         failures: Rejected proposals by reason and evaluations without a score by outcome.
         earlier_s: Seconds of running in earlier sessions.
         calls: Model calls sent.
         unpriced_calls: Calls whose price is unknown.
         cost_usd: Money spent, reservations of lost calls included.
+        tokens: Input and output tokens used, those assumed of lost calls included.
         best: Best objective so far, or None.
     """
 
     evaluations: int = 0
     since_improvement: int = 0
     fruitless: int = 0
-    model_errors: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     earlier_s: float = 0.0
     calls: int = 0
     unpriced_calls: int = 0
     cost_usd: float = 0.0
+    tokens: int = 0
     best: float | None = None
     earlier_evaluations: int = 0
     _started: float = field(default_factory=time.monotonic)
@@ -54,12 +54,11 @@ class Counters:
     def rejected(self, reason: str) -> None:
         """Count a proposal that came to nothing."""
         self.fruitless += 1
-        self.model_errors = self.model_errors + 1 if reason == "model_error" else 0
         self.failures[reason] += 1
 
     def admitted(self) -> None:
         """Count a proposal that goes on to its evaluation."""
-        self.fruitless = self.model_errors = 0
+        self.fruitless = 0
 
     def evaluated(self, evaluation: Evaluation, *, is_best: bool) -> None:
         """Count a committed evaluation, or a program that was set aside."""
@@ -83,6 +82,8 @@ def stop_reason(rules: StopConfig, counters: Counters, objective: Objective) -> 
         "evaluations": _at_least(counters.evaluations, rules.evaluations),
         "wall_s": _at_least(counters.elapsed_s, rules.wall_s),
         "cost_usd": _at_least(counters.cost_usd, rules.cost_usd),
+        "tokens": _at_least(counters.tokens, rules.tokens),
+        "calls": _at_least(counters.calls, rules.calls),
         "no_improvement": _at_least(counters.since_improvement, rules.no_improvement),
         "fruitless": _at_least(counters.fruitless, rules.fruitless),
     }
@@ -97,6 +98,8 @@ def used_fraction(rules: StopConfig, counters: Counters) -> float | None:
             (counters.evaluations, rules.evaluations),
             (counters.elapsed_s, rules.wall_s),
             (counters.cost_usd, rules.cost_usd),
+            (counters.tokens, rules.tokens),
+            (counters.calls, rules.calls),
         )
         if limit is not None
     ]

@@ -88,4 +88,5 @@ def _tokens(usage: object) -> Tokens:
     cached = count_of(usage, "cache_read_input_tokens") or 0
     written = count_of(usage, "cache_creation_input_tokens") or 0
     reasoning = count_of(usage, "output_tokens_details", "thinking_tokens") or 0
-    return Tokens(fresh + cached + written, cached, output, min(reasoning, output))
+    whole = fresh + cached + written
+    return Tokens(whole, cached, output, min(reasoning, output), written)

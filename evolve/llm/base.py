@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 Finish: TypeAlias = Literal["stop", "length", "refusal", "empty", "other"]
 
@@ -46,13 +46,15 @@ class Request:
 class Tokens:
     """Token counts as the server reports them; all 0 when it reports none that make sense.
 
-    ``cached`` is part of ``input``, ``reasoning`` part of ``output``.
+    ``cached`` and ``written`` are the parts of ``input`` that were read from and written to the
+    server's cache, ``reasoning`` is part of ``output``.
     """
 
     input: int = 0
     cached: int = 0
     output: int = 0
     reasoning: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ class Completion:
     Attributes:
         text: The reply; empty for a refusal or an empty answer.
         finish: Why it ended. A truncated, refused or empty reply is an outcome, not an error.
-        tokens: What the server counted.
-        cost_usd: Price in US dollars, filled in by the ledger; None when the model's prices or
-            the token counts are unknown.
+        tokens: What the server counted, or what the ledger assumes where that makes no sense.
+        note: Why the ledger assumes something; empty when it believes the server.
+        cost_usd: Price in US dollars, filled in by the ledger; None when it is unknown.
         latency_s: Seconds from request to full reply, retries included.
         model: The name the server gave, which may be more exact than the one asked for.
     """
@@ -75,6 +77,7 @@ class Completion:
     cost_usd: float | None = None
     latency_s: float = 0.0
     model: str = ""
+    note: str = ""
 
 
 class Model(Protocol):
@@ -99,4 +102,13 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+        ...
+
+
+@runtime_checkable
+class RateLimited(Protocol):
+    """A model that can tell of refusals which its SDK answers by trying again."""
+
+    def on_rate_limit(self, tell: Callable[[float], None]) -> None:
+        """Have ``tell`` called at every 429, with the pause in seconds that the server asks for."""
         ...

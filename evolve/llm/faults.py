@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evolve.core.errors import EvolveError, InfrastructureError, ModelUnavailable, ReplyLost
+from evolve.core.errors import (
+    CallRefused,
+    EvolveError,
+    InfrastructureError,
+    ModelUnavailable,
+    ReplyLost,
+)
 
 #: Longest part of a server's own words in a message, in characters.
 _LONGEST = 1000
@@ -17,7 +23,8 @@ class Server:
 
     Attributes:
         key_env: Name of the key's variable; empty when no key is sent.
-        reached: Whether the server has ever answered.
+        reached: Whether the server could ever be connected to.
+        answered: Whether it has ever answered with a reply.
         clean: Takes secrets out of a text.
     """
 
@@ -27,6 +34,7 @@ class Server:
     key_env: str
     timeout_s: float
     reached: bool
+    answered: bool
     clean: Callable[[str], str]
 
 
@@ -52,7 +60,10 @@ def explain(error: Exception, server: Server) -> EvolveError:
         "is not complete (most end in /v1)",
         429: "the account's quota is used up",
     }.get(status, "the server refuses the request")
-    return ModelUnavailable(f"{server.name}: {advice} {said}")
+    message = f"{server.name}: {advice} {said}"
+    if server.answered and status in (401, 402, 403, 404, 429):  # gateways have bad moments
+        return CallRefused(message)
+    return ModelUnavailable(message)
 
 
 def no_reply(server: Server, why: str) -> ReplyLost:

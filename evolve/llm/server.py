@@ -66,9 +66,8 @@ class ServerModel(ABC):
         self._model = config.id.partition("/")[2]
         self._key_env, self._key = read_key(config, self.default_key_env)
         self._sdk_error = sdk_error
-        self._limiter = anyio.CapacityLimiter(config.concurrency)
         self._refused: set[str] = set()
-        self._reached = False
+        self._reached = self._answered = False
         self._on_rate_limit: Callable[[float], None] = lambda _: None
 
     @abstractmethod
@@ -131,11 +130,10 @@ class ServerModel(ABC):
 
     async def complete(self, request: Request) -> Completion:
         """Ask the model; see `evolve.llm.base.Model.complete`."""
-        async with self._limiter:
-            started = time.perf_counter()
-            answer = await self._ask(request)
-            latency = time.perf_counter() - started
-        self._reached = True
+        started = time.perf_counter()
+        answer = await self._ask(request)
+        latency = time.perf_counter() - started
+        self._reached = self._answered = True
         try:
             body = json.loads(self._clean(answer.decode("utf-8", "surrogateescape")))
         except (ValueError, RecursionError):
@@ -190,6 +188,7 @@ class ServerModel(ABC):
             key_env=self._key_env,
             timeout_s=self._config.timeout_s,
             reached=self._reached,
+            answered=self._answered,
             clean=self._clean,
         )
 

@@ -11,13 +11,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Select, select
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome
 from evolve.store import summaries
+from evolve.store.calls import Spending
 from evolve.store.course import CourseReader
 from evolve.store.database import Database, open_database
 from evolve.store.entries import NAMED, entries, program_hashes, read_entries, unknown_run
@@ -30,12 +31,12 @@ from evolve.store.records import (
     ProgramRecord,
     ProgressPoint,
     RunRecord,
-    Spending,
     Totals,
 )
 from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program, run_record
 from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
+from evolve.store.spending import By, spending
 
 
 def open_reader(url: str) -> Reader:
@@ -271,12 +272,10 @@ class Reader(CourseReader):
         with self._database.read() as connection:
             return summaries.totals(connection, run)
 
-    def spending(
-        self, run_id: int, by: Literal["model", "operator", "outcome"]
-    ) -> tuple[Spending, ...]:
-        """Return what model calls cost, grouped, dearest first."""
+    def spending(self, run_id: int, by: By) -> tuple[Spending, ...]:
+        """Return what model calls cost, grouped, dearest first, and what came of them."""
         with self._database.read() as connection:
-            return summaries.spending(connection, run_id, by)
+            return spending(connection, run_id, by)
 
     def failures(self, run_id: int) -> tuple[Failures, ...]:
         """Return how proposals, evaluations and model calls failed, most frequent first."""

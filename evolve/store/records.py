@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+from evolve.store.calls import CompletionRecord, CompletionState, TokenCounts
 
 #: A run is ``new`` until it is first claimed, and ``running`` until it is released.
 RunStatus: TypeAlias = Literal["new", "running", "finished", "interrupted", "failed"]
-#: A completion is ``unknown`` when the process died between the request and its reply.
-CompletionState: TypeAlias = Literal["sent", "received", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,69 +99,6 @@ class ArchiveEvent:
     fitness: float
     measures: Mapping[str, float]
     replaced: int | None = None
-
-
-class TokenCounts(NamedTuple):
-    """``cached`` is part of ``input``, ``reasoning`` part of ``output``."""
-
-    input: int = 0
-    cached: int = 0
-    output: int = 0
-    reasoning: int = 0
-
-
-class ReplyTokens(Protocol):
-    """Token counts as a model reports them; `evolve.llm.base.Tokens` is one."""
-
-    @property
-    def input(self) -> int: ...  # noqa: D102 - see TokenCounts
-    @property
-    def cached(self) -> int: ...  # noqa: D102 - see TokenCounts
-    @property
-    def output(self) -> int: ...  # noqa: D102 - see TokenCounts
-    @property
-    def reasoning(self) -> int: ...  # noqa: D102 - see TokenCounts
-
-
-class Reply(Protocol):
-    """What is kept of a model's reply; `evolve.llm.base.Completion` is one."""
-
-    @property
-    def text(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
-    @property
-    def finish(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
-    @property
-    def tokens(self) -> ReplyTokens: ...  # noqa: D102 - see evolve.llm.base.Completion
-    @property
-    def latency_s(self) -> float: ...  # noqa: D102 - see evolve.llm.base.Completion
-    @property
-    def model(self) -> str: ...  # noqa: D102 - see evolve.llm.base.Completion
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionRecord:
-    """One model call.
-
-    Attributes:
-        model: The reference asked for; ``server_model`` is the name the server gave.
-        prompt: The request as JSON.
-        text: The reply; empty when there is none.
-        finish: Why the reply ended.
-        error: Why there is no reply.
-        cost_usd: What counts as spent; None while or when it is not known.
-    """
-
-    id: int
-    model: str
-    server_model: str
-    state: CompletionState
-    prompt: str
-    text: str
-    finish: str
-    error: str
-    tokens: TokenCounts
-    cost_usd: float | None
-    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +201,7 @@ class Totals:
         evaluations: Search evaluations by outcome, the seed program's included.
         completions: Model calls by state.
         cost_usd: All known spending, the reservations of lost calls included.
+        tokens: Of ended calls, those assumed of lost ones included.
         unpriced_calls: Ended calls whose cost is not known.
         elapsed_s: Seconds of running, all sessions.
     """
@@ -354,17 +291,6 @@ class Elite:
     objective: float
     fitness: float
     measures: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """Model calls of one group: a model, an operator, or what came of the proposals."""
-
-    group: str
-    calls: int
-    tokens: TokenCounts
-    cost_usd: float
-    unpriced_calls: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, Row, Table, insert, select, update
 
+from evolve.core.errors import StoreError
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+from evolve.store.calls import CompletionRecord, Reply, ReplyTokens, TokenCounts
 from evolve.store.claims import is_held
-from evolve.store.records import CompletionRecord, NewRun, RunRecord, TokenCounts
+from evolve.store.records import NewRun, RunRecord
 from evolve.store.schema import blobs, completions, parents, program_files
 from evolve.store.text import pack, unpack
 
@@ -116,6 +118,46 @@ def read_program(connection: Connection, program_id: int) -> Program:
     return Program({row.path: unpack(row.data) for row in rows})
 
 
+def token_values(tokens: ReplyTokens, *, assumed: bool) -> dict[str, int]:
+    """Return the columns of ``completions`` that hold token counts."""
+    return {
+        "tokens_input": tokens.input,
+        "tokens_cached": tokens.cached,
+        "tokens_output": tokens.output,
+        "tokens_reasoning": tokens.reasoning,
+        "tokens_written": tokens.written,
+        "tokens_assumed": int(assumed),
+    }
+
+
+def reply_values(connection: Connection, reply: Reply) -> dict[str, object]:
+    """Return the columns of ``completions`` that a reply fills, tokens and money apart."""
+    return {
+        "state": "received",
+        "finish": reply.finish,
+        "latency_s": reply.latency_s,
+        "server_model": reply.model,
+        "reply_blob": put_blob(connection, reply.text),
+    }
+
+
+def end_call(
+    connection: Connection, completion_id: int, now: float, values: Mapping[str, object]
+) -> None:
+    """End a model call that waits for its reply.
+
+    Raises:
+        StoreError: it has ended already, or never began.
+    """
+    ended = connection.execute(
+        update(completions)
+        .where(completions.c.id == completion_id, completions.c.state == "sent")
+        .values(ended_at=now, **values)
+    )
+    if ended.rowcount == 0:
+        raise StoreError(f"model call {completion_id} has ended already, or never began")
+
+
 def read_completions(connection: Connection, proposal_id: int) -> tuple[CompletionRecord, ...]:
     """Read the model calls of a proposal, oldest first."""
     rows = connection.execute(
@@ -134,8 +176,13 @@ def read_completions(connection: Connection, proposal_id: int) -> tuple[Completi
             finish=row.finish,
             error=row.error,
             tokens=TokenCounts(
-                row.tokens_input, row.tokens_cached, row.tokens_output, row.tokens_reasoning
+                row.tokens_input,
+                row.tokens_cached,
+                row.tokens_output,
+                row.tokens_reasoning,
+                row.tokens_written,
             ),
+            assumed=bool(row.tokens_assumed),
             cost_usd=row.cost_usd,
             latency_s=row.latency_s,
         )

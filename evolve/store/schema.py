@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0004"
+VERSION = "0005"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -135,6 +135,9 @@ completions = Table(
     Column("tokens_cached", Integer, nullable=False, default=0),
     Column("tokens_output", Integer, nullable=False, default=0),
     Column("tokens_reasoning", Integer, nullable=False, default=0),
+    Column("tokens_written", Integer, nullable=False, server_default="0"),
+    # 1: the most possible, since the server did not say, or said what cannot be
+    Column("tokens_assumed", Integer, nullable=False, server_default="0"),
     Column("latency_s", Float),
     Column("sent_at", Float, nullable=False),
     Column("ended_at", Float),

@@ -12,20 +12,22 @@ from evolve.core.errors import RunLocked, StoreError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.store import claims
+from evolve.store.calls import NO_TOKENS, Reply, ReplyTokens
 from evolve.store.database import Database, open_database
 from evolve.store.reader import Reader
-from evolve.store.records import (
-    AddedProgram,
-    ArchiveEvent,
-    NewRun,
-    Recovery,
-    Reply,
-    RunRecord,
-    RunStatus,
-)
+from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
-from evolve.store.rows import insert_row, put_blob, run_record, run_values, write_sources
+from evolve.store.rows import (
+    end_call,
+    insert_row,
+    put_blob,
+    reply_values,
+    run_record,
+    run_values,
+    token_values,
+    write_sources,
+)
 from evolve.store.schema import (
     completions,
     evaluations,
@@ -200,6 +202,7 @@ class Store(Reader):
         prompt: str,
         parameters: Mapping[str, object],
         reserved_usd: float | None,
+        most: ReplyTokens = NO_TOKENS,
     ) -> int:
         """Commit a request before it leaves.
 
@@ -209,6 +212,7 @@ class Store(Reader):
             prompt: The request as JSON.
             parameters: The settings sent along, without secrets.
             reserved_usd: What it costs if the reply is never seen; None when nobody knows.
+            most: The tokens that it has used then.
         """
         with self._database.write() as connection:
             return insert_row(
@@ -220,43 +224,47 @@ class Store(Reader):
                     "parameters": dict(parameters),
                     "state": "sent",
                     "reserved_usd": reserved_usd,
+                    **token_values(most, assumed=True),
                     "sent_at": self._clock(),
                     "prompt_blob": put_blob(connection, prompt),
                 },
             )
 
-    def receive_completion(self, completion_id: int, reply: Reply, cost_usd: float | None) -> None:
-        """Commit a reply before it is used; ``cost_usd`` is None when its price is not known.
+    def receive_completion(
+        self, completion_id: int, reply: Reply, cost_usd: float | None, note: str = ""
+    ) -> None:
+        """Commit a reply before it is used.
+
+        Args:
+            completion_id: The call.
+            reply: What came.
+            cost_usd: What it cost; None when its price is not known.
+            note: Why its tokens are assumed; empty when the server counted them.
 
         Raises:
             StoreError: the call has ended already.
         """
         with self._database.write() as connection:
-            self._end_call(
-                connection,
-                completion_id,
-                state="received",
-                finish=reply.finish,
-                cost_usd=cost_usd,
-                latency_s=reply.latency_s,
-                server_model=reply.model,
-                tokens_input=reply.tokens.input,
-                tokens_cached=reply.tokens.cached,
-                tokens_output=reply.tokens.output,
-                tokens_reasoning=reply.tokens.reasoning,
-                reply_blob=put_blob(connection, reply.text),
-            )
+            values = reply_values(connection, reply) | {"cost_usd": cost_usd, "error": note}
+            counted = token_values(reply.tokens, assumed=bool(note))
+            end_call(connection, completion_id, self._clock(), values | counted)
 
-    def fail_completion(self, completion_id: int, error: str, cost_usd: float | None = 0.0) -> None:
-        """Commit that a request brought no reply.
+    def fail_completion(
+        self,
+        completion_id: int,
+        error: str,
+        cost_usd: float | None = 0.0,
+        used: ReplyTokens = NO_TOKENS,
+    ) -> None:
+        """Commit that a request brought no reply, and what counts as used and spent.
 
         Raises:
             StoreError: the call has ended already.
         """
         with self._database.write() as connection:
-            self._end_call(
-                connection, completion_id, state="failed", error=error, cost_usd=cost_usd
-            )
+            values: dict[str, object] = {"state": "failed", "error": error, "cost_usd": cost_usd}
+            counted = token_values(used, assumed=used.input > 0)
+            end_call(connection, completion_id, self._clock(), values | counted)
 
     def add_program(  # noqa: PLR0913 - one keyword per column
         self,
@@ -378,16 +386,6 @@ class Store(Reader):
             .where(proposals.c.id == proposal_id, proposals.c.status == "open")
             .values(status=status, reason=reason, message=message, ended_at=self._clock())
         )
-
-    def _end_call(self, connection: Connection, completion_id: int, **values: object) -> None:
-        """End a model call that waits for its reply."""
-        ended = connection.execute(
-            update(completions)
-            .where(completions.c.id == completion_id, completions.c.state == "sent")
-            .values(ended_at=self._clock(), **values)
-        )
-        if ended.rowcount == 0:
-            raise StoreError(f"model call {completion_id} has ended already, or never began")
 
     def _elapsed_s(self, connection: Connection, run_id: int) -> float:
         claim = self._claims.get(run_id)

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from sqlalchemy import ColumnElement, Connection, case, func, literal, select, union_all
 
 from evolve.core.evaluation import Outcome
 from evolve.core.measures import Objective
-from evolve.store.records import (
-    Failures,
-    ProgressPoint,
-    RunRecord,
-    Spending,
-    Standing,
-    TokenCounts,
-    Totals,
-)
+from evolve.store.calls import TokenCounts
+from evolve.store.records import Failures, ProgressPoint, RunRecord, Standing, Totals
 from evolve.store.schema import completions, evaluations, programs, proposals, runs
 
 #: Programs that are part of the search; baselines are there for comparison only.
 FOUND = ~programs.c.operator.startswith("baseline:")
 
-_TOKENS = tuple(
-    func.coalesce(func.sum(column), 0)
+ENDED = completions.c.state != "sent"  # before, tokens and money are only reserved
+TOKENS = tuple(
+    func.coalesce(func.sum(case((ENDED, column), else_=0)), 0)
     for column in (
         completions.c.tokens_input,
         completions.c.tokens_cached,
         completions.c.tokens_output,
         completions.c.tokens_reasoning,
+        completions.c.tokens_written,
     )
 )
-_COST = func.coalesce(func.sum(completions.c.cost_usd), 0.0)
-_UNPRICED = func.coalesce(
-    func.sum(
-        case((completions.c.cost_usd.is_(None) & (completions.c.state != "sent"), 1), else_=0)
-    ),
+COST = func.coalesce(func.sum(completions.c.cost_usd), 0.0)
+UNPRICED = func.coalesce(
+    func.sum(case((completions.c.cost_usd.is_(None) & ENDED, 1), else_=0)),
     0,
 )
 
@@ -72,7 +63,7 @@ def totals(connection: Connection, run: RunRecord) -> Totals:
         .group_by(completions.c.state)
     )
     *tokens, cost_usd, unpriced = connection.execute(
-        select(*_TOKENS, _COST, _UNPRICED).join_from(completions, proposals).where(mine)
+        select(*TOKENS, COST, UNPRICED).join_from(completions, proposals).where(mine)
     ).one()
     return Totals(
         proposals=sum(count for *_, count in ended),
@@ -121,42 +112,6 @@ def standing(connection: Connection, run_id: int, before: int | None) -> Standin
     verdict = evaluations.c.outcome != Outcome.INFRASTRUCTURE.value
     count = select(func.count()).select_from(judged).where(mine, verdict, later)
     return Standing(best, connection.scalars(count).one())
-
-
-def spending(
-    connection: Connection, run_id: int, by: Literal["model", "operator", "outcome"]
-) -> tuple[Spending, ...]:
-    """Return what model calls cost, grouped, dearest first."""
-    came_of_it = case(
-        (proposals.c.status == "rejected", proposals.c.reason),
-        else_=func.coalesce(evaluations.c.outcome, proposals.c.status),
-    )
-    group: ColumnElement[Any] = {
-        "model": completions.c.model,
-        "operator": proposals.c.operator,
-        "outcome": came_of_it,
-    }[by]
-    first = evaluations.alias("first")
-    judged = (
-        select(func.min(first.c.id))
-        .where(first.c.program_id == programs.c.id, first.c.stage == "search")
-        .scalar_subquery()
-    )
-    rows = connection.execute(
-        select(group, func.count(), *_TOKENS, _COST, _UNPRICED)
-        .select_from(
-            completions.join(proposals)
-            .outerjoin(programs, programs.c.proposal_id == proposals.c.id)
-            .outerjoin(evaluations, evaluations.c.id == judged)
-        )
-        .where(proposals.c.run_id == run_id)
-        .group_by(group)
-        .order_by(_COST.desc(), func.count().desc(), group)
-    )
-    return tuple(
-        Spending(name, calls, TokenCounts(*tokens), cost_usd, unpriced)
-        for name, calls, *tokens, cost_usd, unpriced in rows
-    )
 
 
 def failures(connection: Connection, run_id: int) -> tuple[Failures, ...]:

@@ -72,15 +72,24 @@ LEFT JOIN evaluations AS parental ON parental.id = (
     SELECT max(id) FROM evaluations WHERE program_id = parents.parent_id AND stage = 'search'
 );
 
+-- A request under way counts as a call; its tokens and money count once it has ended.
 CREATE VIEW spend_by_model AS
 SELECT proposals.run_id AS run,
        completions.model,
        count(*) AS calls,
        sum(CASE WHEN completions.state = 'received' THEN 1 ELSE 0 END) AS replies,
-       sum(completions.tokens_input) AS tokens_input,
-       sum(completions.tokens_cached) AS tokens_cached,
-       sum(completions.tokens_output) AS tokens_output,
-       sum(completions.tokens_reasoning) AS tokens_reasoning,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_input END)
+           AS tokens_input,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_cached END)
+           AS tokens_cached,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_written END)
+           AS tokens_written,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_output END)
+           AS tokens_output,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_reasoning END)
+           AS tokens_reasoning,
+       sum(CASE completions.state WHEN 'sent' THEN 0 ELSE completions.tokens_assumed END)
+           AS calls_of_assumed_tokens,
        coalesce(sum(completions.cost_usd), 0.0) AS cost_usd,
        sum(CASE WHEN completions.cost_usd IS NULL THEN 1 ELSE 0 END) AS calls_of_unknown_cost,
        avg(completions.latency_s) AS mean_latency_s

@@ -25,7 +25,9 @@ from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.stop import Counters
 from evolve.engine.width import Width
 from evolve.llm.base import Model
-from evolve.llm.ledger import Budget, Ledger
+from evolve.llm.budget import Budget, Caps
+from evolve.llm.ledger import Ledger
+from evolve.llm.prices import quotes
 from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual, Proposer
 from evolve.propose.portfolio import Portfolio
@@ -57,6 +59,7 @@ class Laboratory:
     model_configs: tuple[ModelConfig, ...] = ()
     on_start: Callable[[Loop], None] = lambda _: None
     events: list[Event] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     run_id: int = 0
     order: str = "arrival"
     window: int = 4
@@ -143,7 +146,9 @@ class Laboratory:
                 "stop": stop,
             }
         )
-        ledger = Ledger(self.models, self.model_configs, Budget(stop.cost_usd))
+        caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
+        configs = self.model_configs
+        ledger = Ledger(self.models, configs, quotes(configs), Budget(caps), self.told.append)
         width = Width(self.slots, self.proposals)
         async with LocalPool(InProcessSandbox(), self.slots, Limits()) as pool:
             loop = Loop(

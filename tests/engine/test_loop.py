@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import anyio
 import pytest
@@ -15,13 +16,15 @@ from evolve.core.program import Program
 from evolve.engine.assess import ATTEMPTS, EVALUATOR_ERRORS, TOO_MANY
 from evolve.engine.events import FaultOccurred, ProgramEvaluated, ProposalRejected, Stopping
 from evolve.engine.loop import Loop
-from evolve.engine.proposing import MODEL_ERRORS
+from evolve.llm import gate
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.propose.base import Candidate, Context, Rejected
 from tests.engine.laboratory import Laboratory
 from tests.fakes import FakeEvaluate, FakeProposer, better, number_in, numbered, scored
 
 pytestmark = pytest.mark.anyio
+
+MODEL = "test/model"
 
 
 @pytest.mark.parametrize(("slots", "proposals"), [(1, None), (2, 1), (3, 40)])
@@ -164,34 +167,58 @@ async def test_an_evaluator_that_fails_every_time_stops_the_run(lab: Laboratory)
     assert lab.evaluate.calls.total() <= EVALUATOR_ERRORS + lab.slots
 
 
-def no_answer(context: Context, count: int) -> Candidate | Rejected:
-    raise InfrastructureError("server overloaded")
+class Asking(FakeProposer):
+    """Asks its model before it proposes."""
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        await context.complete(MODEL, Request((Message("user", "x"),)))
+        return await super().propose(context)
 
 
-async def test_a_model_that_fails_every_time_stops_the_run(lab: Laboratory) -> None:
-    lab.proposer.make = no_answer
-    with pytest.raises(ModelUnavailable, match=rf"{MODEL_ERRORS} calls in a row.*overloaded"):
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a model that is out probed without delay."""
+    monkeypatch.setattr(gate, "FIRST_PROBE_S", 0.01)
+    monkeypatch.setattr(gate, "LAST_PROBE_S", 0.05)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_model_that_stays_out_ends_the_run_and_loses_nothing(lab: Laboratory) -> None:
+    model = PricedModel(broken=lambda call: call > 3)
+    lab.proposer, lab.models = Asking(), {model.name: model}
+    lab.model_configs = (ModelConfig(id=model.name, outage_s=0.2),)
+    with pytest.raises(ModelUnavailable, match=r"calls in a row failed.*overloaded"):
         await lab.search(evaluations=1000)
-    assert lab.evaluations() == 1
-    assert lab.proposer.asked <= MODEL_ERRORS + lab.slots + 1
+    assert lab.evaluations() == 1 + 3
+    assert model.calls < 20, "probes, not a storm"
+    assert len(lab.told) == 1
+    recovery = lab.store.recover(lab.run_id)
+    assert not recovery.pending
+    assert len(recovery.unanswered) >= 1, "what it could not be asked is asked on resume"
 
 
+@pytest.mark.usefixtures("_impatient")
 async def test_a_model_that_fails_most_of_the_time_does_not(lab: Laboratory) -> None:
+    model = PricedModel(broken=lambda call: call % 10 != 0)
     lab.slots = 1
-    lab.proposer.make = lambda context, n: (no_answer if n % MODEL_ERRORS else better)(context, n)
+    lab.proposer, lab.models = Asking(), {model.name: model}
+    lab.model_configs = (ModelConfig(id=model.name),)
     assert await lab.search(evaluations=4) == "evaluations"
-    rejected = lab.store.totals(lab.run_id).rejected
-    assert rejected["model_error"] >= 3 * (MODEL_ERRORS - 1)
+    assert lab.store.totals(lab.run_id).rejected["model_error"] >= 3 * 9
 
 
+@dataclass
 class PricedModel:
     """Counts its calls; each costs a hundredth of a dollar by the configured prices."""
 
-    name = "test/model"
-    calls = 0
+    broken: Callable[[int], bool] = lambda _: False
+    calls: int = 0
+    name: str = MODEL
 
     async def complete(self, request: Request) -> Completion:
         self.calls += 1
+        if self.broken(self.calls):
+            raise InfrastructureError("server overloaded")
         await anyio.sleep(0.002)
         return Completion("reply", tokens=Tokens(input=100, output=100))
 
@@ -204,11 +231,6 @@ class PricedModel:
 
 async def test_money_ends_the_search_before_the_budget_is_passed(lab: Laboratory) -> None:
     model = PricedModel()
-
-    class Asking(FakeProposer):
-        async def propose(self, context: Context) -> Candidate | Rejected:
-            await context.complete(model.name, Request((Message("user", "x"),)))
-            return await super().propose(context)
 
     price = PriceConfig(input=50, output=50)
     lab.proposer, lab.models = Asking(), {model.name: model}

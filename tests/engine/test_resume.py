@@ -17,6 +17,7 @@ import pytest
 from evolve.core.errors import RunLocked, StoreError
 from evolve.engine.recorder import StoreRecorder
 from evolve.engine.run import run
+from evolve.llm.base import Tokens
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 from tests.command import evolve, start, write_config
@@ -157,12 +158,13 @@ def test_money_reserved_for_a_lost_call_counts_as_spent_on_resume(lab: Laborator
     seed = lab.plant()
     proposal = lab.store.begin_proposal(lab.run_id, 0, "fake", 0, [seed.program_id], [])
     recorder = StoreRecorder(lab.store, lab.counters, proposal)
-    recorder.sent("m", '{"messages": []}', {}, 0.5)
-    recorder.sent("m", '{"messages": []}', {}, None)
+    recorder.sent("m", '{"messages": []}', {}, Tokens(input=30, output=70), 0.5)
+    recorder.sent("m", '{"messages": []}', {}, Tokens(input=1, output=2), None)
 
     assert anyio.run(partial(lab.resume, cost_usd=0.4, evaluations=9)) == "cost_usd"
     assert lab.counters.cost_usd == 0.5
     assert lab.counters.unpriced_calls == 1
+    assert lab.counters.tokens == 103
 
 
 def test_an_iteration_begun_again_belongs_to_its_new_parents(lab: Laboratory) -> None:

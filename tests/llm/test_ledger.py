@@ -21,7 +21,9 @@ from evolve.core.errors import (
     ReplyLost,
 )
 from evolve.llm.base import Completion, Message, Request, Tokens
-from evolve.llm.ledger import Budget, Ledger, cost_usd
+from evolve.llm.budget import Budget, Caps, Spent
+from evolve.llm.ledger import Ledger, believable
+from evolve.llm.prices import cost_usd, quotes
 
 PRICE = PriceConfig(input=1.0, output=10.0, cached=0.1)
 
@@ -65,16 +67,25 @@ class FakeRecorder:
     events: list[tuple[object, ...]] = field(default_factory=list)
 
     def sent(
-        self, model: str, prompt: str, parameters: Mapping[str, object], reserved_usd: float | None
+        self,
+        model: str,
+        prompt: str,
+        parameters: Mapping[str, object],
+        most: Tokens,
+        reserved_usd: float | None,
     ) -> int:
-        self.events.append(("sent", model, prompt, parameters, reserved_usd))
+        self.events.append(("sent", model, prompt, parameters, reserved_usd, most))
         return len(self.events)
 
-    def received(self, call: int, completion: Completion, charged_usd: float | None) -> None:
-        self.events.append(("received", call, completion, charged_usd))
+    def received(self, call: int, completion: Completion) -> None:
+        self.events.append(("received", call, completion, completion.cost_usd, completion.tokens))
 
-    def failed(self, call: int, error: str, charged_usd: float | None) -> None:
-        self.events.append(("failed", call, error, charged_usd))
+    def failed(self, call: int, error: str, used: Tokens, charged_usd: float | None) -> None:
+        self.events.append(("failed", call, error, charged_usd, used))
+
+
+def make_ledger(model: FakeModel, config: ModelConfig, budget: Budget) -> Ledger:
+    return Ledger({config.id: model}, [config], quotes([config]), budget)
 
 
 def ask(
@@ -84,9 +95,9 @@ def ask(
     model: ModelConfig | None = None,
 ) -> tuple[Completion | EvolveError, FakeRecorder, Budget]:
     """Make one call and return what came of it."""
-    recorder, budget = FakeRecorder(), Budget(limit)
+    recorder, budget = FakeRecorder(), Budget(Caps(cost_usd=limit))
     model = model or config()
-    ledger = Ledger({model.id: FakeModel([answer])}, [model], budget)
+    ledger = make_ledger(FakeModel([answer]), model, budget)
 
     async def main() -> Completion | EvolveError:
         try:
@@ -104,34 +115,58 @@ def test_cost_counts_cached_input_apart_and_reasoning_as_output() -> None:
     assert cost_usd(tokens, without_cached_price) == pytest.approx(2.0)
 
 
-def test_cost_of_uncounted_tokens_is_unknown_unless_everything_is_free() -> None:
-    assert cost_usd(Tokens(), PRICE) is None
-    assert cost_usd(Tokens(), PriceConfig(input=0, output=0)) == 0.0
-
-
 def test_a_call_is_committed_before_it_leaves_and_its_reply_before_it_is_used() -> None:
     reply, recorder, budget = ask(Completion("hi", tokens=Tokens(input=50, output=20)))
     sent, received = recorder.events
-    bound = (100 + 16) * 1e-6 + 1000 * 10e-6
+    bound = (100 + 16 + 256) * 1e-6 + 1000 * 10e-6
     assert sent[:2] == ("sent", "openai/m")
     assert json.loads(str(sent[2])) == {
         "messages": [{"role": "user", "content": "x" * 100}],
         "seed": 3,
     }
-    assert sent[3:] == ({"temperature": 0.5}, pytest.approx(bound))
+    most = Tokens(input=372, output=1000)
+    assert sent[3:] == ({"temperature": 0.5}, pytest.approx(bound), most)
     cost = 50e-6 + 200e-6
-    assert received == ("received", 1, reply, pytest.approx(cost))
+    assert received[:4] == ("received", 1, reply, pytest.approx(cost))
     assert isinstance(reply, Completion)
     assert reply.cost_usd == pytest.approx(cost)
-    assert budget.spent_usd == pytest.approx(cost)
+    assert budget.spent.usd == pytest.approx(cost)
+    assert (budget.spent.tokens, budget.spent.calls) == (70, 1)
 
 
 def test_a_reply_without_token_counts_is_charged_what_was_reserved() -> None:
     reply, recorder, budget = ask(Completion("hi"))
     assert isinstance(reply, Completion)
-    assert reply.cost_usd is None
-    assert budget.spent_usd == recorder.events[0][4] == recorder.events[1][3]
-    assert budget.spent_usd > 0.01
+    assert "0 input tokens and 0 output tokens; the most possible is assumed" in reply.note
+    assert budget.spent.usd == recorder.events[0][4] == recorder.events[1][3]
+    assert reply.tokens == recorder.events[0][5]
+    assert budget.spent.usd > 0.01
+
+
+MOST = Tokens(input=180, output=1000)
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (Tokens(50, 40, 20, 10), Tokens(50, 40, 20, 10)),
+        (Tokens(10**12, 9, 20), Tokens(180, 0, 20)),
+        (Tokens(50, 0, 10**12, 5), Tokens(50, 0, 1000, 0)),
+        (Tokens(50, 0, 0), Tokens(50, 0, 1000)),
+        (Tokens(0, 0, 20), Tokens(180, 0, 20)),
+    ],
+)
+def test_counts_that_cannot_be_are_replaced_by_the_most_possible(
+    told: Tokens, counted: Tokens
+) -> None:
+    tokens, note = believable(told, MOST, has_text=True)
+    assert tokens == counted
+    assert bool(note) == (told != counted)
+
+
+def test_a_reply_without_text_may_have_no_output() -> None:
+    assert believable(Tokens(50), MOST, has_text=False) == (Tokens(50), "")
+    assert believable(Tokens(50), Tokens(180), has_text=True) == (Tokens(50), ""), "embeddings"
 
 
 def test_without_a_price_the_cost_is_unknown() -> None:
@@ -139,48 +174,50 @@ def test_without_a_price_the_cost_is_unknown() -> None:
         Completion("hi", tokens=Tokens(input=50, output=20)), model=config(price=None)
     )
     assert isinstance(reply, Completion)
-    assert (reply.cost_usd, recorder.events[1][3], budget.spent_usd) == (None, None, 0.0)
+    assert (reply.cost_usd, recorder.events[1][3], budget.spent.usd) == (None, None, 0.0)
+    assert budget.spent.tokens == 70
 
 
 def test_recorded_replies_are_free() -> None:
     model = config(id="replay/f.jsonl", price=None)
     reply, _, budget = ask(Completion("hi"), model=model, limit=0.01)
     assert isinstance(reply, Completion)
-    assert (reply.cost_usd, budget.spent_usd) == (0.0, 0.0)
+    assert (reply.cost_usd, reply.note, budget.spent) == (0.0, "", Spent(0.0, 0, 1))
 
 
 @pytest.mark.parametrize("error", [InfrastructureError("500"), ModelUnavailable("401")])
 def test_a_call_that_the_server_turned_down_costs_nothing(error: EvolveError) -> None:
     outcome, recorder, budget = ask(error)
     assert outcome is error
-    assert recorder.events[1] == ("failed", 1, str(error), 0.0)
-    assert budget.spent_usd == 0.0
+    assert recorder.events[1] == ("failed", 1, str(error), 0.0, Tokens())
+    assert budget.spent == Spent(0.0, 0, 1)
 
 
 def test_a_lost_reply_counts_as_paid() -> None:
     _, recorder, budget = ask(ReplyLost("time-out"))
-    assert recorder.events[1] == ("failed", 1, "time-out", recorder.events[0][4])
-    assert budget.spent_usd == recorder.events[0][4]
+    assert recorder.events[1] == ("failed", 1, "time-out", *recorder.events[0][4:])
+    assert budget.spent.usd == recorder.events[0][4]
 
 
 def test_nothing_is_sent_that_could_pass_the_budget() -> None:
     outcome, recorder, budget = ask(Completion("hi"), limit=0.01)
     assert isinstance(outcome, BudgetExhausted)
-    assert "$0.0100" in str(outcome)
+    assert outcome.rule == "cost_usd"
+    assert "the cap of $0.01" in str(outcome)
     assert recorder.events == []
-    assert budget.spent_usd == 0.0
+    assert budget.spent == Spent()
 
 
 def test_a_budget_needs_the_price_of_every_model() -> None:
     models = [config(), config(id="openai/local", price=None)]
     with pytest.raises(ConfigError, match=r"price.*openai/local$"):
-        Ledger({}, models, Budget(1.0))
-    Ledger({}, models, Budget(None))
+        Ledger({}, models, quotes(models), Budget(Caps(cost_usd=1.0)))
+    Ledger({}, models, quotes(models), Budget())
 
 
 def test_a_cancelled_call_counts_as_paid_and_is_recorded_as_given_up() -> None:
-    recorder, budget = FakeRecorder(), Budget(1.0)
-    ledger = Ledger({"openai/m": FakeModel([Completion("")], steps=10**6)}, [config()], budget)
+    recorder, budget = FakeRecorder(), Budget(Caps(cost_usd=1.0))
+    ledger = make_ledger(FakeModel([Completion("")], steps=10**6), config(), budget)
 
     async def main() -> None:
         with anyio.move_on_after(0.02):
@@ -188,14 +225,14 @@ def test_a_cancelled_call_counts_as_paid_and_is_recorded_as_given_up() -> None:
 
     anyio.run(main)
     assert [event[0] for event in recorder.events] == ["sent", "failed"]
-    assert budget.spent_usd == recorder.events[0][4] == recorder.events[1][3]
+    assert budget.spent.usd == recorder.events[0][4] == recorder.events[1][3]
 
 
 def test_a_call_waits_for_room_that_one_in_flight_frees() -> None:
     tokens = Tokens(input=10, output=1)
     model = FakeModel([Completion(str(i), tokens=tokens) for i in range(5)], steps=3)
     recorder = FakeRecorder()
-    ledger = Ledger({"openai/m": model}, [config()], Budget(0.0105))  # room for one at a time
+    ledger = make_ledger(model, config(), Budget(Caps(cost_usd=0.0105)))  # room for one at a time
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
@@ -221,11 +258,20 @@ Calls = st.lists(
 )
 
 
-@given(calls=Calls, limit=st.floats(0, 0.2), spent=st.floats(0, 0.1))
-def test_the_budget_is_never_passed(
-    calls: list[tuple[int, float, int, str]], limit: float, spent: float
+@given(
+    calls=Calls,
+    caps=st.builds(
+        Caps,
+        cost_usd=st.none() | st.floats(0, 0.2),
+        tokens=st.none() | st.integers(0, 30_000),
+        calls=st.none() | st.integers(0, 30),
+    ),
+    spent=st.builds(Spent, st.floats(0, 0.1), st.integers(0, 10_000), st.integers(0, 10)),
+)
+def test_no_budget_is_ever_passed(
+    calls: list[tuple[int, float, int, str]], caps: Caps, spent: Spent
 ) -> None:
-    budget, recorder = Budget(limit, spent), FakeRecorder()
+    budget, recorder = Budget(caps, spent), FakeRecorder()
     ended: list[type] = []
 
     async def one(size: int, share: float, steps: int, kind: str) -> None:
@@ -235,14 +281,17 @@ def test_the_budget_is_never_passed(
             "failed": InfrastructureError(""),
             "uncounted": Completion(""),
         }
-        ledger = Ledger({"openai/m": FakeModel([answers[kind]], steps)}, [config()], budget)
+        ledger = make_ledger(FakeModel([answers[kind]], steps), config(), budget)
         try:
             await ledger.complete("openai/m", request(size), record=recorder)
         except EvolveError as error:
             ended.append(type(error))
         else:
             ended.append(Completion)
-        assert budget.spent_usd <= max(limit, spent) + 1e-12
+        now = budget.spent
+        assert caps.cost_usd is None or now.usd <= max(caps.cost_usd, spent.usd)
+        assert caps.tokens is None or now.tokens <= max(caps.tokens, spent.tokens)
+        assert caps.calls is None or now.calls <= max(caps.calls, spent.calls)
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
@@ -252,6 +301,11 @@ def test_the_budget_is_never_passed(
     anyio.run(main)
     assert len(ended) == len(calls)  # none waits for ever
     charges = [event[3] for event in recorder.events if event[0] != "sent"]
-    assert budget.spent_usd - spent == pytest.approx(
+    assert budget.spent.usd - spent.usd == pytest.approx(
         math.fsum(charge for charge in charges if isinstance(charge, float)), abs=1e-12
     )
+    used = [event[4] for event in recorder.events if event[0] != "sent"]
+    assert budget.spent.tokens - spent.tokens == sum(
+        each.input + each.output for each in used if isinstance(each, Tokens)
+    )
+    assert budget.spent.calls - spent.calls == len(used)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from evolve.config.models import ModelConfig
-from evolve.core.errors import InfrastructureError, ModelUnavailable, ReplyLost
+from evolve.core.errors import CallRefused, InfrastructureError, ModelUnavailable, ReplyLost
 from evolve.llm.anthropic import AnthropicModel
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.llm.embeddings import embedding_request, vectors_of
@@ -253,7 +253,8 @@ def test_cached_and_reasoning_tokens_are_parts_of_the_whole() -> None:
     }
     for vendor in ("openai", "anthropic"):
         [completion], _ = ask(vendor, [Reply(json_body={"usage": usage})])
-        assert completion.tokens == Tokens(input=100, cached=80, output=50, reasoning=30)
+        written = 5 if vendor == "anthropic" else 0
+        assert completion.tokens == Tokens(100, 80, 50, 30, written)
 
 
 @BOTH
@@ -365,18 +366,36 @@ def test_the_key_is_in_no_error_log_repr_or_parameter(
 
 
 @BOTH
-def test_calls_in_flight_never_exceed_the_concurrency(vendor: str) -> None:
-    async def main(server: FakeLLMServer) -> float:
-        model = build(vendor, server, concurrency=2)
-        started = anyio.current_time()
-        async with anyio.create_task_group() as tasks:
-            for _ in range(6):
-                tasks.start_soon(model.complete, REQUEST)
-        await model.aclose()
-        return anyio.current_time() - started
+def test_every_rate_limit_is_told_with_the_pause_asked_for(vendor: str) -> None:
+    script = [failure(429, retry_after=0.01), failure(429, retry_after=None), Reply("x")]
+    pauses: list[float] = []
 
-    with FakeLLMServer(lambda _: Reply("x", delay_s=0.1)) as server:
-        assert anyio.run(main, server) >= 0.3
+    async def main(server: FakeLLMServer) -> None:
+        model = build(vendor, server, retries=2)
+        model.on_rate_limit(pauses.append)
+        await model.complete(REQUEST)
+        await model.aclose()
+
+    with FakeLLMServer(script) as server:
+        anyio.run(main, server)
+    assert pauses == [0.01, 0.0]
+
+
+@BOTH
+def test_a_refusal_is_for_good_only_where_there_was_never_an_answer(vendor: str) -> None:
+    script = [Reply("x"), failure(401), failure(403), Reply("y")]
+
+    async def main(server: FakeLLMServer) -> None:
+        model = build(vendor, server)
+        await model.complete(REQUEST)
+        for _ in range(2):
+            with pytest.raises(CallRefused, match="TEST_KEY"):
+                await model.complete(REQUEST)
+        assert (await model.complete(REQUEST)).text == "y"
+        await model.aclose()
+
+    with FakeLLMServer(script) as server:
+        anyio.run(main, server)
 
 
 def test_an_own_server_needs_no_key_and_never_gets_the_vendors(

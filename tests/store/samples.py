@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
-from evolve.store.records import ArchiveEvent, NewRun, TokenCounts
+from evolve.store.calls import TokenCounts
+from evolve.store.records import ArchiveEvent, NewRun
 from evolve.store.store import Store
 
 EVALUATOR = "e" * 64

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome
+from evolve.store.calls import TokenCounts
 from evolve.store.reader import Reader, open_reader
-from evolve.store.records import ArchiveEvent, TokenCounts
+from evolve.store.records import ArchiveEvent
 from evolve.store.store import Store
 from tests.store.samples import SampleReply, entering, failed, new_run, program, propose, scored
 
@@ -199,12 +200,15 @@ def test_spending_by_model_operator_and_outcome(
     assert (sample.group, sample.calls, sample.unpriced_calls) == ("openai/sample", 2, 0)
     assert sample.cost_usd == pytest.approx(0.02)
     assert sample.tokens == TokenCounts(200, 40, 60, 10)
+    assert (sample.proposals, sample.applied, sample.valid, sample.improved) == (2, 2, 1, 1)
+    assert (sample.replies, sample.latency_s) == (2, 0.5)
     assert (other.group, other.calls, other.cost_usd) == ("anthropic/other", 2, 0.0)
-    assert other.unpriced_calls == 1
+    assert (other.unpriced_calls, other.replies, other.assumed_calls) == (1, 1, 0)
+    assert (other.proposals, other.applied, other.valid, other.improved) == (1, 0, 0, 0)
     by_operator = {each.group: each.calls for each in reader.spending(run_id, "operator")}
     assert by_operator == {"diff": 2, "rewrite": 2}
     by_outcome = {each.group: each.calls for each in reader.spending(run_id, "outcome")}
-    assert by_outcome == {"exception": 1, "ok": 1, "syntax": 2}
+    assert by_outcome == {"exception": 1, "improved": 1, "syntax": 2}
 
 
 def test_failures_are_grouped_with_an_example(

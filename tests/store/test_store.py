@@ -10,7 +10,7 @@ import pytest
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.program import Program
-from evolve.store.records import TokenCounts
+from evolve.store.calls import TokenCounts
 from evolve.store.store import Store, open_store
 from evolve.store.text import TEXT_LIMIT
 from tests.store.samples import (

@@ -51,3 +51,21 @@ def test_proposals_learn_which_model_they_asked(
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (
             VERSION,
         )
+
+
+def test_calls_of_older_runs_have_counted_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    of_version(path, "0003", monkeypatch)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(
+            "INSERT INTO completions (proposal_id, model, server_model, parameters, state, finish,"
+            " error, tokens_input, tokens_cached, tokens_output, tokens_reasoning, sent_at,"
+            " prompt_blob) VALUES (2, 'm', '', '{}', 'received', '', '', 7, 0, 5, 0, 0, 1)"
+        )
+    open_store(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        columns = "tokens_input, tokens_output, tokens_written, tokens_assumed"
+        assert connection.execute(f"SELECT {columns} FROM completions").fetchall() == [(7, 5, 0, 0)]
