@@ -110,8 +110,19 @@ class ProblemConfig(Section):
         default=False,
         description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
     )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="when timed: calls of every stage's first case before the others; it does not "
+        "count",
+    )
     record: RecordConfig | None = None
     baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
+
+    @model_validator(mode="after")
+    def _warmth_is_for_times(self) -> ProblemConfig:
+        if self.warmup and not self.timed:
+            raise ValueError("warmup changes nothing unless the problem is timed: true")
+        return self
 
 
 class SandboxConfig(Section):
@@ -146,6 +157,10 @@ class PoolConfig(Section):
     )
     gpu_slots: PositiveInt = Field(
         default=1, description="slots that may share a GPU, when the problem is not timed"
+    )
+    exclusive: bool = Field(
+        default=False,
+        description="one evaluation at a time on this machine, of all runs that say so",
     )
 
 

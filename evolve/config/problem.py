@@ -65,6 +65,7 @@ class Problem:
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
             entrypoint, harness, limits, timing, objective, and names of measures.
         timed: Whether the score is made of time.
+        warmup: Calls of the first case before those that count; above 0 it never counts itself.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Problem:
     baselines: tuple[Baseline, ...]
     hash: str
     timed: bool = False
+    warmup: int = 0
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -142,6 +144,7 @@ def _load(place: Path) -> Problem:
         "harness": harness,
         "limits": asdict(limits),
         "timed": config.timed,
+        "warmup": config.warmup,
         "objective": asdict(objective),
         "measures": sorted(measure.name for measure in measures),
     }
@@ -165,6 +168,7 @@ def _load(place: Path) -> Problem:
         ),
         hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
         timed=config.timed,
+        warmup=config.warmup,
     )
 
 

@@ -13,6 +13,10 @@ from evolve.core.values import Value
 Stage: TypeAlias = Literal["search", "held_out"]
 
 
+#: Metric of timed evaluations: the share of the slot's CPU time that went to others, 0 to 1.
+DISTURBED = "cpu_disturbed"
+
+
 class Outcome(enum.StrEnum):
     """How one execution ended. Failures are values: none of them is a score."""
 
@@ -120,6 +124,11 @@ class Evaluation:
     stderr: str = ""
     evaluator: str = ""  #: version hash of the evaluator and problem that judged
     stage: Stage = "search"
+
+    @property
+    def disturbed(self) -> float:
+        """The share of a timed program's CPU time that others had, 0 to 1; see `DISTURBED`."""
+        return self.score.metrics.get(DISTURBED, 0.0) if self.score is not None else 0.0
 
     @property
     def feedback(self) -> str:

@@ -135,9 +135,12 @@ class Scorer:
                 raise call.bad_output
         return None
 
-    def combine(self, stage: Stage, digest: str, scores: list[Mapping[str, Any]]) -> Value:
-        """Fold the scores of all cases of a stage."""
-        pairs = zip(self._checked(stage, digest), map(unpack_score, scores), strict=True)
+    def combine(
+        self, stage: Stage, digest: str, first: int, scores: list[Mapping[str, Any]]
+    ) -> Value:
+        """Fold the scores of all cases of a stage from the ``first`` that counts."""
+        cases = self._checked(stage, digest)[first:]
+        pairs = zip(cases, map(unpack_score, scores), strict=True)
         return pack_score(self._evaluator.combine(list(pairs)))
 
     def _checked(self, stage: Stage, digest: str) -> list[Case]:

@@ -6,18 +6,27 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from evolve.config.problem import Problem
 from evolve.core.code_measures import code_measures
 from evolve.core.errors import ConfigError, EvaluatorError
-from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage, Usage
+from evolve.core.evaluation import (
+    DISTURBED,
+    CaseResult,
+    Evaluation,
+    Outcome,
+    Score,
+    Stage,
+    Usage,
+)
 from evolve.core.program import Program
 from evolve.core.values import Value
 from evolve.evaluate.evaluator import Invalid
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures
-from evolve.sandbox.base import Job, Reply, Session, Slot
+from evolve.sandbox.base import Job, Reply, Report, Session, Slot
 
 #: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
 Interaction: TypeAlias = Literal["auto", "boundary", "harness"]
@@ -36,21 +45,24 @@ class Cases:
         names: How results call them.
         inputs: Encoded; every program gets its own copy.
         digest: What proves that a scorer has the same ones.
+        first: The first that counts; the one before it, if any, is for warming up.
     """
 
     stage: Stage
     names: tuple[str, ...]
     inputs: tuple[bytes, ...]
     digest: str
+    first: int = 0
 
     @classmethod
-    def of(cls, stage: Stage, made: Mapping[str, Any]) -> Cases:
+    def of(cls, stage: Stage, made: Mapping[str, Any], *, first: int = 0) -> Cases:
         """Read a scorer's answer."""
         return cls(
             stage,
             tuple(case["name"] for case in made["cases"]),
             tuple(case["inputs"].tobytes() for case in made["cases"]),
             made["digest"],
+            first,
         )
 
     def request(self) -> dict[str, Value]:
@@ -94,14 +106,17 @@ class EvaluationService:
         if not cases.names:
             raise ValueError(f"problem {self._problem.id} has no {stage} cases")
         job = Job(program, self._problem.entrypoint, self._problem.limits, self._harness)
+        warmup = self._problem.warmup
         results: list[CaseResult] = []
         async with slot.session(job) as session:
-            for index in range(len(cases.names)):
-                results.append(await self._run(session, cases, index))
-                if results[-1].outcome is not Outcome.OK:
+            for index in chain([0] * warmup, range(cases.first, len(cases.names))):
+                result = await self._run(session, cases, index)
+                if result.outcome is not Outcome.OK or index >= cases.first:
+                    results.append(result)
+                if result.outcome is not Outcome.OK:
                     break
-        evaluation = await self._conclude(program, cases, results)
         report = session.report
+        evaluation = _noted(await self._conclude(program, cases, results), report)
         return replace(evaluation, usage=report.usage, stdout=report.stdout, stderr=report.stderr)
 
     async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
@@ -153,9 +168,18 @@ class EvaluationService:
     ) -> Score:
         scores = [score_data(result.score) for result in results if result.score is not None]
         async with self._scorers.lend() as scorer:
-            data = await scorer.ask("combine", {**cases.request(), "scores": scores})
+            request = {**cases.request(), "first": cases.first, "scores": scores}
+            data = await scorer.ask("combine", request)
         built_in = code_measures(program, self._measures)
         return with_measures(unpack_score(data), built_in, self._measures)
+
+
+def _noted(evaluation: Evaluation, report: Report) -> Evaluation:
+    """Keep with a score how much its program was disturbed."""
+    if evaluation.score is None or report.disturbed is None:
+        return evaluation
+    metrics = {**evaluation.score.metrics, DISTURBED: report.disturbed}
+    return replace(evaluation, score=replace(evaluation.score, metrics=metrics))
 
 
 class _Relay:
@@ -217,7 +241,9 @@ async def open_evaluation(
     try:
         async with pool.lend() as scorer:
             cases = {
-                stage: Cases.of(stage, await scorer.ask("cases", {"stage": stage}))
+                stage: Cases.of(
+                    stage, await scorer.ask("cases", {"stage": stage}), first=min(problem.warmup, 1)
+                )
                 for stage in STAGES
             }
             interactive, harness = choose_way(
@@ -225,6 +251,12 @@ async def open_evaluation(
             )
         if not cases["search"].names:
             raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
+        for stage, made in cases.items():
+            if made.first == len(made.names) == 1:
+                raise EvaluatorError(
+                    f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
+                    "more before it, of the same size and with other data"
+                )
         yield EvaluationService(problem, pool, cases, interactive=interactive, harness=harness)
     finally:
         await pool.aclose()

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from pathlib import Path
+
+import anyio
 
 from evolve.config.models import PoolConfig
 from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.limits import Limits
 from evolve.core.resources import Device, Resources
-from evolve.pool.cpus import assign_cpus, cores, keeping_off, share_cores, usable_cpus
+from evolve.pool.cpus import (
+    assign_cpus,
+    cores,
+    keeping_off,
+    share_cores,
+    slow_governors,
+    usable_cpus,
+)
 from evolve.pool.devices import Devices, assign_devices, visible
 from evolve.pool.guard import DeviceGuard
 from evolve.pool.locks import Claims
@@ -43,6 +58,7 @@ class Allotment:
         notes: What is not ideal about them.
         devices: Where to look at the devices; None when none is lent.
         alone: Whether no device has two slots.
+        timed: Whether programs are being timed.
         turn: Makes a context in which a program may run.
     """
 
@@ -50,6 +66,7 @@ class Allotment:
     notes: tuple[str, ...] = ()
     devices: Devices | None = None
     alone: bool = True
+    timed: bool = False
     turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     def guard(self, slot: int) -> DeviceGuard | None:
@@ -94,8 +111,25 @@ def allotted(
             cpus, notes = _pin(need, claims)
             stack.enter_context(keeping_off([number for slot in cpus for number in slot]))
         yield Allotment(
-            tuple(map(Resources, cpus, gpus)), tuple(notes), devices, alone=config.gpu_slots == 1
+            tuple(map(Resources, cpus, gpus)),
+            tuple(notes),
+            devices,
+            alone=config.gpu_slots == 1,
+            timed=need.timed,
+            turn=_one_at_a_time(claims) if config.exclusive else nullcontext,
         )
+
+
+def _one_at_a_time(claims: Claims) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Return what makes turns: one on this machine at any time, ours in the order of asking."""
+    ours = anyio.Lock()
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        async with ours, claims.waiting_for("exclusive"):
+            yield
+
+    return turn
 
 
 def _lend(
@@ -155,7 +189,7 @@ def _pin(need: Need, claims: Claims) -> tuple[list[tuple[int, ...]], list[str]]:
         if not given.intersection(core):
             for number in core:
                 claims.release(f"cpu{number}")
-    notes = []
+    notes = slow_governors(sorted(given)) if need.timed else []
     if need.timed and share_cores(usable, cpus):
         notes.append("slots share CPU cores, so timings disturb each other: fewer slots would not")
     if given.issuperset(cpu.number for cpu in usable):

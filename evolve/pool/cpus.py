@@ -109,6 +109,18 @@ def share_cores(cpus: Sequence[Cpu], given: Sequence[tuple[int, ...]]) -> bool:
     return any(len(slots) > 1 for slots in owners)
 
 
+def slow_governors(cpus: Sequence[int], system: Path = _SYSTEM) -> list[str]:
+    """Return a note on CPUs whose frequency follows their load, if there are any."""
+    paths = [system / f"cpu{number}" / "cpufreq" / "scaling_governor" for number in cpus]
+    found = {path.read_text().strip() for path in paths if path.exists()} - {"performance"}
+    if not found:
+        return []
+    return [
+        f"CPU frequencies follow the governor {', '.join(sorted(found))}, so timings vary: "
+        "`cpupower frequency-set --governor performance` steadies them"
+    ]
+
+
 @contextmanager
 def keeping_off(taken: Sequence[int]) -> Iterator[None]:
     """Keep this thread, and all it starts meanwhile, off the CPUs of slots if any others are left.

@@ -15,6 +15,7 @@ from evolve.core.limits import Limits
 from evolve.core.resources import Resources
 from evolve.pool.allot import Allotment
 from evolve.pool.guard import GuardedSlot
+from evolve.pool.timing import TimedSlot
 from evolve.sandbox.base import Sandbox, Slot
 
 #: Seconds between two tries to mend a slot: the first, doubled each time up to the last.
@@ -147,8 +148,15 @@ class LocalPool:
         if guard is not None:
             await guard.begin()
         slot = await self._sandbox.open_slot(index, self._limits, self._allotment.resources[index])
-        self._slots[index] = slot if guard is None else GuardedSlot(slot, guard)
+        self._slots[index] = self._watched(index, slot)
         self._give_back(index)
+
+    def _watched(self, index: int, slot: Slot) -> Slot:
+        """Wrap a slot in what looks at its devices and its clock."""
+        guard, allotment = self._guards[index], self._allotment
+        if guard is not None:
+            slot = GuardedSlot(slot, guard)
+        return TimedSlot(slot, allotment.resources[index].cpus) if allotment.timed else slot
 
     def _give_back(self, index: int) -> None:
         with suppress(anyio.ClosedResourceError):  # the pool was closed meanwhile

@@ -70,11 +70,14 @@ class Report:
     """The whole session, complete once its context has been left.
 
     ``stdout`` and ``stderr`` are the first ``limits.output_kb`` of each, decoded with replacement.
+    ``disturbed`` is the share of the slot's CPU time that others had while the program ran, 0 to 1;
+    None when nobody looked, or too shortly.
     """
 
     usage: Usage = field(default_factory=Usage)
     stdout: str = ""
     stderr: str = ""
+    disturbed: float | None = None
 
 
 class Session(Protocol):

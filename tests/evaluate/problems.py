@@ -60,11 +60,13 @@ class Base(Evaluator):
 """
 
 
-def problem(folder: Path, body: str = "", *, harness: str = "", options: str = "{}") -> Problem:
+def problem(
+    folder: Path, body: str = "", *, harness: str = "", options: str = "{}", more: str = ""
+) -> Problem:
     """Write and load a problem whose evaluator ``Mine`` has ``body`` in its class."""
     folder.mkdir(parents=True, exist_ok=True)
     body = textwrap.indent(textwrap.dedent(body or "pass"), "    ")
-    (folder / "problem.yaml").write_text(_YAML + f"evaluator_options: {options}\n")
+    (folder / "problem.yaml").write_text(_YAML + f"evaluator_options: {options}\n{more}")
     (folder / "prompt.md").write_text("Do it.\n")
     (folder / "seed.py").write_text(PROGRAM.files["seed.py"])
     (folder / "evaluate.py").write_text(f"{_HEAD}class Mine(Base):\n{body}\n")
@@ -83,12 +85,14 @@ class FunctionSlot:
         jobs: What was loaded.
         calls: The function names and inputs of all calls.
         open: Sessions that have not been left.
+        disturbed: What sessions report of it.
     """
 
     function: Callable[..., Value | Reply] = lambda x: x + 1
     jobs: list[Job] = field(default_factory=list)
     calls: list[tuple[str, Mapping[str, Value]]] = field(default_factory=list)
     open: int = 0
+    disturbed: float | None = None
 
     @asynccontextmanager
     async def session(self, job: Job) -> AsyncIterator[Session]:
@@ -99,7 +103,7 @@ class FunctionSlot:
             yield session
         finally:
             self.open -= 1
-            session._report = Report(TOTAL, stdout="printed", stderr="complained")
+            session._report = Report(TOTAL, "printed", "complained", self.disturbed)
 
     async def aclose(self) -> None:
         pass

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evolve.core.errors import InfrastructureError
+from evolve.core.errors import EvaluatorError, InfrastructureError
 from evolve.core.evaluation import Outcome
 from evolve.core.measures import Measure
 from evolve.core.values import Value
@@ -228,3 +228,50 @@ async def test_versions_follow_the_evaluator_and_the_measures(tmp_path: Path) ->
             versions.append(service.version)
     assert versions[0] == versions[1]
     assert len(set(versions)) == 3
+
+
+async def test_warming_up_is_calls_of_a_first_case_that_never_counts(tmp_path: Path) -> None:
+    body = """
+    def cases(self, stage):
+        for x in (7, 1, 2):
+            yield Case({"x": x}, name=f"x={x}")
+    def combine(self, scored):
+        assert [case.name for case, _ in scored] == ["x=1", "x=2"]
+        return super().combine(scored)
+    """
+    timed = problem(tmp_path, body, more="timed: true\nwarmup: 3\n")
+    async with open_evaluation(timed) as service:
+        slot = FunctionSlot()
+        evaluation = await service(slot, PROGRAM)
+        assert evaluation.score is not None, evaluation.message
+        assert evaluation.score.objective == 2.5
+        assert [inputs["x"] for _, inputs in slot.calls] == [7, 7, 7, 1, 2]
+        assert len(slot.jobs) == 1, "one process is warmed up and timed"
+        assert [result.case for result in evaluation.cases] == ["x=1", "x=2"]
+
+        def cold(x: int) -> int:
+            raise ArithmeticError("too cold")
+
+        slot = FunctionSlot(cold)
+        evaluation = await service(slot, PROGRAM)
+        assert evaluation.outcome is Outcome.EXCEPTION
+        assert evaluation.message == "x=7: ArithmeticError: too cold"
+        assert len(slot.calls) == 1
+
+
+async def test_warming_up_needs_a_case_to_spare(tmp_path: Path) -> None:
+    timed = problem(tmp_path, more="timed: true\nwarmup: 1\n")
+    with pytest.raises(EvaluatorError, match="the only case of stage 'held_out'"):
+        async with open_evaluation(timed):
+            pytest.fail("the only held-out case would not count")
+
+
+async def test_how_much_a_program_was_disturbed_is_kept_with_its_score(
+    evaluate: EvaluationService,
+) -> None:
+    slot = FunctionSlot(disturbed=0.25)
+    evaluation = await evaluate(slot, PROGRAM)
+    assert evaluation.disturbed == 0.25
+    assert evaluation.score is not None
+    assert evaluation.score.metrics == {"wall_ns": 10.0, "cpu_disturbed": 0.25}
+    assert (await evaluate(FunctionSlot(), PROGRAM)).disturbed == 0.0

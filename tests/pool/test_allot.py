@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 
 from evolve.config.models import PoolConfig
@@ -13,8 +14,10 @@ from evolve.core.limits import Limits
 from evolve.core.resources import Resources
 from evolve.pool import allot
 from evolve.pool.allot import Need, allotted
-from evolve.pool.cpus import Cpu
+from evolve.pool.cpus import Cpu, slow_governors
 from evolve.pool.devices import DeviceState
+from evolve.pool.local import LocalPool
+from tests.fakes import InProcessSandbox
 from tests.pool.fake_devices import FakeDevices, gpu
 
 AUTO = PoolConfig()
@@ -160,3 +163,44 @@ def test_a_machine_without_gpus_is_told_so_with_the_way_out(tmp_path: Path) -> N
         allotted(need(gpus=2), AUTO, tmp_path, find),
     ):
         pytest.fail("devices from nowhere")
+
+
+@pytest.mark.anyio
+async def test_exclusive_runs_take_turns_on_the_whole_machine(tmp_path: Path) -> None:
+    running, most = 0, 0
+
+    async def evaluate(pool: LocalPool) -> None:
+        nonlocal running, most
+        async with pool.lease():
+            running += 1
+            most = max(most, running)
+            await anyio.sleep(0.005)
+            running -= 1
+
+    async def run(config: PoolConfig) -> int:
+        nonlocal most
+        most = 0
+        with (
+            allotted(need(2), config, tmp_path) as mine,
+            allotted(need(2), config, tmp_path) as theirs,
+        ):
+            pools = [
+                LocalPool(InProcessSandbox(), 2, Limits(), allotment=allotment)
+                for allotment in (mine, theirs)
+            ]
+            async with pools[0], pools[1], anyio.create_task_group() as group:
+                for pool in pools * 6:
+                    group.start_soon(evaluate, pool)
+        return most
+
+    assert await run(AUTO) == 4
+    assert await run(PoolConfig(exclusive=True)) == 1
+
+
+def test_governors_that_change_frequencies_are_named(tmp_path: Path) -> None:
+    for number, governor in enumerate(("performance", "schedutil")):
+        folder = tmp_path / f"cpu{number}" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text(f"{governor}\n")
+    assert slow_governors([0, 7], tmp_path) == []
+    assert "governor schedutil, so timings vary" in slow_governors([0, 1], tmp_path)[0]
