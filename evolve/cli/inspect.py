@@ -63,13 +63,13 @@ def show(
     top: int = typer.Option(5, "--top", min=1, help="How many of the best programs to list."),
     json: bool = render.JSON,
 ) -> None:
-    """Show a run: state, archive, islands, best programs, failures, spending, comparison.
+    """Show a run: archive, islands, best programs, operators, failures, spending, comparison.
 
-    JSON: {run, totals, archive, islands, best, failures, spending {model, operator, outcome},
-    comparison}.
+    JSON: {run, totals, archive, islands, best, operators, failures, spending {model, operator,
+    outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
-    from evolve.view.report import archive_of, comparison, islands
+    from evolve.view.report import archive_of, arms, comparison, islands
 
     with open_reader(db) as reader:
         record = reader.run(run)
@@ -83,6 +83,7 @@ def show(
             "archive": _archive(reader, record, archive),
             "islands": [asdict(row) for row in islands(reader, record)],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
+            "operators": [asdict(arm) for arm in arms(reader, record)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
                 by: [asdict(group) for group in reader.spending(record.id, by)] for by in GROUPS
@@ -247,6 +248,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     rows = [(e.id, e.objective, e.operator, e.generation, e.summary) for e in found]
     out.print(render.table("best programs", columns, rows))
     print_comparison(out, reader, run)
+    _print_operators(out, reader, run)
     failures = reader.failures(run.id)
     if failures:
         kinds = ("what", "kind", ">count", "for example")
@@ -287,6 +289,30 @@ def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:
         for row in rows
     ]
     out.print(render.table("islands", columns, shown))
+
+
+def _print_operators(out: Console, reader: Reader, run: RunRecord) -> None:
+    """Print what each operator with each model has come to."""
+    from evolve.view.report import arms
+
+    columns = ("operator", "model", ">proposals", ">applied", ">valid", ">better", ">records")
+    rows = [
+        (
+            arm.operator,
+            arm.model,
+            arm.pulls,
+            f"{arm.applied / arm.pulls:.0%}",
+            f"{arm.valid / arm.pulls:.0%}",
+            f"{arm.improved / arm.pulls:.0%}",
+            arm.records,
+            arm.reward / arm.pulls,
+            arm.cost_usd,
+            arm.reward_per_usd,
+        )
+        for arm in arms(reader, run)
+    ]
+    if rows:
+        out.print(render.table("operators", (*columns, ">reward", ">usd", ">reward/usd"), rows))
 
 
 def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:

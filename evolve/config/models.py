@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from evolve.config.fields import (
     Body,
@@ -20,14 +20,9 @@ from evolve.config.fields import (
     VariableName,
     distinct_names,
 )
-
-
-class Section(BaseModel):
-    """A part of a configuration file: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
+from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
+from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
+from evolve.config.section import Section as Section  # noqa: PLC0414 - also from here
 
 
 class MeasureConfig(Section):
@@ -227,17 +222,6 @@ class ModelConfig(Section):
     )
 
 
-class ProposerConfig(Section):
-    """A variation operator and how often it is used."""
-
-    kind: str = Field(
-        description="diff, rewrite, crossover, repair, plan, pseudocode, genetic, simplify, tune, "
-        "or a plug-in"
-    )
-    weight: Positive = Field(default=1.0, description="relative frequency")
-    options: Options = Field(default_factory=dict, description="keyword arguments of the operator")
-
-
 class MixConfig(Section):
     """Relative numbers of the kinds of inspirations; halves go to the kind named first."""
 
@@ -397,4 +381,5 @@ class RunConfig(Section):
     islands: IslandsConfig = IslandsConfig()
     models: tuple[ModelConfig, ...] = ()
     proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
+    portfolio: PortfolioConfig = PortfolioConfig()
     stop: StopConfig

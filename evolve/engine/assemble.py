@@ -27,7 +27,7 @@ from evolve.pool.allot import Allotment, Need, allotted
 from evolve.pool.base import Pool
 from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual
-from evolve.propose.portfolio import Portfolio, open_proposers
+from evolve.propose.portfolio import Portfolio, open_portfolio
 from evolve.sandbox.base import Sandbox
 
 
@@ -102,7 +102,7 @@ async def open_bench(
     """
     config = loaded.config
     problem = configured_problem(loaded)
-    portfolio = open_proposers(config.proposers, writers(config), loaded.folder)
+    portfolio = open_portfolio(config, writers(config), problem.objective, loaded.folder)
     async with AsyncExitStack() as stack:
         sandbox = choose_sandbox(
             config.sandbox,

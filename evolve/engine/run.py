@@ -149,9 +149,8 @@ class _Search:
         self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
         self.population = population_of(loaded, parts, self._individual)
         self.history = History(parts.portfolio.proposers)
-        self.journal = Journal(
-            store, self.run_id, self.population, self.counters, emit, (self.history.tell,)
-        )
+        learners = (self.history.tell, parts.portfolio.tell)
+        self.journal = Journal(store, self.run_id, self.population, self.counters, emit, learners)
 
     async def run(self) -> Result:
         """Search, then compare; a second interruption ends either at once.

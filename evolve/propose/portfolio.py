@@ -1,55 +1,94 @@
-"""Which operator next: a weighted choice among the configured ones."""
+"""Which operator next, and with which model: by weight, or as a bandit has learnt."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from evolve.config.models import ProposerConfig
+from evolve.config.models import ProposerConfig, RunConfig
 from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError
+from evolve.core.measures import Objective
+from evolve.propose.bandit import Bandit
 from evolve.propose.base import PROPOSERS, Proposer
+from evolve.propose.credit import Credit
+from evolve.store.records import Ended
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """The operators of a run.
+    """The operators of a run, each with the model it asks: the arms.
 
     Attributes:
         proposers: At least one.
         weights: Relative frequencies, positive, one for each.
+        bandit: Chooses instead of the weights when there is one; its arms are `arms`.
     """
 
     proposers: tuple[Proposer, ...]
     weights: tuple[float, ...]
+    bandit: Bandit | None = None
 
     def choose(
         self, rng: np.random.Generator, can_work: Callable[[Proposer], bool] = lambda _: True
     ) -> Proposer:
-        """Draw an operator that can work now, with probability proportional to its weight.
+        """Draw an operator that can work now, by its weight or as the bandit has learnt.
 
         Where none can, all may be drawn.
         """
         usable = [can_work(proposer) for proposer in self.proposers]
-        weights = np.array(self.weights) * (usable if any(usable) else 1)
+        usable = usable if any(usable) else [True] * len(usable)
+        if self.bandit is not None:
+            return self.proposers[self.bandit.choose(rng, usable)]
+        weights = np.array(self.weights) * usable
         return self.proposers[rng.choice(len(weights), p=weights / weights.sum())]
+
+    def tell(self, ended: Ended) -> None:
+        """Learn from what came of a proposal."""
+        if self.bandit is not None:
+            self.bandit.tell(ended)
+
+    @property
+    def arms(self) -> tuple[tuple[str, str], ...]:
+        """Name and model of each operator; the model is empty where none is asked."""
+        return tuple(map(_arm, self.proposers))
 
     def named(self, name: str, model: str = "") -> Proposer | None:
         """Return the operator of that name, the one that asks ``model`` where there are several."""
         found = [each for each in self.proposers if each.name == name]
-        return next((each for each in found if getattr(each, "model", "") == model), None) or next(
-            iter(found), None
-        )
+        exact = [each for each in found if _arm(each) == (name, model)]
+        return next(iter(exact + found), None)
 
     @property
     def arbitrary_code(self) -> bool:
         """Whether any operator may write anything at all into a program."""
         return any(proposer.arbitrary_code for proposer in self.proposers)
+
+
+def open_portfolio(
+    config: RunConfig, models: Sequence[str], objective: Objective, folder: Path
+) -> Portfolio:
+    """Make the configured operators and what chooses among them.
+
+    Args:
+        config: Its ``proposers`` and ``portfolio``.
+        models: Ids of the models that write.
+        objective: Of the problem.
+        folder: Where relative files start.
+
+    Raises:
+        ConfigError: an operator, its model or one of its options is not there.
+    """
+    opened = open_proposers(config.proposers, models, folder)
+    if config.portfolio.kind == "fixed":
+        return opened
+    bandit = Bandit(config.portfolio, opened.arms, opened.weights, Credit(objective))
+    return replace(opened, bandit=bandit)
 
 
 def open_proposers(
@@ -58,7 +97,8 @@ def open_proposers(
     """Make the configured operators.
 
     An operator whose maker takes ``model`` gets the id of the first configured model unless its
-    options name another one; one that takes ``folder`` gets the configuration's.
+    options name another one, or ``*``, which makes one operator for each model. One that takes
+    ``folder`` gets the configuration's.
 
     Args:
         configs: The configuration's ``proposers``.
@@ -66,12 +106,37 @@ def open_proposers(
         folder: Where relative files start.
 
     Raises:
-        ConfigError: an operator, its model or one of its options is not there.
+        ConfigError: an operator, its model or one of its options is not there, or two cannot be
+            told apart.
     """
-    return Portfolio(
-        tuple(_open(config, models, folder) for config in configs),
-        tuple(config.weight for config in configs),
+    each = [one for config in configs for one in _for_each_model(config, models)]
+    portfolio = Portfolio(
+        tuple(_open(config, models, folder) for config in each),
+        tuple(config.weight for config in each),
     )
+    arms = portfolio.arms
+    for name, model in arms:
+        if arms.count((name, model)) > 1:
+            asked = f" with the model {model}" if model else ""
+            raise ConfigError(
+                f"the operator {name}{asked} is configured twice; give one of them a model of its "
+                "own, or write their weights as one"
+            )
+    return portfolio
+
+
+def _arm(proposer: Proposer) -> tuple[str, str]:
+    return proposer.name, str(getattr(proposer, "model", ""))
+
+
+def _for_each_model(config: ProposerConfig, models: Sequence[str]) -> list[ProposerConfig]:
+    """Return a configuration for each model that one stands for."""
+    if config.options.get("model") != "*" or not models:
+        return [config]
+    return [
+        config.model_copy(update={"options": {**config.options, "model": model}})
+        for model in models
+    ]
 
 
 def _open(config: ProposerConfig, models: Sequence[str], folder: Path) -> Proposer:
