@@ -79,10 +79,10 @@ def load(config: str, settings: list[str], model: str = "", preset: str = "") ->
     if not path.exists() and "/" not in config and not path.suffix:
         path = _bundled(config)
     loaded = load_run_config(path, settings, preset)
-    return with_model(loaded, _from_here(model)) if model else loaded
+    return with_model(loaded, from_here(model)) if model else loaded
 
 
-def _from_here(model: str) -> str:
+def from_here(model: str) -> str:
     """Return a model's reference with a file in it made absolute: it lies where one types."""
     kind, _, name = model.partition("/")
     program, space, arguments = name.partition(" ")

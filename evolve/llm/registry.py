@@ -22,7 +22,7 @@ MODELS = {
     "command": "evolve.llm.command:CommandModel",
     "replay": "evolve.llm.replay:ReplayModel",
 }
-_PING = Request((Message("user", "Reply with the single word: ok"),))
+PING = Request((Message("user", "Reply with the single word: ok"),))
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def ping(model: Model) -> Completion:
         ModelUnavailable: no key, no server or no such model.
         InfrastructureError: the call failed after the SDK's own retries.
     """
-    return await model.complete(_PING)
+    return await model.complete(PING)
 
 
 async def _close(model: Model) -> None:
