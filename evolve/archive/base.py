@@ -49,6 +49,13 @@ class AddResult(NamedTuple):
     clipped: tuple[str, ...]
 
 
+class Clipped(NamedTuple):
+    """How many values lay ``below`` and ``above`` the bounds of a measure."""
+
+    below: int
+    above: int
+
+
 @dataclass(frozen=True, slots=True)
 class Elite:
     """An occupant of a cell.
@@ -58,12 +65,15 @@ class Elite:
         cell: Index of its cell.
         fitness: The objective, turned so that larger is better.
         measures: One value for each axis, as given: not clipped.
+        objectives: The further objectives of a Pareto front, each turned so that larger is better;
+            none in other archives.
     """
 
     key: int
     cell: int
     fitness: float
     measures: tuple[float, ...]
+    objectives: tuple[float, ...] = ()
 
 
 def order(elite: Elite) -> tuple[float, int, int]:
@@ -86,8 +96,8 @@ class Archive(Protocol):
         ...
 
     @property
-    def cells(self) -> int:
-        """How many cells there are, occupied or not."""
+    def cells(self) -> int | None:
+        """How many cells there are, occupied or not; None when new ones can always open."""
         ...
 
     @property
@@ -96,8 +106,8 @@ class Archive(Protocol):
         ...
 
     @property
-    def clipped(self) -> Mapping[str, int]:
-        """How many additions lay outside the bounds, by measure."""
+    def clipped(self) -> Mapping[str, Clipped]:
+        """How many additions lay outside the bounds, by measure and side."""
         ...
 
     def add(
@@ -113,7 +123,7 @@ class Archive(Protocol):
             key: What the caller knows it by, for instance a program's number.
             fitness: The objective, turned so that larger is better; finite.
             measures: A finite value for each axis; further names are ignored.
-            metrics: Further numbers, for archives that look at them.
+            metrics: Further numbers, for archives of several objectives.
 
         Raises:
             ValueError: a number is NaN or infinite, or one is missing.
@@ -172,9 +182,11 @@ class Entry(Protocol):
     def fitness(self) -> float: ...  # noqa: D102 - see ArchiveEvent
     @property
     def measures(self) -> Mapping[str, float]: ...  # noqa: D102 - see ArchiveEvent
+    @property
+    def metrics(self) -> Mapping[str, float]: ...  # noqa: D102 - see ArchiveEvent
 
 
 def fold(archive: Archive, entries: Iterable[Entry]) -> None:
     """Add what once entered an archive to an empty one of the same kind, oldest first."""
     for entry in entries:
-        archive.add(entry.program_id, entry.fitness, entry.measures)
+        archive.add(entry.program_id, entry.fitness, entry.measures, entry.metrics)

@@ -146,6 +146,12 @@ class Islands:
         results = [(island, offer, self.offer(island, offer)) for island, offer in offers]
         return [Change(*each) for each in results if each[2].status is not AddStatus.NOT_ADDED]
 
+    def rebuild(self, offers: Iterable[tuple[int, Offer]]) -> list[Change]:
+        """Empty all archives, made anew, and `send` them what they are to be filled with."""
+        self.live = {number: self.build() for number in self.live}
+        self.everything = self.build() if self.plan != ALONE else self.live[FIRST]
+        return self.send(offers)
+
     def upheaval(
         self,
         island: int,

@@ -115,7 +115,8 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     """Find everything a configuration names; return its problem and what this machine lacks."""
     from evolve.config.problem import load_problem
     from evolve.core.errors import PrerequisiteError
-    from evolve.engine.assemble import policy_of
+    from evolve.engine.archives import configured_archive
+    from evolve.engine.assemble import configured_problem, policy_of
     from evolve.engine.isolation import choose_sandbox
     from evolve.llm.prices import check_prices, quotes
     from evolve.propose.portfolio import open_proposers
@@ -142,6 +143,11 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         arbitrary = any(portfolio.arbitrary_code for portfolio in portfolios)
         try:
             choose_sandbox(config.sandbox, arbitrary_code=arbitrary, folder=folder)
+        except PrerequisiteError as error:
+            notes.append(str(error))
+    with loaded.at("archive"):
+        try:
+            configured_archive(loaded, configured_problem(loaded))
         except PrerequisiteError as error:
             notes.append(str(error))
     return problem, notes

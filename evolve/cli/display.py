@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from evolve.cli import render
 from evolve.core.evaluation import Evaluation
 from evolve.engine.events import (
+    ArchiveSettled,
     Event,
     FaultOccurred,
     Observer,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
+    from evolve.archive.base import Archive
     from evolve.engine.run import Result
 
 #: Seconds between progress lines where there is no terminal.
@@ -110,13 +112,14 @@ class LiveDisplay:
     def __init__(self, console: Console, live: Live) -> None:
         self._console, self._live = console, live
         self._started: RunStarted | None = None
+        self._archive: Archive | None = None
         self._note = ""
 
     def __call__(self, event: Event) -> None:
         """Take in one event; the screen is redrawn on progress."""
         match event:
             case RunStarted():
-                self._started = event
+                self._started, self._archive = event, event.archive
                 for line in start_lines(event):
                     self._console.print(line, markup=False, soft_wrap=True)
             case ProgramEvaluated(is_best=True):
@@ -125,6 +128,8 @@ class LiveDisplay:
                 self._console.print(f"fault in {event.where}: {event.message}", markup=False)
             case Stopping():
                 self._note = f"stopping: {event.reason}; finishing what is in flight"
+            case ArchiveSettled():
+                self._archive = event.archive
             case Progress():
                 self._live.update(self._screen(event), refresh=True)
             case ProposalRejected() | ProgramEvaluated() | RunFinished():
@@ -137,12 +142,12 @@ class LiveDisplay:
         from evolve.view.heatmap import heatmap
 
         parts: list[RenderableType] = [Text(line) for line in progress_lines(progress)]
-        if self._started is not None and progress.elites:
+        if self._started is not None and self._archive is not None and progress.elites:
             width = min(self._console.width, 80)
             color = render.colored(self._console)
             parts.append(
                 heatmap(
-                    self._started.archive,
+                    self._archive,
                     self._started.objective,
                     width=width,
                     color=color,
@@ -194,9 +199,12 @@ def progress_line(progress: Progress) -> str:
 
 def progress_lines(progress: Progress) -> list[str]:
     """Return the state of a run, most wanted first."""
+    elites = f"{progress.elites} elites"
+    if progress.coverage is not None:
+        elites = f"coverage {progress.coverage:.1%} ({elites})"
     lines = [
         f"best {render.text(progress.best)}  mean {render.text(progress.mean)}  "
-        f"coverage {progress.coverage:.1%} ({progress.elites} elites)  "
+        f"{elites}  "
         + (f"{progress.islands} islands  " if progress.islands > 1 else "")
         + f"QD score {render.text(progress.qd_score)}",
         f"{progress.evaluations} evaluations, {progress.rate:.1f}/s, "

@@ -229,6 +229,8 @@ def _archive(reader: Reader, run: RunRecord, archive: Archive) -> dict[str, obje
 
 
 def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, top: int) -> None:
+    from evolve.view.heatmap import describe
+
     state = f"{run.status}{', live' if run.live else ''}{f' ({run.reason})' if run.reason else ''}"
     totals, stats = reader.totals(run.id), archive.stats()
     lines = [
@@ -237,8 +239,8 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
         *_search(run),
         f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
         f"({totals.duplicates} duplicates)",
-        f"archive: {stats.num_elites} elites, coverage {stats.coverage:.1%}, "
-        f"QD score {render.text(stats.qd_score)}, digest {reader.archive_digest(run.id)[:16]}",
+        f"archive: {describe(archive)}, QD score {render.text(stats.qd_score)}, "
+        f"digest {reader.archive_digest(run.id)[:16]}",
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)

@@ -90,7 +90,7 @@ def _everything(problem: Problem) -> dict[str, object]:
         "evaluator": problem.evaluator,
         "evaluator_options": problem.evaluator_options,
         "objective": asdict(problem.objective),
-        "measures": [asdict(measure) for measure in problem.measures],
+        "measures": [measure.as_dict() for measure in problem.measures],
         "limits": asdict(problem.limits),
         "record": asdict(problem.record) if problem.record else None,
         "harness": problem.harness,

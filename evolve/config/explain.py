@@ -9,8 +9,8 @@ from typing import NamedTuple, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from evolve.config.models import Section
 from evolve.config.nearest import did_you_mean
+from evolve.config.section import Section
 from evolve.config.source import Where, redact
 
 

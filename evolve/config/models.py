@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from evolve.config.archive import ArchiveConfig, Measures
 from evolve.config.fields import (
     Body,
     Name,
@@ -23,24 +24,6 @@ from evolve.config.fields import (
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
 from evolve.config.section import Section as Section  # noqa: PLC0414 - also from here
-
-
-class MeasureConfig(Section):
-    """One axis of the map."""
-
-    name: Name = Field(description="as the evaluator returns it, or a built-in code measure")
-    low: float = Field(description="lower bound, in the measure's unit")
-    high: float = Field(description="upper bound; values beyond it are clipped and counted")
-    cells: PositiveInt = Field(default=10, description="equal cells between the bounds")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> MeasureConfig:
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
-        return self
-
-
-Measures = Annotated[tuple[MeasureConfig, ...], Field(min_length=1), AfterValidator(distinct_names)]
 
 
 class ObjectiveConfig(Section):
@@ -303,12 +286,6 @@ class IslandsConfig(Section):
     migration: MigrationConfig = MigrationConfig()
     reset: ResetConfig = ResetConfig()
     spawn: SpawnConfig = SpawnConfig()
-
-
-class ArchiveConfig(Section):
-    """The map; its axes come from the problem unless given here."""
-
-    measures: Measures | None = None
 
 
 class StopConfig(Section):

@@ -129,7 +129,7 @@ def _load(place: Path) -> Problem:
     statement = read_text(place / "prompt.md", MAX_STATEMENT_BYTES).strip()
     if not statement:
         raise ConfigError("say here, for models, what is to be solved", path=f"{place}/prompt.md")
-    measures = tuple(Measure(**measure.model_dump()) for measure in config.measures)
+    measures = tuple(Measure.from_dict(measure.model_dump()) for measure in config.measures)
     objective = Objective(**config.objective.model_dump())
     limits = Limits(**config.limits.model_dump())
     harness = _harness(place)

@@ -29,6 +29,7 @@ from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual
 from evolve.propose.portfolio import Portfolio, open_portfolio
 from evolve.sandbox.base import Sandbox
+from evolve.store.archives import ArchiveRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ async def open_bench(
                 scorers=config.slots,
                 interaction=config.interaction,
                 trusted_programs=not portfolio.arbitrary_code,
+                objectives=[each.name for each in config.archive.objectives],
             )
         )
         pool = await stack.enter_async_context(
@@ -143,15 +145,29 @@ def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
     measures = loaded.config.archive.measures
     if measures is None:
         return problem
-    return replace(problem, measures=tuple(Measure(**axis.model_dump()) for axis in measures))
+    return replace(
+        problem, measures=tuple(Measure.from_dict(axis.model_dump()) for axis in measures)
+    )
 
 
 def population_of(
-    loaded: Loaded[RunConfig], parts: HasProblem, load: Callable[[int], Individual]
+    loaded: Loaded[RunConfig],
+    parts: HasProblem,
+    spec: ArchiveSpec,
+    load: Callable[[int], Individual],
+    settled: ArchiveRecord | None = None,
 ) -> Population:
-    """Make the empty population a configuration describes; ``load`` reads individuals by id."""
-    spec = ArchiveSpec(parts.problem.measures)
-    return Population(load, spec, parts.problem.objective, policy_of(loaded.config, loaded.folder))
+    """Make the empty population a configuration describes.
+
+    Args:
+        loaded: The configuration.
+        parts: Hold the problem.
+        spec: What the run's archive is made from at first.
+        load: Reads individuals by id.
+        settled: The archive that took its place, see `evolve.engine.population.Population`.
+    """
+    policy = policy_of(loaded.config, loaded.folder)
+    return Population(load, spec, parts.problem.objective, policy, settled=settled)
 
 
 def policy_of(config: RunConfig, folder: Path) -> Policy:

@@ -13,6 +13,7 @@ import anyio
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.core.evaluation import Evaluation
+from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import check_seed
 from evolve.engine.draw import draw
@@ -86,7 +87,8 @@ def _first_request(
 ) -> tuple[Request, str] | None:
     """Return the first request the run would send and the model it goes to."""
     seed = Individual(0, parts.problem.seed_program, evaluation)
-    population = population_of(loaded, parts, lambda _: seed)
+    spec = configured_archive(loaded, parts.problem)
+    population = population_of(loaded, parts, spec, lambda _: seed)
     population.insert(seed.id, evaluation)
     if not any(hasattr(operator, "request") for operator in parts.portfolio.proposers):
         return None

@@ -78,6 +78,17 @@ class ProgramEvaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveSettled:
+    """The edges of quantile cells are known: the run has another archive from now on.
+
+    Attributes:
+        archive: The live archive, for looking at only.
+    """
+
+    archive: Archive = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class FaultOccurred:
     """Something that is not a program's doing went wrong; the work is retried."""
 
@@ -108,6 +119,7 @@ class Progress:
     Attributes:
         evaluations: Search evaluations committed, of earlier sessions too.
         elapsed_s: Seconds of running, of earlier sessions too.
+        coverage: Share of cells with an elite; None when cells have no end.
         best: Objective of the best program, in its own direction; None before the first.
         failures: Evaluations without a score and rejected proposals, by kind.
         cost_usd: Known spending; ``unpriced_calls`` more calls have no known price.
@@ -121,7 +133,7 @@ class Progress:
     session_s: float = 0.0
     best: float | None = None
     mean: float | None = None
-    coverage: float = 0.0
+    coverage: float | None = None
     qd_score: float = 0.0
     elites: int = 0
     islands: int = 1
@@ -150,6 +162,7 @@ Event: TypeAlias = (
     RunStarted
     | ProposalRejected
     | ProgramEvaluated
+    | ArchiveSettled
     | FaultOccurred
     | Progress
     | Stopping

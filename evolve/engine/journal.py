@@ -9,8 +9,8 @@ from typing import TypeAlias
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
-from evolve.engine.events import Observer, ProgramEvaluated, ProposalRejected
-from evolve.engine.population import Placement, Population
+from evolve.engine.events import ArchiveSettled, Observer, ProgramEvaluated, ProposalRejected
+from evolve.engine.population import Placement, Population, Settled
 from evolve.engine.stop import Counters
 from evolve.propose.base import Candidate, Rejected
 from evolve.store.records import Ended
@@ -127,6 +127,20 @@ class Journal:
             island=proposal.island,
         )
 
+    def restore(self, evaluator: str) -> None:
+        """Rebuild archives and census from the store: what one evaluator version judged."""
+        population = self.population
+        facts = self.store.facts(self.run_id, evaluator, scores=not population.spec.settled)
+        self._settle(population.restore(facts))
+
+    def _settle(self, settled: Settled | None) -> None:
+        """Commit the archive that the run has from now on, if it is another one."""
+        if settled is not None:
+            self.population.number = self.store.add_archive(
+                self.run_id, settled.spec, settled.events, adopt=True
+            )
+            self.emit(ArchiveSettled(self.population.archive))
+
     def refuse(self, ending: Refused) -> None:
         """Count a proposal that came to nothing, learn from it and tell observers."""
         proposal = ending.proposal
@@ -184,3 +198,4 @@ class Journal:
                 clipped=placed.clipped,
             )
         )
+        self._settle(placed.settled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Objective
 from evolve.propose.base import Individual
+from evolve.store.archives import ArchiveRecord
 from evolve.store.facts import EvaluationFact
 from evolve.store.records import ArchiveEvent
 
@@ -31,10 +32,19 @@ _STATUS = {AddStatus.NEW: "new", AddStatus.IMPROVE_EXISTING: "improve"}
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """An archive whose quantile cells have their edges now, and all that enters it at once."""
+
+    spec: ArchiveSpec
+    events: tuple[ArchiveEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """What came of an evaluated program; ``events`` are all changes of archives it brought about.
 
-    ``status`` and ``cell`` are those in the archive of its own island.
+    ``status`` and ``cell`` are those in the archive of its own island; ``settled`` is the archive
+    that takes its place from now on.
     """
 
     status: AddStatus | None = None
@@ -42,6 +52,7 @@ class Placement:
     is_best: bool = False
     clipped: tuple[str, ...] = ()
     events: tuple[ArchiveEvent, ...] = ()
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +82,44 @@ class Chosen(NamedTuple):
     inspirations: tuple[Individual, ...]
 
 
+class Seen:
+    """What was offered to archives while quantile cells wait for their edges.
+
+    Attributes:
+        measures: Of every program with a score, in the order of insertion.
+        offers: The same programs with their island, and what entered other islands.
+    """
+
+    def __init__(self) -> None:
+        self.measures: list[Mapping[str, float]] = []
+        self.offers: list[tuple[int, Offer]] = []
+
+    def score(self, island: int, offer: Offer) -> None:
+        """Take in a program that was offered to its island."""
+        self.measures.append(offer.measures)
+        self.offers.append((island, offer))
+
+    def changes(self, events: Iterable[ArchiveEvent]) -> None:
+        """Take in what entered other islands, and leave out what was on one given up."""
+        for event in events:
+            if event.status == RETIRED:
+                self.offers = [each for each in self.offers if each[0] != event.island]
+            else:
+                self.offers.append((event.island, _offer(event)))
+
+
 class Population:
     """Archives and census in memory, a fold over what the store holds.
 
     Args:
         load: Reads an individual from the store, by program id.
-        spec: What an archive is made from.
+        spec: What an archive is made from at first.
         objective: Turns objectives into fitness and back.
         policy: Who is chosen.
+        settled: What it is made from once quantile cells have their edges, if that is known.
+
+    Attributes:
+        number: Of the archive within its run.
     """
 
     def __init__(
@@ -87,10 +128,14 @@ class Population:
         spec: ArchiveSpec,
         objective: Objective,
         policy: Policy,
+        *,
+        settled: ArchiveRecord | None = None,
     ) -> None:
         offset = objective.fitness(objective.offset)
         self.objective = objective
-        self.islands = Islands(lambda: spec.build(offset), policy.islands)
+        self.spec, self.number = spec, 0
+        self.islands = Islands(lambda: self.spec.build(offset), policy.islands)
+        self._next, self._seen = settled, Seen()
         self.census = Census()
         self.individual = lru_cache(maxsize=CACHED)(load)
         self._policy = policy
@@ -118,21 +163,33 @@ class Population:
         elite = self.archive.best
         return None if elite is None else self.individual(elite.key)
 
-    def restore(self, facts: Iterable[EvaluationFact]) -> None:
-        """Rebuild archives and census from what was committed, oldest first."""
+    def restore(self, facts: Iterable[EvaluationFact]) -> Settled | None:
+        """Rebuild archives and census from what was committed, oldest first.
+
+        Returns:
+            The archive that takes the place of the first one, if that was not committed yet.
+        """
+        settled = None
         for fact in facts:
             fitness = None if fact.objective is None else self.objective.fitness(fact.objective)
             home = self.islands.home(fact.island)
-            own = [event for event in fact.events if _is_own(event, fact.program_id, home)]
+            events = [event for event in fact.events if event.archive == self.number]
+            own = [event for event in events if _is_own(event, fact.program_id, home)]
             self.census.evaluated(fact.program_id, fact.parent, home, fitness, entered=bool(own))
-            for event in fact.events:
+            for event in events:
                 if event.status == RETIRED:
                     self.islands.retire(event.island)
                     continue
-                offer = Offer(event.program_id, event.fitness, event.measures)
-                self.islands.enter(event.island, offer)
+                self.islands.enter(event.island, _offer(event))
                 if event not in own:
                     self.census.settled(event.island, event.fitness)
+            if not self.spec.settled:
+                if fitness is not None:
+                    score = Offer(fact.program_id, fitness, fact.measures, fact.metrics)
+                    self._seen.score(home, score)
+                self._seen.changes(event for event in events if event not in own)
+                settled = self._cut() or settled
+        return settled
 
     def choose(self, iteration: int, rng: np.random.Generator) -> Chosen:
         """Draw an island, a parent and the inspirations to show with it."""
@@ -175,7 +232,10 @@ class Population:
         home = self.islands.home(island)
         if evaluation.score is None:
             self.census.evaluated(program_id, parent, home, None, entered=False)
-            return Placement(events=self._upheaval(home))
+            events = self._upheaval(home)
+            if not self.spec.settled:
+                self._seen.changes(events)
+            return Placement(events=events)
         score = evaluation.score
         fitness = self.objective.fitness(score.objective)
         offer = self._fresh = Offer(program_id, fitness, score.measures, score.metrics)
@@ -184,13 +244,31 @@ class Population:
         entered = added.status is not AddStatus.NOT_ADDED
         self.census.evaluated(program_id, parent, home, fitness, entered=entered)
         own = [Change(home, offer, added)] if entered else []
-        events = tuple(map(_event, own))
+        events = self._events(own)
         if parent is None:
             others = [(each, offer) for each in self.islands.live if each != home]
             events += self._settle(self.islands.send(others))
         is_best = best is None or fitness > best.fitness
         events += self._upheaval(home)
-        return Placement(added.status, added.cell, is_best, added.clipped, events)
+        if not self.spec.settled:
+            self._seen.score(home, offer)
+            self._seen.changes(events[len(own) :])
+        return Placement(
+            added.status, added.cell, is_best, added.clipped, events, settled=self._cut()
+        )
+
+    def _cut(self) -> Settled | None:
+        """Give quantile cells their edges once enough programs have a score; fill them anew."""
+        if self.spec.settled or len(self._seen.measures) < self.spec.warm_up:
+            return None
+        stored = self._next
+        self.spec = self.spec.settle(self._seen.measures) if stored is None else stored.spec
+        changes = self.islands.rebuild(self._seen.offers)
+        self._seen = Seen()
+        if stored is not None:
+            self.number = stored.number
+            return None
+        return Settled(self.spec, self._events(changes))
 
     def _upheaval(self, island: int) -> tuple[ArchiveEvent, ...]:
         """Do what is due between islands after an evaluation for ``island``."""
@@ -199,11 +277,28 @@ class Population:
 
     def _settle(self, changes: Iterable[Change]) -> tuple[ArchiveEvent, ...]:
         """Count what came to islands from elsewhere; return the events."""
-        events = tuple(map(_event, changes))
+        events = self._events(changes)
         for event in events:
             if event.status != RETIRED:
                 self.census.settled(event.island, event.fitness)
         return events
+
+    def _events(self, changes: Iterable[Change]) -> tuple[ArchiveEvent, ...]:
+        names = [objective.name for objective in self.spec.objectives]
+        return tuple(
+            ArchiveEvent(
+                program_id=offer.key,
+                island=island,
+                cell=-1 if added is None else added.cell,
+                status=RETIRED if added is None else _STATUS[added.status],
+                fitness=offer.fitness,
+                measures=dict(offer.measures),
+                replaced=() if added is None else added.replaced,
+                metrics={name: offer.metrics[name] for name in names},
+                archive=self.number,
+            )
+            for island, offer, added in changes
+        )
 
     def _recall(self, elite: Elite) -> Offer:
         if self._fresh is not None and self._fresh.key == elite.key:
@@ -222,17 +317,8 @@ class Population:
         return Profile(cases, sum(map(len, individual.program.files.values())))
 
 
-def _event(change: Change) -> ArchiveEvent:
-    island, offer, added = change
-    return ArchiveEvent(
-        program_id=offer.key,
-        island=island,
-        cell=-1 if added is None else added.cell,
-        status=RETIRED if added is None else _STATUS[added.status],
-        fitness=offer.fitness,
-        measures=dict(offer.measures),
-        replaced=None if added is None else next(iter(added.replaced), None),
-    )
+def _offer(event: ArchiveEvent) -> Offer:
+    return Offer(event.program_id, event.fitness, event.measures, event.metrics)
 
 
 def _is_own(event: ArchiveEvent, program_id: int, home: int) -> bool:

@@ -180,10 +180,11 @@ class _Replay:
         config = loaded.config
         self.reader, self.run, self.scratch = reader, run, scratch
         self.seed, self.problem = config.seed, configured_problem(loaded)
+        spec = reader.archive(run.id, 0).spec
         self.portfolio = open_proposers(config.proposers, writers(config), loaded.folder)
-        self.population = population_of(loaded, _Sources(self.problem), self._individual)
+        self.population = population_of(loaded, _Sources(self.problem), spec, self._individual)
         self.history = History(self.portfolio.proposers)
-        self.run_id = scratch.create_run(_same_run(run)).id
+        self.run_id = scratch.create_run(_same_run(run), spec).id
         scratch.claim(self.run_id, "replay", ttl_s=1e9)
         learners = (self.history.tell,)
         self.journal = Journal(

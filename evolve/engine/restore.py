@@ -61,7 +61,7 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
     """
     store, run_id = journal.store, journal.run_id
     recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
-    journal.population.restore(store.facts(run_id, evaluator))
+    journal.restore(evaluator)
     endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
     _restore_counters(journal.counters, store, run_id, endings.values())
     learn = _learn_in_order if store.draws(run_id) else _learn_as_it_came

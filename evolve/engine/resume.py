@@ -8,13 +8,16 @@ import os
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded, config_hash
 from evolve.config.models import PoolConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
+from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Parts
+from evolve.store.archives import ArchiveRecord
 from evolve.store.records import NewRun, RunRecord
 from evolve.store.store import Store
 
@@ -31,10 +34,17 @@ WITHOUT_EFFECT: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A claimed run."""
+    """A claimed run.
+
+    Attributes:
+        spec: What its archive is made from at first.
+        settled: The archive in its place, once quantile cells have their edges.
+    """
 
     record: RunRecord
     resumed: bool
+    spec: ArchiveSpec
+    settled: ArchiveRecord | None
 
 
 def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool) -> Opened:
@@ -60,10 +70,12 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
                 provenance=provenance(loaded, parts),
                 objective=problem.objective,
                 measures=problem.measures,
-            )
+            ),
+            configured_archive(loaded, problem),
         )
     store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
-    return Opened(record, resumed)
+    settled = store.archive(record.id) if record.archive else None
+    return Opened(record, resumed, store.archive(record.id, 0).spec, settled)
 
 
 def search_hash(config: RunConfig, problem: Problem) -> str:
@@ -72,7 +84,7 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
         "config": config_hash(config.model_copy(update=dict(WITHOUT_EFFECT))),
         "seed_program": problem.seed_program.id,
         "statement": problem.statement,
-        "measures": [asdict(measure) for measure in problem.measures],
+        "measures": [measure.as_dict() for measure in problem.measures],
     }
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 

@@ -147,7 +147,9 @@ class _Search:
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(config.slots, config.proposals, answered)
         self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
-        self.population = population_of(loaded, parts, self._individual)
+        self.population = population_of(
+            loaded, parts, opened.spec, self._individual, opened.settled
+        )
         self.history = History(parts.portfolio.proposers)
         learners = (self.history.tell, parts.portfolio.tell)
         self.journal = Journal(store, self.run_id, self.population, self.counters, emit, learners)

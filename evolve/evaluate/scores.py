@@ -82,6 +82,23 @@ def with_measures(score: Score, built_in: Mapping[str, float], declared: Sequenc
     )
 
 
+def with_objectives(score: Score, built_in: Mapping[str, float], wanted: Sequence[str]) -> Score:
+    """Complete a program's metrics with the further objectives that are measures of it.
+
+    Raises:
+        EvaluatorError: one is neither a metric nor a measure, given or built in.
+    """
+    known = {**built_in, **score.measures, **score.metrics}
+    for name in wanted:
+        if name not in known:
+            raise EvaluatorError(
+                f"the score lacks the metric '{name}' that archive.objectives names; it has "
+                f"{', '.join(map(repr, known)) or 'none'}. Return "
+                f"Score(..., metrics={{{name!r}: ...}}) from combine(), or from every score()"
+            )
+    return replace(score, metrics={**score.metrics, **{name: known[name] for name in wanted}})
+
+
 def clean(text: str, limit: int) -> str:
     """Return ``text`` without lone surrogates and at most about ``limit`` characters long."""
     kept = text[:limit].encode("utf-8", "replace").decode()

@@ -25,7 +25,7 @@ from evolve.core.program import Program
 from evolve.core.values import Value
 from evolve.evaluate.evaluator import Invalid
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
-from evolve.evaluate.scores import score_data, unpack_score, with_measures
+from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
 from evolve.sandbox.base import Job, Reply, Report, Session, Slot
 
 #: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
@@ -86,11 +86,13 @@ class EvaluationService:
         *,
         interactive: bool,
         harness: str,
+        objectives: Sequence[str] = (),
     ) -> None:
         self._problem, self._scorers, self._cases = problem, scorers, cases
         self._interactive, self._harness = interactive, harness
         self._measures = tuple(measure.name for measure in problem.measures)
-        self.version = _version(problem)
+        self._objectives = tuple(objectives)
+        self.version = _version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
 
     async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
@@ -170,8 +172,9 @@ class EvaluationService:
         async with self._scorers.lend() as scorer:
             request = {**cases.request(), "first": cases.first, "scores": scores}
             data = await scorer.ask("combine", request)
-        built_in = code_measures(program, self._measures)
-        return with_measures(unpack_score(data), built_in, self._measures)
+        built_in = code_measures(program, (*self._measures, *self._objectives))
+        score = with_measures(unpack_score(data), built_in, self._measures)
+        return with_objectives(score, built_in, self._objectives)
 
 
 def _noted(evaluation: Evaluation, report: Report) -> Evaluation:
@@ -220,6 +223,7 @@ async def open_evaluation(
     interaction: Interaction = "auto",
     trusted_programs: bool = False,
     limits: ScorerLimits | None = None,
+    objectives: Sequence[str] = (),
 ) -> AsyncIterator[EvaluationService]:
     """Start the evaluator of a problem in processes of its own.
 
@@ -230,6 +234,7 @@ async def open_evaluation(
         trusted_programs: Whether programs come from a closed set of operations; ``auto`` then
             takes the harness, which is quicker but shows the program its whole input.
         limits: What one step of the evaluator may use.
+        objectives: Metrics that every score must have, because the archive's cells are fronts.
 
     Raises:
         EvaluatorError: the evaluator fails when it is loaded or makes its cases, or makes none.
@@ -257,7 +262,14 @@ async def open_evaluation(
                     f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
                     "more before it, of the same size and with other data"
                 )
-        yield EvaluationService(problem, pool, cases, interactive=interactive, harness=harness)
+        yield EvaluationService(
+            problem,
+            pool,
+            cases,
+            interactive=interactive,
+            harness=harness,
+            objectives=objectives,
+        )
     finally:
         await pool.aclose()
 
@@ -288,6 +300,7 @@ def choose_way(
     return interacts, ""
 
 
-def _version(problem: Problem) -> str:
+def _version(problem: Problem, objectives: Sequence[str]) -> str:
     measures = sorted(measure.name for measure in problem.measures)
-    return hashlib.sha256(f"{_SEMANTICS} {problem.hash} {measures}".encode()).hexdigest()
+    further = f" {sorted(objectives)}" if objectives else ""
+    return hashlib.sha256(f"{_SEMANTICS} {problem.hash} {measures}{further}".encode()).hexdigest()

@@ -18,8 +18,8 @@ from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, Te
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
 
-from evolve.config.models import Section
 from evolve.config.problem import Problem
+from evolve.config.section import Section
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import START, Program

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, case, select
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import ArchiveEvent
-from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
+from evolve.store.schema import evaluations, parents, programs, proposals, runs
 from evolve.store.summaries import FOUND
 
 #: Rows in memory at a time.
@@ -28,6 +26,7 @@ class EvaluationFact:
         island: What it was proposed for.
         objective: None when it has no score.
         events: What it changed, in order.
+        measures: Those of its score, and ``metrics`` likewise; empty unless they were asked for.
     """
 
     program_id: int
@@ -35,19 +34,19 @@ class EvaluationFact:
     island: int
     objective: float | None
     events: tuple[ArchiveEvent, ...]
+    measures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def facts(
-    connection: Connection, run_id: int, evaluator: str, events: Sequence[ArchiveEvent]
+    connection: Connection,
+    run_id: int,
+    evaluator: str,
+    caused: Mapping[int, Sequence[ArchiveEvent]],
+    *,
+    scores: bool,
 ) -> Iterator[EvaluationFact]:
     """Yield search evaluations, see `Reader.facts`; the connection stays open until the last."""
-    causes = connection.scalars(
-        select(archive_events.c.evaluation_id)
-        .where(archive_events.c.run_id == run_id)
-        .order_by(archive_events.c.id)
-    )
-    by_cause = groupby(zip(causes, events, strict=True), key=itemgetter(0))
-    cause, caused = next(by_cause, (None, iter(())))
     first_parent = (parents.c.program_id == programs.c.id) & (parents.c.position == 0)
     judged = (
         programs.join(runs, runs.c.id == programs.c.run_id)
@@ -65,6 +64,7 @@ def facts(
             parents.c.parent_id,
             programs.c.island,
             evaluations.c.objective,
+            *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
         )
         .select_from(judged)
         .where(
@@ -77,12 +77,11 @@ def facts(
         )
         .order_by(turn, evaluations.c.id)
     )
-    for evaluation_id, program_id, parent_id, island, objective in rows:
-        own: tuple[ArchiveEvent, ...] = ()
-        if evaluation_id == cause:
-            own = tuple(event for _, event in caused)
-            cause, caused = next(by_cause, (None, iter(())))
-        yield EvaluationFact(program_id, parent_id, island, objective, own)
+    for row in rows:
+        evaluation_id, program_id, parent_id, island, objective, *rest = row
+        measures, metrics = rest or ({}, {})
+        events = tuple(caused.get(evaluation_id, ()))
+        yield EvaluationFact(program_id, parent_id, island, objective, events, measures, metrics)
 
 
 def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:
@@ -92,7 +91,7 @@ def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:
         if entered.status == "retired":
             held = {place: e for place, e in held.items() if place[0] != entered.island}
             continue
-        if entered.replaced is not None:
-            held.pop((entered.island, entered.cell, entered.replaced), None)
+        for left in entered.replaced:
+            held.pop((entered.island, entered.cell, left), None)
         held[entered.island, entered.cell, entered.program_id] = entered
     return [elite for _, elite in sorted(held.items())]

@@ -6,36 +6,25 @@ a writer never waits for a reader.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self
-
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome
 from evolve.store import summaries
+from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
-from evolve.store.course import CourseReader
-from evolve.store.database import Database, open_database
-from evolve.store.entries import NAMED, entries, program_hashes, read_entries, unknown_run
-from evolve.store.facts import EvaluationFact, facts, standing
+from evolve.store.database import open_database
+from evolve.store.entries import NAMED, entries, read_entries
 from evolve.store.records import (
-    ArchiveEvent,
-    Elite,
     Failures,
     ProgramEntry,
     ProgramRecord,
     ProgressPoint,
-    RunRecord,
     Totals,
 )
 from evolve.store.results import read_evaluation
-from evolve.store.rows import read_completions, read_program, run_record
-from evolve.store.schema import archive_events, evaluations, parents, programs, proposals, runs
+from evolve.store.rows import read_completions, read_program
+from evolve.store.schema import evaluations, parents, programs, proposals
 from evolve.store.spending import By, spending
 
 
@@ -51,57 +40,8 @@ def open_reader(url: str) -> Reader:
     return Reader(open_database(url, create=False, readonly=True))
 
 
-class Reader(CourseReader):
+class Reader(ArchiveReader):
     """Questions about the runs of one database. Safe to use from several threads."""
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(database)
-        self._clock = clock
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
-    def runs(self) -> tuple[RunRecord, ...]:
-        """Return all runs, oldest first."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(runs).order_by(runs.c.id)).all()
-        return tuple(run_record(row, self._clock()) for row in rows)
-
-    def run(self, ref: int | str | None = None) -> RunRecord:
-        """Return one run.
-
-        Args:
-            ref: An id, a name (the newest run of that name), or ``latest`` or None for the newest
-                of all.
-
-        Raises:
-            StoreError: there is no such run; the message lists those there are.
-        """
-        newest = select(runs).order_by(runs.c.id.desc()).limit(1)
-        queries: list[Select[Any]] = []
-        if ref is None or ref == "latest":
-            queries.append(newest)
-        elif isinstance(ref, int) or ref.isdecimal():
-            queries.append(newest.where(runs.c.id == int(ref)))
-        if isinstance(ref, str):
-            queries.append(newest.where(runs.c.name == ref))
-        with self._database.read() as connection:
-            for query in queries:
-                if (row := connection.execute(query).one_or_none()) is not None:
-                    return run_record(row, self._clock())
-            raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
 
     def programs(
         self,
@@ -189,73 +129,6 @@ class Reader(CourseReader):
             return read_entries(
                 connection, query.order_by(programs.c.generation.desc(), programs.c.id.desc())
             )
-
-    def archive_events(self, run_id: int) -> tuple[ArchiveEvent, ...]:
-        """Return every change of the map in order; folding them gives the archive."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                select(archive_events)
-                .where(archive_events.c.run_id == run_id)
-                .order_by(archive_events.c.id)
-            ).all()
-        return tuple(
-            ArchiveEvent(
-                program_id=row.program_id,
-                island=row.island,
-                cell=row.cell,
-                status=row.status,
-                fitness=row.fitness,
-                measures=row.measures,
-                replaced=row.replaced_id,
-            )
-            for row in rows
-        )
-
-    def facts(self, run_id: int, evaluator: str) -> Iterator[EvaluationFact]:
-        """Yield the search evaluations by one evaluator version, oldest first.
-
-        Each comes with what it changed. Infrastructure faults and baselines are left out.
-        """
-        events = self.archive_events(run_id)
-        with self._database.read() as connection:
-            yield from facts(connection, run_id, evaluator, events)
-
-    def elites(self, run_id: int, at: int | None = None) -> tuple[Elite, ...]:
-        """Return the occupants of the map by island and cell.
-
-        Args:
-            run_id: The run.
-            at: As the map was after that many events; None for now.
-        """
-        objective = self.run(run_id).objective
-        return tuple(
-            Elite(
-                program_id=elite.program_id,
-                island=elite.island,
-                cell=elite.cell,
-                objective=objective.fitness(elite.fitness),
-                fitness=elite.fitness,
-                measures=elite.measures,
-            )
-            for elite in standing(self.archive_events(run_id)[:at])
-        )
-
-    def archive_digest(self, run_id: int) -> str:
-        """Return the SHA-256 of what the map holds: equal maps have equal digests.
-
-        It covers every elite's island, cell, sources, objective and measures, to the last bit, and
-        nothing that differs between two runs of one course: no row numbers, no times.
-        """
-        elites = self.elites(run_id)
-        with self._database.read() as connection:
-            hashes = program_hashes(connection, [elite.program_id for elite in elites])
-        lines = sorted(
-            json.dumps(
-                [e.island, e.cell, hashes[e.program_id], e.objective, sorted(e.measures.items())]
-            )
-            for e in elites
-        )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def evaluations_by_island(self, run_id: int) -> dict[int, int]:
         """Return how many search evaluations were for each island, the seed program's included."""

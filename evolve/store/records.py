@@ -6,7 +6,7 @@ Ids are the rows' integers, times Unix seconds (UTC), money US dollars.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from evolve.core.evaluation import Evaluation, Outcome
@@ -54,6 +54,7 @@ class RunRecord(NewRun):
     Attributes:
         reason: Why it ended, empty before.
         elapsed_s: Seconds of running, all sessions.
+        archive: Number of the archive that the search uses.
         holder: Who writes it, or did last.
         live: Whether the holder's claim was still good when this was read.
         inserted: In strict order: how many iterations, from the first, are in the archive.
@@ -65,6 +66,7 @@ class RunRecord(NewRun):
     created_at: float
     ended_at: float | None
     elapsed_s: float
+    archive: int
     holder: str | None
     live: bool
     inserted: int
@@ -89,7 +91,9 @@ class ArchiveEvent:
             the island was given up: ``program_id`` was its best one, ``cell`` is -1.
         fitness: The objective, turned so that larger is better.
         measures: By name, before clipping.
-        replaced: The elite it displaced, or None.
+        replaced: The elites it displaced.
+        metrics: The further objectives of an archive of several, by name; none elsewhere.
+        archive: Number of the archive within its run.
     """
 
     program_id: int
@@ -98,7 +102,9 @@ class ArchiveEvent:
     status: str
     fitness: float
     measures: Mapping[str, float]
-    replaced: int | None = None
+    replaced: tuple[int, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    archive: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from evolve.store.rows import get_blob, insert_row, put_blob
 from evolve.store.schema import archive_events, case_results, evaluations
 from evolve.store.text import clip
 
+#: Status of a row of ``archive_events`` that only says who else left for the entry before it.
+LEFT = "left"
+
 
 def write_evaluation(
     connection: Connection, evaluation: Evaluation, columns: Mapping[str, object]
@@ -104,24 +107,25 @@ def write_events(
     connection: Connection, run_id: int, evaluation_id: int, archive: Sequence[ArchiveEvent]
 ) -> None:
     """Insert what an evaluation did to the map."""
-    if archive:
-        connection.execute(
-            insert(archive_events),
-            [
-                {
-                    "run_id": run_id,
-                    "evaluation_id": evaluation_id,
-                    "program_id": entered.program_id,
-                    "replaced_id": entered.replaced,
-                    "island": entered.island,
-                    "cell": entered.cell,
-                    "status": entered.status,
-                    "fitness": _finite("fitness", entered.fitness),
-                    "measures": _floats(entered.measures),
-                }
-                for entered in archive
-            ],
-        )
+    rows = [
+        {
+            "run_id": run_id,
+            "evaluation_id": evaluation_id,
+            "program_id": entered.program_id,
+            "replaced_id": replaced,
+            "archive": entered.archive,
+            "island": entered.island,
+            "cell": entered.cell,
+            "status": LEFT if further else entered.status,
+            "fitness": _finite("fitness", entered.fitness),
+            "measures": _floats(entered.measures),
+            "metrics": _floats(entered.metrics),
+        }
+        for entered in archive
+        for further, replaced in enumerate(entered.replaced or (None,))
+    ]
+    if rows:
+        connection.execute(insert(archive_events), rows)
 
 
 def _case(row: Row[Any], texts: Mapping[str, Any]) -> CaseResult:

@@ -6,7 +6,6 @@ Every function is one step of a caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
@@ -53,7 +52,7 @@ def run_values(run: NewRun) -> dict[str, object]:
         "objective": run.objective.name,
         "direction": run.objective.direction,
         "objective_offset": run.objective.offset,
-        "measures": [asdict(measure) for measure in run.measures],
+        "measures": [measure.as_dict() for measure in run.measures],
         "evaluator": run.evaluator_ref,
         "config": run.config_json,
         "config_hash": run.config_hash,
@@ -74,6 +73,7 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         created_at=row.created_at,
         ended_at=row.ended_at,
         elapsed_s=row.elapsed_s,
+        archive=row.archive,
         holder=row.holder,
         live=is_held(row, now),
         inserted=row.inserted,
@@ -83,7 +83,7 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         evaluator_ref=row.evaluator,
         provenance=row.provenance,
         objective=Objective(row.objective, row.direction, row.objective_offset),
-        measures=tuple(Measure(**axis) for axis in row.measures),
+        measures=tuple(Measure.from_dict(axis) for axis in row.measures),
     )
 
 

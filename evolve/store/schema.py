@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0005"
+VERSION = "0006"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -80,6 +80,7 @@ runs = Table(
     Column("provenance", JSON, nullable=False),
     # Strict order: how many iterations, from the first, are in the archive.
     Column("inserted", Integer, nullable=False, server_default="0"),
+    Column("archive", Integer, nullable=False, server_default="0"),  # the one its search uses
     # The claim of the one process that writes this run.
     Column("holder", Excerpt(200)),
     Column("holder_process", Text),
@@ -227,6 +228,17 @@ case_results = Table(
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
 )
 
+#: Archives of a run: 0 is the one it began with, others are cut or drawn from its evaluations.
+archives = Table(
+    "archives",
+    metadata,
+    Column("run_id", ForeignKey(runs.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", Excerpt(200), nullable=False),
+    Column("definition", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
 #: What happened to the map, in order of ``id``: folding the events gives the archive.
 archive_events = Table(
     "archive_events",
@@ -238,8 +250,10 @@ archive_events = Table(
     Column("replaced_id", ForeignKey(programs.c.id)),
     Column("island", Integer, nullable=False),
     Column("cell", Integer, nullable=False),
-    Column("status", String(16), nullable=False),  # new, improve
+    Column("status", String(16), nullable=False),  # new, improve; left: only says who else left
     Column("fitness", Float, nullable=False),
     Column("measures", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False, server_default="{}"),  # further objectives
+    Column("archive", Integer, nullable=False, server_default="0"),
     Index(None, "run_id", "island", "cell"),
 )

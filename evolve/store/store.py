@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import RunLocked, StoreError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.store import claims
+from evolve.store.archive_writer import ArchiveWriter
+from evolve.store.archives import write_archive
 from evolve.store.calls import NO_TOKENS, Reply, ReplyTokens
 from evolve.store.database import Database, open_database
-from evolve.store.reader import Reader
 from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
@@ -30,7 +32,6 @@ from evolve.store.rows import (
 )
 from evolve.store.schema import (
     completions,
-    evaluations,
     leases,
     programs,
     proposals,
@@ -52,7 +53,7 @@ def open_store(url: str, *, create: bool = True, clock: Callable[[], float] = ti
     return Store(open_database(url, create=create, readonly=False), clock)
 
 
-class Store(Reader):
+class Store(ArchiveWriter):
     """The only writer of a database. Many runs may be in it, and a process may write several.
 
     A run is written between `claim` and `release`, from one thread.
@@ -71,11 +72,19 @@ class Store(Reader):
         finally:
             super().close()
 
-    def create_run(self, run: NewRun) -> RunRecord:
-        """Add a run, which nobody holds yet."""
+    def create_run(self, run: NewRun, spec: ArchiveSpec | None = None) -> RunRecord:
+        """Add a run, which nobody holds yet.
+
+        Args:
+            run: The run.
+            spec: Its archive; default: a grid of its measures.
+        """
         with self._database.write() as connection:
-            values = {**run_values(run), "status": "new", "created_at": self._clock()}
-            run_id = insert_row(connection, runs, values)
+            now = self._clock()
+            run_id = insert_row(
+                connection, runs, {**run_values(run), "status": "new", "created_at": now}
+            )
+            write_archive(connection, run_id, spec or ArchiveSpec(run.measures), "", now)
         return self.run(run_id)
 
     def unfinished_run(self, config_hash: str, problem_hash: str) -> RunRecord | None:
@@ -356,26 +365,6 @@ class Store(Reader):
                     .values(status="evaluated")
                 )
             return evaluation_id
-
-    def insert(
-        self, run_id: int, iteration: int, program_id: int, archive: Sequence[ArchiveEvent]
-    ) -> None:
-        """Commit, in strict order, what an evaluation committed before did to the map.
-
-        Args:
-            run_id: The run.
-            iteration: Whose program it is; all earlier ones are in the archive.
-            program_id: The program that was evaluated.
-            archive: The changes, if there are any.
-        """
-        with self._database.write() as connection:
-            judged = select(func.max(evaluations.c.id)).where(
-                evaluations.c.program_id == program_id, evaluations.c.stage == "search"
-            )
-            write_events(connection, run_id, connection.scalars(judged).one(), archive)
-            connection.execute(
-                update(runs).where(runs.c.id == run_id).values(inserted=iteration + 1)
-            )
 
     def _end(
         self, connection: Connection, proposal_id: int, status: str, reason: str, message: str

@@ -26,7 +26,8 @@ WHERE evaluations.id IN (
     SELECT max(id) FROM evaluations WHERE stage = 'search' GROUP BY program_id
 ) AND evaluations.outcome = 'ok';
 
--- An elite is what entered a cell and was not replaced there since; a retired island has none.
+-- An elite is what entered a cell of the run's archive and was not replaced there since; a retired
+-- island has none.
 CREATE VIEW elites AS
 SELECT entered.run_id AS run,
        entered.island,
@@ -42,14 +43,16 @@ SELECT entered.run_id AS run,
 FROM archive_events AS entered
 JOIN runs ON runs.id = entered.run_id
 JOIN programs ON programs.id = entered.program_id
-WHERE NOT EXISTS (
+WHERE entered.archive = runs.archive AND entered.status <> 'left' AND NOT EXISTS (
     SELECT 1 FROM archive_events AS later
-    WHERE later.run_id = entered.run_id AND later.island = entered.island
+    WHERE later.run_id = entered.run_id AND later.archive = entered.archive
+      AND later.island = entered.island
       AND later.cell = entered.cell AND later.replaced_id = entered.program_id
       AND later.id > entered.id
 ) AND NOT EXISTS (
     SELECT 1 FROM archive_events AS retired
-    WHERE retired.run_id = entered.run_id AND retired.island = entered.island
+    WHERE retired.run_id = entered.run_id AND retired.archive = entered.archive
+      AND retired.island = entered.island
       AND retired.status = 'retired'
 );
 

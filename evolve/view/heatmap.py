@@ -63,8 +63,9 @@ def heatmap_data(
 
     Keys:
         objective: ``name`` and ``direction``.
-        axes: One or two of ``name``, ``low``, ``high``, ``edges`` (one more than cells, ascending)
-            and ``clipped`` (additions outside the bounds); horizontal first.
+        axes: One or two of ``name``, ``low``, ``high``, ``scale``, ``edges`` (one more than cells,
+            ascending) and ``clipped`` (additions ``below`` and ``above`` the bounds); horizontal
+            first.
         cells: Each cell that holds an elite, best first: ``x`` and ``y`` (0-based column and row,
             lowest value first; ``y`` is 0 on a single axis), ``objective`` in its own direction,
             and ``program``.
@@ -90,8 +91,9 @@ def heatmap_data(
                 "name": measure.name,
                 "low": measure.low,
                 "high": measure.high,
+                "scale": measure.scale,
                 "edges": measure.edges(),
-                "clipped": archive.clipped[measure.name],
+                "clipped": archive.clipped[measure.name]._asdict(),
             }
             for measure in shown
         ],
@@ -107,19 +109,34 @@ def heatmap_data(
     }
 
 
+def describe(archive: Archive) -> str:
+    """Return how many elites an archive holds, of how many cells, and its coverage."""
+    stats = archive.stats()
+    elites = "1 elite" if stats.num_elites == 1 else f"{stats.num_elites} elites"
+    if stats.coverage is None:
+        return f"{elites}, each in a niche of its own"
+    cells = f"{archive.cells} cells"
+    occupied = len(archive.champions())
+    if occupied < stats.num_elites:
+        cells = f"{occupied} of {cells}"
+    return f"{elites} in {cells}, coverage {stats.coverage:.3g}"
+
+
 def clipped_note(archive: Archive) -> str:
     """Return how often each measure was clipped, or an empty text when none was."""
-    counts = ", ".join(f"{name} {count}" for name, count in archive.clipped.items() if count)
-    return f"clipped into edge cells: {counts}" if counts else ""
+    counts = ", ".join(f"{name} {sides(*c)}" for name, c in archive.clipped.items() if any(c))
+    return f"clipped at the bounds: {counts}" if counts else ""
+
+
+def sides(below: int, above: int) -> str:
+    """Return two counts in words, without those that are zero."""
+    counts = {"below": below, "above": above}
+    return " and ".join(f"{count} {side}" for side, count in counts.items() if count)
 
 
 def _title(archive: Archive, objective: Objective) -> str:
     stats = archive.stats()
-    elites = "1 elite" if stats.num_elites == 1 else f"{stats.num_elites} elites"
-    title = (
-        f"{objective.name} ({objective.direction}): {elites} in {archive.cells} cells, "
-        f"coverage {stats.coverage:.3g}"
-    )
+    title = f"{objective.name} ({objective.direction}): {describe(archive)}"
     if stats.best is None:
         return title
     return f"{title}, best {_number(objective.fitness(stats.best))}"

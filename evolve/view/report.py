@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evolve.archive.base import Archive, fold
-from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation
 from evolve.propose.credit import Arm, Credit
@@ -29,22 +28,28 @@ class ComparedRow:
 
 
 def archive_of(
-    reader: Reader, run: RunRecord, at: int | None = None, island: int | None = None
+    reader: Reader,
+    run: RunRecord,
+    at: int | None = None,
+    island: int | None = None,
+    ref: int | str | None = None,
 ) -> Archive:
-    """Rebuild a run's archive, now or as it was after ``at`` changes.
+    """Rebuild an archive of a run from what entered it, now or as it was after ``at`` changes.
 
     Args:
         reader: Reads the run.
         run: The run.
         at: After so many changes; None for now.
         island: Of this island; None for that of the whole run.
+        ref: Number or name of the archive; None for the one that the search uses.
 
     Raises:
-        StoreError: there is no such island.
+        StoreError: there is no such island, or no such archive.
     """
-    offset = run.objective.fitness(run.objective.offset)
-    archive = ArchiveSpec(run.measures).build(offset)
-    events = [e for e in reader.archive_events(run.id)[:at] if e.status != "retired"]
+    record = reader.archive(run.id, ref)
+    archive = record.spec.build(run.objective.fitness(run.objective.offset))
+    changes = reader.archive_events(run.id, record.number)[:at]
+    events = [event for event in changes if event.status != "retired"]
     if island is not None:
         numbers = sorted({event.island for event in events})
         if island not in numbers:

@@ -33,7 +33,7 @@ from evolve.propose.base import Individual, Proposer
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import NewRun, ProposalRecord
 from evolve.store.store import Store
-from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox, scored
+from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox
 
 _Event = TypeVar("_Event")
 
@@ -63,6 +63,7 @@ class Laboratory:
     run_id: int = 0
     order: str = "arrival"
     window: int = 4
+    archive: ArchiveSpec | None = None
 
     def __post_init__(self) -> None:
         problem = self.problem
@@ -78,7 +79,8 @@ class Laboratory:
                 provenance={},
                 objective=problem.objective,
                 measures=problem.measures,
-            )
+            ),
+            self.archive,
         ).id
         self.store.claim(self.run_id, "lab:1")
         self.journal = self.new_journal()
@@ -90,11 +92,13 @@ class Laboratory:
     def new_journal(self) -> Journal:
         """Return a journal that knows nothing of what the store holds, as a new process would."""
         problem = self.problem
+        archive = self.store.archive(self.run_id)
         population = Population(
             self.individual,
-            ArchiveSpec(problem.measures),
+            self.store.archive(self.run_id, 0).spec,
             problem.objective,
             self.policy,
+            settled=archive if archive.number else None,
         )
         self.history = History(self._portfolio.proposers)
         learners = (self.history.tell,)
@@ -110,7 +114,7 @@ class Laboratory:
         seed = self.problem.seed_program
         added = self.store.add_program(self.run_id, seed, operator="seed")
         pending = Pending(added.id, seed, "seed", None)
-        self.journal.record(Judged(pending, scored(seed)))
+        self.journal.record(Judged(pending, self.evaluate.judge(seed)))
         return pending
 
     async def search(self, **rules: float) -> str:

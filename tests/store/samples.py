@@ -86,7 +86,8 @@ def entering(
 ) -> ArchiveEvent:
     status = "new" if replaced is None else "improve"
     measures = {"length": 12.0, "depth": 0.25}
-    return ArchiveEvent(program_id, 0, cell, status, fitness, measures, replaced)
+    leaving = () if replaced is None else (replaced,)
+    return ArchiveEvent(program_id, 0, cell, status, fitness, measures, leaving)
 
 
 def propose(store: Store, run_id: int, iteration: int, number: int, parent: int) -> int:

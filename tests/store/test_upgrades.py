@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from alembic import command
 
+from evolve.archive.spec import ArchiveSpec
+from evolve.core.measures import Measure
 from evolve.store import database
 from evolve.store.schema import VERSION
 from evolve.store.store import open_store
@@ -69,3 +71,41 @@ def test_calls_of_older_runs_have_counted_tokens(
     with closing(sqlite3.connect(path)) as connection:
         columns = "tokens_input, tokens_output, tokens_written, tokens_assumed"
         assert connection.execute(f"SELECT {columns} FROM completions").fetchall() == [(7, 5, 0, 0)]
+
+
+def test_runs_get_the_grid_of_their_measures_and_keep_what_entered_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    of_version(path, "0003", monkeypatch)
+    axes = '[{"name": "x", "low": 0.0, "high": 8.0, "cells": 4}]'
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO runs VALUES (1, 'r', 'p', 0, 'finished', '', 7, 0, 0, 'o', 'maximize', 0,"
+            f" '{axes}', 'e', '{{}}', 'c', 'h', '{{}}', NULL, NULL, NULL, NULL, 0)"
+        )
+        for number in (1, 2):
+            connection.execute(
+                "INSERT INTO programs (id, run_id, hash, operator, generation, island, summary,"
+                " created_at) VALUES (?, 1, ?, 'diff', 0, 0, '', 0)",
+                (number, str(number)),
+            )
+            connection.execute(
+                "INSERT INTO evaluations (id, run_id, program_id, stage, evaluator, outcome,"
+                " objective, measures, metrics, message, wall_ns, cpu_ns, peak_memory_bytes,"
+                " elapsed_s, created_at) VALUES (?, 1, ?, 'search', 'h', 'ok', ?,"
+                " '{\"x\": 5.0}', '{}', '', 0, 0, 0, 0, 0)",
+                (number, number, float(number)),
+            )
+            connection.execute(
+                "INSERT INTO archive_events (run_id, evaluation_id, program_id, replaced_id,"
+                " island, cell, status, fitness, measures)"
+                " VALUES (1, ?, ?, ?, 0, 2, ?, ?, '{\"x\": 5.0}')",
+                (number, number, *((1, "improve") if number == 2 else (None, "new")), number),
+            )
+    with open_store(str(path)) as store:
+        (archive,) = store.archives(1)
+        assert archive.spec == ArchiveSpec((Measure("x", 0.0, 8.0, 4),))
+        assert (archive.number, archive.created_at, store.run(1).archive) == (0, 7, 0)
+        assert [event.replaced for event in store.archive_events(1)] == [(), (1,)]
+        assert [elite.program_id for elite in store.elites(1)] == [2]

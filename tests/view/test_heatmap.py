@@ -60,7 +60,7 @@ def test_a_small_map_without_colour() -> None:
         "     0                spread                1",
         "1 .:-=+*#%@ 9   X best   blank empty",
         "best: program 1 at spread 0.9, length 100",
-        "clipped into edge cells: length 1",
+        "clipped at the bounds: length 1 above",
     ]
 
 
@@ -214,7 +214,7 @@ def test_it_stays_within_its_room_and_says_what_was_clipped(
     assert color or text.isascii()
     frame = "│" if color else "|"
     assert 1 <= sum(f" {frame}" in line for line in drawn) <= lines
-    assert ("clipped" in text) == any(archive.clipped.values())
+    assert ("clipped" in text) == any(map(any, archive.clipped.values()))
     if len(archive):
         assert any(line.endswith("◂" if color else "<") for line in drawn)
 
@@ -240,14 +240,16 @@ def test_data_has_documented_keys_and_true_values() -> None:
                 "low": 0.0,
                 "high": 600.0,
                 "edges": [0.0, 200.0, 400.0, 600.0],
-                "clipped": 1,
+                "scale": "linear",
+                "clipped": {"below": 0, "above": 1},
             },
             {
                 "name": "spread",
                 "low": 0.0,
                 "high": 1.0,
                 "edges": [0.0, 0.25, 0.5, 0.75, 1.0],
-                "clipped": 0,
+                "scale": "linear",
+                "clipped": {"below": 0, "above": 0},
             },
         ],
         "cells": [

@@ -1,0 +1,118 @@
+"""Questions about the archives of runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from evolve.core.errors import StoreError
+from evolve.store.archives import (
+    ArchiveRecord,
+    Offer,
+    read_archives,
+    read_caused,
+    read_events,
+    read_offers,
+)
+from evolve.store.entries import program_hashes
+from evolve.store.facts import EvaluationFact, facts, standing
+from evolve.store.records import ArchiveEvent, Elite
+from evolve.store.run_reader import RunReader
+
+
+class ArchiveReader(RunReader):
+    """Questions about archives: what they are made from, what entered them, what they hold."""
+
+    def archives(self, run_id: int) -> tuple[ArchiveRecord, ...]:
+        """Return the archives of a run: the one it began with, then further ones."""
+        with self._database.read() as connection:
+            return read_archives(connection, run_id)
+
+    def archive(self, run_id: int, ref: int | str | None = None) -> ArchiveRecord:
+        """Return one archive of a run.
+
+        Args:
+            run_id: The run.
+            ref: Its number or its name; None for the one that the run's search uses.
+
+        Raises:
+            StoreError: there is none of that number or name; the message lists those there are.
+        """
+        found = self.archives(run_id)
+        if ref is None:
+            return found[self.run(run_id).archive]
+        for record in reversed(found):  # the newest of one name
+            if ref in (record.number, str(record.number), record.name or None):
+                return record
+        known = ", ".join(f"{each.number} ({each.name or each.spec.kind})" for each in found)
+        raise StoreError(f"run {run_id} has no archive {ref!r}; there are {known}")
+
+    def archive_events(self, run_id: int, archive: int | None = None) -> tuple[ArchiveEvent, ...]:
+        """Return every change of an archive in order; folding them gives it.
+
+        Args:
+            run_id: The run.
+            archive: Its number; None for the one that the search uses.
+        """
+        with self._database.read() as connection:
+            return read_events(connection, run_id, archive)
+
+    def offers(self, run_id: int) -> tuple[Offer, ...]:
+        """Return the newest score of every program that the search found, oldest first."""
+        with self._database.read() as connection:
+            return read_offers(connection, run_id)
+
+    def facts(
+        self, run_id: int, evaluator: str, *, scores: bool = False
+    ) -> Iterator[EvaluationFact]:
+        """Yield the search evaluations by one evaluator version, oldest first.
+
+        Each comes with what it changed. Infrastructure faults and baselines are left out.
+
+        Args:
+            run_id: The run.
+            evaluator: The version.
+            scores: Whether measures and metrics are wanted.
+        """
+        numbers = {0, self.run(run_id).archive}
+        with self._database.read() as connection:
+            caused = read_caused(connection, run_id, numbers)
+            yield from facts(connection, run_id, evaluator, caused, scores=scores)
+
+    def elites(self, run_id: int, at: int | None = None) -> tuple[Elite, ...]:
+        """Return the occupants of the map by island and cell.
+
+        Args:
+            run_id: The run.
+            at: As the map was after that many events; None for now.
+        """
+        objective = self.run(run_id).objective
+        return tuple(
+            Elite(
+                program_id=elite.program_id,
+                island=elite.island,
+                cell=elite.cell,
+                objective=objective.fitness(elite.fitness),
+                fitness=elite.fitness,
+                measures=elite.measures,
+            )
+            for elite in standing(self.archive_events(run_id)[:at])
+        )
+
+    def archive_digest(self, run_id: int) -> str:
+        """Return the SHA-256 of what the map holds: equal maps have equal digests.
+
+        It covers every elite's island, cell, sources, objective and measures, to the last bit, and
+        nothing that differs between two runs of one course: no row numbers, no times.
+        """
+        elites = self.elites(run_id)
+        with self._database.read() as connection:
+            hashes = program_hashes(connection, [elite.program_id for elite in elites])
+        lines = sorted(
+            json.dumps(
+                [e.island, e.cell, hashes[e.program_id], e.objective, sorted(e.measures.items())]
+            )
+            for e in elites
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,154 @@
+"""Definitions of archives, and what entered them. Every function is one step of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, func, insert, select
+
+from evolve.archive.spec import ArchiveSpec
+from evolve.store.records import ArchiveEvent
+from evolve.store.results import LEFT
+from evolve.store.schema import archive_events, archives, evaluations, programs, proposals, runs
+from evolve.store.summaries import FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRecord:
+    """One archive of a run; ``number`` counts from 0 within the run, ``name`` may be empty."""
+
+    number: int
+    name: str
+    spec: ArchiveSpec
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A program's score, as it is offered to an archive.
+
+    Attributes:
+        objective: In the problem's own direction.
+        island: Where the program was made.
+        iteration: Ordinal of its proposal; None for the seed program.
+    """
+
+    evaluation_id: int
+    program_id: int
+    objective: float
+    measures: Mapping[str, float]
+    metrics: Mapping[str, float]
+    island: int
+    iteration: int | None
+
+
+def write_archive(
+    connection: Connection, run_id: int, spec: ArchiveSpec, name: str, now: float
+) -> int:
+    """Insert the definition of one more archive of a run, and return its number."""
+    last = connection.scalar(select(func.max(archives.c.number)).where(archives.c.run_id == run_id))
+    number = 0 if last is None else int(last) + 1
+    connection.execute(
+        insert(archives).values(
+            run_id=run_id,
+            number=number,
+            name=name,
+            definition=spec.as_dict(),
+            created_at=now,
+        )
+    )
+    return number
+
+
+def read_archives(connection: Connection, run_id: int) -> tuple[ArchiveRecord, ...]:
+    """Read the archives of a run, in the order they were made."""
+    rows = connection.execute(
+        select(archives).where(archives.c.run_id == run_id).order_by(archives.c.number)
+    )
+    return tuple(
+        ArchiveRecord(row.number, row.name, ArchiveSpec.from_dict(row.definition), row.created_at)
+        for row in rows
+    )
+
+
+def read_events(
+    connection: Connection, run_id: int, number: int | None
+) -> tuple[ArchiveEvent, ...]:
+    """Read what entered an archive of a run in order; None: the one that its search uses."""
+    if number is None:
+        number = connection.scalars(select(runs.c.archive).where(runs.c.id == run_id)).one()
+    return tuple(event for _, event in _caused(connection, run_id, {number}))
+
+
+def read_caused(
+    connection: Connection, run_id: int, numbers: Collection[int]
+) -> dict[int, list[ArchiveEvent]]:
+    """Read what entered archives of a run, by the evaluation that brought it about."""
+    found: dict[int, list[ArchiveEvent]] = {}
+    for evaluation_id, event in _caused(connection, run_id, numbers):
+        found.setdefault(evaluation_id, []).append(event)
+    return found
+
+
+def _caused(
+    connection: Connection, run_id: int, numbers: Collection[int]
+) -> list[tuple[int, ArchiveEvent]]:
+    """Return events in order, each with its evaluation."""
+    rows = connection.execute(
+        select(archive_events)
+        .where(archive_events.c.run_id == run_id, archive_events.c.archive.in_(numbers))
+        .order_by(archive_events.c.id)
+    )
+    events: list[tuple[int, ArchiveEvent]] = []
+    for row in rows:
+        if row.status == LEFT:
+            cause, last = events[-1]
+            events[-1] = cause, replace(last, replaced=(*last.replaced, row.replaced_id))
+            continue
+        event = ArchiveEvent(
+            program_id=row.program_id,
+            island=row.island,
+            cell=row.cell,
+            status=row.status,
+            fitness=row.fitness,
+            measures=row.measures,
+            replaced=() if row.replaced_id is None else (row.replaced_id,),
+            metrics=row.metrics,
+            archive=row.archive,
+        )
+        events.append((row.evaluation_id, event))
+    return events
+
+
+def read_offers(connection: Connection, run_id: int) -> tuple[Offer, ...]:
+    """Read the newest score of every program that the search found, oldest first."""
+    newest = (
+        select(func.max(evaluations.c.id))
+        .where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
+        .group_by(evaluations.c.program_id)
+    )
+    rows = connection.execute(
+        select(
+            evaluations.c.id.label("evaluation_id"),
+            evaluations.c.program_id,
+            evaluations.c.objective,
+            evaluations.c.measures,
+            evaluations.c.metrics,
+            programs.c.island,
+            proposals.c.iteration,
+        )
+        .select_from(evaluations.join(programs, programs.c.id == evaluations.c.program_id))
+        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
+        .where(evaluations.c.id.in_(newest), evaluations.c.objective.is_not(None), FOUND)
+        .order_by(evaluations.c.id)
+    )
+    return tuple(Offer(**row._mapping) for row in rows)
+
+
+def newest_evaluation(connection: Connection, program_id: int) -> int:
+    """Return the row of a program's newest search evaluation."""
+    query = select(func.max(evaluations.c.id)).where(
+        evaluations.c.program_id == program_id, evaluations.c.stage == "search"
+    )
+    return int(connection.scalars(query).one())

@@ -1,0 +1,71 @@
+"""An open database, and the runs in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Select, select
+
+from evolve.core.errors import StoreError
+from evolve.store.course import CourseReader
+from evolve.store.database import Database
+from evolve.store.entries import unknown_run
+from evolve.store.records import RunRecord
+from evolve.store.rows import run_record
+from evolve.store.schema import runs
+
+
+class RunReader(CourseReader):
+    """Questions about runs as such."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(database)
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Return all runs, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(runs).order_by(runs.c.id)).all()
+        return tuple(run_record(row, self._clock()) for row in rows)
+
+    def run(self, ref: int | str | None = None) -> RunRecord:
+        """Return one run.
+
+        Args:
+            ref: An id, a name (the newest run of that name), or ``latest`` or None for the newest
+                of all.
+
+        Raises:
+            StoreError: there is no such run; the message lists those there are.
+        """
+        newest = select(runs).order_by(runs.c.id.desc()).limit(1)
+        queries: list[Select[Any]] = []
+        if ref is None or ref == "latest":
+            queries.append(newest)
+        elif isinstance(ref, int) or ref.isdecimal():
+            queries.append(newest.where(runs.c.id == int(ref)))
+        if isinstance(ref, str):
+            queries.append(newest.where(runs.c.name == ref))
+        with self._database.read() as connection:
+            for query in queries:
+                if (row := connection.execute(query).one_or_none()) is not None:
+                    return run_record(row, self._clock())
+            raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
