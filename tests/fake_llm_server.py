@@ -119,15 +119,16 @@ class FakeLLMServer:
 
     Args:
         script: Replies in the order of arrival, or a function of the request.
+        port: Where to listen; default: anywhere.
     """
 
-    def __init__(self, script: Iterable[Reply] | Callable[[Call], Reply]) -> None:
+    def __init__(self, script: Iterable[Reply] | Callable[[Call], Reply], port: int = 0) -> None:
         self.calls: list[Call] = []
         self._answer = script if callable(script) else _in_order(script)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._stopping = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,))
 
     @property

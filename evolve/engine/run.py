@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
-from evolve.core.errors import ConfigError, EvolveError
+from evolve.core.errors import ConfigError, EvolveError, StoreError
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
@@ -120,7 +120,8 @@ async def _run(
                 result = await search.run()
             except BaseException as error:
                 status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
-                store.release(opened.record.id, status, _reason(error))
+                with suppress(StoreError):  # it may be the very thing that failed
+                    store.release(opened.record.id, status, _reason(error))
                 emit(RunFinished(opened.record.id, status, _reason(error)))
                 raise
             store.release(result.run_id, result.status, result.reason)

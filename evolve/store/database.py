@@ -1,7 +1,8 @@
 """One SQLite file: connections, transactions, versions, and errors that say what to do.
 
 Durability: write-ahead log with ``synchronous=NORMAL``. A killed process loses nothing that was
-committed; a power failure may take back the last commits, never break the file.
+committed; a power failure may take back the last commits, never break the file. With
+``sqlite:///FILE?synchronous=full`` every commit waits for the disk, and nothing is taken back.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from evolve.store.migrate import upgrade
 from evolve.store.schema import VERSION
 
 #: Seconds to wait for another process's transaction. Ours take about a millisecond.
-BUSY_S = 10.0
+BUSY_S = 30.0
+#: What SQLite's ``synchronous`` may be set to.
+SYNCHRONOUS = ("normal", "full")
 
 _REMEDIES = {
     "SQLITE_FULL": "the disk is full; free some space and run again to resume",
-    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S:g} s; stop that process",
+    "SQLITE_BUSY": f"another process has kept it locked for {BUSY_S:g} s; stop that "
+    "process and run again to resume: nothing that was committed is lost",
     "SQLITE_LOCKED": "another connection has locked it; close it",
     "SQLITE_READONLY": "it cannot be written; change its permissions or give another --db",
     "SQLITE_CANTOPEN": "it cannot be opened; check that its folder exists and may be written",
@@ -46,13 +50,14 @@ class Database:
     Args:
         path: The file.
         mode: SQLite's ``ro``, ``rw`` or ``rwc`` (create the file).
+        synchronous: When a commit is on the disk: one of `SYNCHRONOUS`.
     """
 
-    def __init__(self, path: Path, mode: str) -> None:
+    def __init__(self, path: Path, mode: str, synchronous: str = "normal") -> None:
         self.path = path
         self._engine = create_engine(
             "sqlite://",
-            creator=lambda: _connect(path, mode),
+            creator=lambda: _connect(path, mode, synchronous),
             poolclass=QueuePool,
             json_serializer=_to_json,
             hide_parameters=True,  # prompts and sources do not belong into error messages
@@ -78,14 +83,15 @@ def open_database(url: str, *, create: bool, readonly: bool) -> Database:
     """Open the file ``url`` names, at the version this program needs.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path; a URL may end
+            in ``?synchronous=full``.
         create: Whether a missing file is made.
         readonly: Never write, not even an upgrade.
 
     Raises:
         StoreError: there is no such file, it is something else, or of another version.
     """
-    path = _path(url)
+    path, synchronous = _parse(url)
     if not create and not path.exists():
         raise StoreError(f"{path}: no such database; `evolve run` makes one, --db names another")
     if not path.parent.is_dir():
@@ -102,25 +108,32 @@ def open_database(url: str, *, create: bool, readonly: bool) -> Database:
         if readonly:
             return database
         database.close()
-    return _open_for_writing(Database(path, "rwc" if create else "rw"))
+    return _open_for_writing(Database(path, "rwc" if create else "rw", synchronous))
 
 
-def _path(url: str) -> Path:
-    """Return the file that ``url`` names."""
+def _parse(url: str) -> tuple[Path, str]:
+    """Return the file that ``url`` names, and how far a commit goes before it returns."""
     if "://" not in url:
-        return Path(url)
+        return Path(url), SYNCHRONOUS[0]
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise StoreError(f"{url!r} is not a database URL; write sqlite:///FILE") from None
     if parsed.get_backend_name() != "sqlite":
         raise StoreError(f"{parsed.drivername}: only SQLite is supported; write sqlite:///FILE")
-    if not parsed.database or parsed.database == ":memory:" or parsed.query:
-        raise StoreError(f"{url}: name a file and nothing else, as in sqlite:///evolve.db")
-    return Path(parsed.database)
+    options = dict(parsed.query)
+    synchronous = str(options.pop("synchronous", SYNCHRONOUS[0])).lower()
+    if not parsed.database or parsed.database == ":memory:" or options:
+        raise StoreError(
+            f"{url}: name a file and nothing else, as in sqlite:///evolve.db, but for "
+            "?synchronous=full"
+        )
+    if synchronous not in SYNCHRONOUS:
+        raise StoreError(f"{url}: synchronous is {' or '.join(SYNCHRONOUS)}")
+    return Path(parsed.database), synchronous
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, synchronous: str) -> sqlite3.Connection:
     """Open one connection, set up as every connection of ours must be."""
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     if mode == "ro" and not os.access(path.parent, os.W_OK) and not _wal(path).exists():
@@ -130,7 +143,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     if mode != "ro":
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
 

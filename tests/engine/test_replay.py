@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +15,9 @@ from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 from tests.command import evolve, start, write_config
-from tests.engine.test_end_to_end_models import configure, hunk
-from tests.fake_llm_server import Call, FakeLLMServer, Reply
+from tests.engine.author import Author
+from tests.engine.test_end_to_end_models import configure
+from tests.fake_llm_server import FakeLLMServer
 from tests.fakes import write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -43,24 +43,6 @@ def again(folder: Path, *, re_evaluate: bool = False, scratch: str = "") -> Repl
     place = folder / (scratch or f"{len(list(folder.iterdir()))}.db")
     with open_reader(str(folder / "evolve.db")) as reader, open_store(str(place)) as store:
         return replay(reader, reader.run(), store, re_evaluate=re_evaluate)
-
-
-class Author:
-    """Answers with a rewrite or an edit, each time another one; every fourth answer is useless."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __call__(self, call: Call) -> Reply:
-        self.asked += 1
-        line = re.search(r"^    return .*$", call.prompt, re.MULTILINE)
-        text = "I would rather talk about parabolas."
-        if "complete new program" in call.prompt:
-            block = f"def f(x):\n    return x**2 + {self.asked}\n"
-            text = f"```python\n# EVOLVE-BLOCK-START\n{block}# EVOLVE-BLOCK-END\n```\n"
-        elif self.asked % 4 and line is not None:
-            text = hunk(line[0], f"    return x * x + {self.asked}")
-        return Reply(text)
 
 
 def tamper(folder: Path, statement: str) -> None:

@@ -72,8 +72,14 @@ def test_files_are_set_up_as_documented(opened: Database) -> None:
         "journal_mode": "wal",
         "synchronous": 1,
         "foreign_keys": 1,
-        "busy_timeout": 10_000,
+        "busy_timeout": 30_000,
     }
+
+
+@pytest.mark.parametrize(("option", "level"), [("?synchronous=full", 2), ("", 1)])
+def test_a_url_may_ask_for_commits_that_reach_the_disk(path: Path, option: str, level: int) -> None:
+    with open_store(f"sqlite:///{path}{option}") as store, store._database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}", "sqlite+pysqlite:///{}"])
@@ -100,6 +106,7 @@ def test_a_relative_path_is_relative_to_the_working_folder(
         ("sqlite://", "name a file"),
         ("sqlite:///:memory:", "name a file"),
         ("sqlite:///x.db?timeout=3", "name a file"),
+        ("sqlite:///x.db?synchronous=off", "synchronous is normal or full"),
         ("://", "not a database URL"),
     ],
 )
