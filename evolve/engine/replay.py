@@ -186,7 +186,7 @@ class _Replay:
         self.history = History(self.portfolio.proposers)
         self.run_id = scratch.create_run(_same_run(run), spec).id
         scratch.claim(self.run_id, "replay", ttl_s=1e9)
-        learners = (self.history.tell,)
+        learners = (self.history.tell, self.portfolio.tell)
         self.journal = Journal(
             scratch, self.run_id, self.population, Counters(), lambda _: None, learners
         )
@@ -251,7 +251,14 @@ class _Replay:
     def _begin(self, stored: ProposalRecord, drawn: Draw) -> Proposal:
         self.report.iterations += 1
         self.history.begun(drawn.operator.name, [drawn.parent.id])
-        return self.journal.begin(stored.iteration, drawn, stored.inserted)
+        proposal = self.journal.begin(stored.iteration, drawn, stored.inserted)
+        for call in stored.completions:  # what they cost may steer the choice of operators
+            copy = self.scratch.send_completion(proposal.id, call.model, call.prompt, {}, None)
+            if call.state == "received":
+                self.scratch.receive_completion(copy, stored_completion(call), call.cost_usd)
+            else:
+                self.scratch.fail_completion(copy, call.error, call.cost_usd)
+        return proposal
 
     async def _make(
         self, stored: ProposalRecord, drawn: Draw, proposal: Proposal
