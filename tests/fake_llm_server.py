@@ -1,4 +1,4 @@
-"""A local HTTP server that speaks the OpenAI chat-completions and the Anthropic messages protocol.
+"""A local HTTP server that speaks the protocols of OpenAI (chat and responses) and of Anthropic.
 
 It says what it is told to say, misbehaves when told to, and remembers what it was asked::
 
@@ -10,7 +10,9 @@ It says what it is told to say, misbehaves when told to, and remembers what it w
 from __future__ import annotations
 
 import json
+import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _ANTHROPIC_STOP = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
 
 
@@ -36,6 +39,8 @@ class Reply:
         raw_body: Sent instead of a completion, as it is.
         cut_at: Bytes of the body after which the connection is dropped.
         trickle_s: Pause before each byte, in seconds.
+        usage: Reported instead of ``tokens``, as it is.
+        reset: Whether the connection is reset without an answer.
     """
 
     text: str | None = ""
@@ -48,14 +53,20 @@ class Reply:
     raw_body: bytes | None = None
     cut_at: int | None = None
     trickle_s: float = 0.0
+    usage: object = None
+    reset: bool = False
 
-    def body(self, *, anthropic: bool, model: str) -> bytes:
-        """Return the response's body in one of the two protocols."""
+    def body(self, *, path: str, model: str) -> bytes:
+        """Return the response's body in the protocol of an endpoint."""
         if self.raw_body is not None:
             return self.raw_body
         if self.json_body is not None:
             return json.dumps(self.json_body).encode()
-        return json.dumps(self._anthropic(model) if anthropic else self._openai(model)).encode()
+        words = {"messages": self._anthropic, "responses": self._responses}
+        body = words.get(path.rpartition("/")[2], self._openai)(model)
+        if self.usage is not None:
+            body["usage"] = self.usage
+        return json.dumps(body).encode()
 
     def _openai(self, model: str) -> dict[str, object]:
         prompt, output = self.tokens
@@ -71,6 +82,20 @@ class Reply:
                 "completion_tokens": output,
                 "total_tokens": prompt + output,
             },
+        }
+
+    def _responses(self, model: str) -> dict[str, object]:
+        prompt, output = self.tokens
+        said = [] if self.text is None else [{"type": "output_text", "text": self.text}]
+        cut = _CUT.get(self.finish)
+        return {
+            "id": "resp_1",
+            "object": "response",
+            "model": f"{model}-0001",
+            "status": "incomplete" if cut else "completed",
+            "incomplete_details": cut and {"reason": cut},
+            "output": [{"type": "message", "role": "assistant", "content": said}],
+            "usage": {"input_tokens": prompt, "output_tokens": output},
         }
 
     def _anthropic(self, model: str) -> dict[str, object]:
@@ -109,9 +134,16 @@ class Call:
     body: Mapping[str, Any]
 
     @property
+    def conversation(self) -> str:
+        """The texts of all messages but the system's."""
+        turns = self.body.get("messages") or self.body["input"]
+        return "\n".join(str(turn["content"]) for turn in turns if turn["role"] != "system")
+
+    @property
     def prompt(self) -> str:
         """The text of the last message."""
-        return str(self.body["messages"][-1]["content"])
+        turns = self.body.get("messages") or self.body["input"]
+        return str(turns[-1]["content"])
 
 
 class FakeLLMServer:
@@ -169,6 +201,15 @@ class FakeLLMServer:
             self.calls.append(call)
             return self._answer(call)
 
+    def _reset(self, handler: BaseHTTPRequestHandler) -> None:
+        """Drop the connection so that the client sees a reset, not an end."""
+        linger = struct.pack("ii", 1, 0)
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        with self._lock:
+            self._open.discard(handler.connection)
+        os.close(handler.connection.detach())
+        raise ConnectionResetError
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         fake = self
 
@@ -192,14 +233,15 @@ class FakeLLMServer:
                 call = Call(self.path, headers, json.loads(self.rfile.read(size)))
                 reply = fake._respond(call)
                 fake._stopping.wait(reply.delay_s)
-                anthropic = self.path.endswith("/messages")
-                body = reply.body(anthropic=anthropic, model=str(call.body.get("model")))
+                body = reply.body(path=self.path, model=str(call.body.get("model")))
                 try:
                     self._write(reply, body)
                 except OSError:
                     self.close_connection = True  # the client went away
 
             def _write(self, reply: Reply, body: bytes) -> None:
+                if reply.reset:
+                    fake._reset(self)
                 self.send_response(reply.status)
                 for name, value in {"content-type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)

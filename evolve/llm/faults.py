@@ -12,6 +12,7 @@ from evolve.core.errors import (
     ModelUnavailable,
     ReplyLost,
 )
+from evolve.llm.transport import NOT_SENT
 
 #: Longest part of a server's own words in a message, in characters.
 _LONGEST = 1000
@@ -69,15 +70,13 @@ def explain(error: Exception, server: Server) -> EvolveError:
 def no_reply(server: Server, why: str) -> ReplyLost:
     """Return the error for a request that may have been answered, but not to us."""
     return ReplyLost(
-        f"{server.name}: no full reply from {server.url} ({why}), after retries; timeout_s is "
-        f"{server.timeout_s:g}"
+        f"{server.name}: no full reply from {server.url} ({why}); timeout_s is {server.timeout_s:g}"
     )
 
 
 def _explain_connection(error: Exception, server: Server) -> EvolveError:
-    # By name: the HTTP library underneath is the SDK's business.
     cause = type(error.__cause__ or error).__name__
-    if cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout"):
+    if cause not in NOT_SENT:
         return no_reply(server, cause)
     message = f"{server.name}: cannot connect to {server.url} ({cause}), after retries"
     if server.reached:

@@ -1,8 +1,7 @@
 """The way to the models: every call is recorded, priced, and paid from a budget reserved before.
 
 What a request uses up is bounded from above before it leaves, and that much of the budget is held
-until the reply says what it was, so no cap is passed however many calls are in flight. What this
-cannot see: a try that timed out and was repeated by the SDK may be billed twice.
+until the reply says what it was, so no cap is passed however many calls are in flight.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -23,6 +23,7 @@ from evolve.core.errors import EvolveError, InfrastructureError, ReplyLost
 from evolve.llm.base import Completion, Request
 from evolve.llm.faults import Server, explain, no_reply
 from evolve.llm.secrets import NO_KEY, read_key, scrub
+from evolve.llm.transport import LostTry, watched
 
 _log = logging.getLogger(__name__)
 
@@ -98,22 +99,18 @@ class ServerModel(ABC):
             if value is not None and name not in self._refused
         }
 
-    def _client_settings(self, http: Callable[..., Any]) -> dict[str, Any]:
-        """Return how to make the SDK's client; ``http`` makes its transport."""
+    def _client_settings(self, http: type[Any]) -> dict[str, Any]:
+        """Return how to make the SDK's client; ``http`` is the SDK's transport."""
         return {
             "api_key": self._key,
             "base_url": self._config.base_url,
             "timeout": self._config.timeout_s,
             "max_retries": self._config.retries,
-            "http_client": http(event_hooks={"response": [self._observer()]}),
+            "http_client": watched(http, self._rate_limited),
         }
 
-    def _observer(self) -> Callable[[Any], Awaitable[None]]:
-        async def observe(response: Any) -> None:  # noqa: ANN401 - the HTTP library's own type
-            if response.status_code == 429:
-                self._on_rate_limit(_seconds(response.headers.get("retry-after")))
-
-        return observe
+    def _rate_limited(self, pause_s: float) -> None:
+        self._on_rate_limit(pause_s)
 
     def on_rate_limit(self, tell: Callable[[float], None]) -> None:
         """Have ``tell`` called at every 429, with the pause in seconds that the server asks for."""
@@ -162,6 +159,8 @@ class ServerModel(ABC):
                     continue
                 failure = explain(error, self._server())
                 self._reached |= hasattr(error, "status_code")
+            except LostTry as lost:
+                failure = no_reply(self._server(), lost.why)
             except TimeoutError:
                 # The SDK's time limit is between two bytes: a reply that trickles passes it.
                 failure = no_reply(self._server(), f"{deadline_s:g} s are over")
@@ -228,11 +227,3 @@ def text_of(content: object, kind: str = "text") -> str:
     if not isinstance(content, str):
         return ""
     return content.encode("utf-8", "replace").decode()
-
-
-def _seconds(header: str | None) -> float:
-    """Return the pause a server asks for; 0 when it names none, or a date."""
-    try:
-        return max(float(header or 0), 0.0)
-    except ValueError:
-        return 0.0

@@ -148,6 +148,21 @@ def test_a_stall_ends_at_the_time_limit_and_may_have_been_billed(vendor: str) ->
 
 
 @BOTH
+@pytest.mark.parametrize("lost", [Reply(reset=True), Reply("x", cut_at=20), Reply("x", delay_s=3)])
+def test_a_try_that_may_have_been_billed_is_not_repeated(vendor: str, lost: Reply) -> None:
+    with FakeLLMServer([failure(500), lost, Reply("second")]) as server:
+
+        async def main() -> None:
+            model = build(vendor, server, retries=5, timeout_s=0.4)
+            with pytest.raises(ReplyLost):
+                await model.complete(REQUEST)
+            await model.aclose()
+
+        anyio.run(main)
+        assert len(server.calls) == 2
+
+
+@BOTH
 def test_a_reply_that_trickles_ends_at_the_deadline(vendor: str) -> None:
     with pytest.raises(ReplyLost, match=r"0\.3 s are over"):
         ask(vendor, lambda _: Reply("slow", trickle_s=0.05), timeout_s=0.3, retries=0)
