@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from evolve.cli import config, doctor, evaluate, inspect, models, problem, program, replay, run
+from evolve.cli import (
+    config,
+    doctor,
+    evaluate,
+    image,
+    inspect,
+    models,
+    problem,
+    program,
+    replay,
+    run,
+)
 
 EPILOG = (
     "Exit codes: 0 done (a budget that was reached included), 1 run failed, 2 usage or "
@@ -33,6 +44,7 @@ app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="List and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")
+app.add_typer(image.app, name="image", help="Make, list and remove sandbox images.")
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

@@ -17,6 +17,7 @@ from evolve.engine.events import (
     Event,
     FaultOccurred,
     Observer,
+    Preparing,
     ProgramEvaluated,
     Progress,
     ProposalRejected,
@@ -87,6 +88,8 @@ class PlainDisplay:
     def __call__(self, event: Event) -> None:
         """Print what is worth a line."""
         match event:
+            case Preparing():
+                self._print(event.text)
             case RunStarted():
                 for line in start_lines(event):
                     self._print(line)
@@ -118,6 +121,8 @@ class LiveDisplay:
     def __call__(self, event: Event) -> None:
         """Take in one event; the screen is redrawn on progress."""
         match event:
+            case Preparing():
+                self._console.print(event.text, markup=False, soft_wrap=True)
             case RunStarted():
                 self._started, self._archive = event, event.archive
                 for line in start_lines(event):

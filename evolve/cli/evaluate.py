@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import typer
 from evolve.cli import render
 
 if TYPE_CHECKING:
-    from evolve.core.evaluation import Evaluation
+    from evolve.core.evaluation import Evaluation, Stage
 
 
 def evaluate(
@@ -32,7 +33,8 @@ def evaluate(
     """
     from evolve.engine.single import evaluate_file
 
-    evaluation = evaluate_file(problem, file, "held_out" if held_out else "search", sandbox)
+    stage: Stage = "held_out" if held_out else "search"
+    evaluation = evaluate_file(problem, file, stage, sandbox, partial(typer.echo, err=True))
     if json:
         render.echo_json(_as_dict(evaluation))
     else:

@@ -73,12 +73,28 @@ class BaselineConfig(Section):
     program: str = Field(description="file or folder beside problem.yaml")
 
 
+class CommandConfig(Section):
+    """How a program that is not a Python function is built and run; see `docs/languages.md`."""
+
+    build: tuple[str, ...] = Field(
+        default=(), description="program and arguments, run once in the program's folder"
+    )
+    run: tuple[str, ...] = Field(
+        min_length=1, description="program and arguments, run for every call: JSON in, JSON out"
+    )
+
+
 class ProblemConfig(Section):
     """``problem.yaml``."""
 
     title: str
     seed_program: str = Field(description="file or folder beside problem.yaml")
-    entrypoint: str = Field(description="function called once per case; FILE.py:FUNCTION for many")
+    entrypoint: str | None = Field(
+        default=None, description="function called once per case; FILE.py:FUNCTION for many files"
+    )
+    command: CommandConfig | None = Field(
+        default=None, description="instead of an entrypoint, for programs in any language"
+    )
     evaluator: str = Field(description="plug-in reference of an Evaluator class")
     evaluator_options: Options = Field(default_factory=dict)
     objective: ObjectiveConfig
@@ -95,6 +111,30 @@ class ProblemConfig(Section):
     )
     record: RecordConfig | None = None
     baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
+    image: str | None = Field(default=None, description="Docker image that programs run in")
+    dockerfile: str | None = Field(
+        default=None, description="file beside problem.yaml to build that image from"
+    )
+    requirements: tuple[str, ...] | str | None = Field(
+        default=None,
+        description="Python packages of that image, or the requirements file beside problem.yaml; "
+        "default: numpy and scipy, if installed here",
+    )
+    system_packages: tuple[str, ...] = Field(
+        default=(), description="Debian packages of this machine that the image gets a copy of"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ProblemConfig:
+        if (self.entrypoint is None) == (self.command is None):
+            raise ValueError("give either an entrypoint, or a command for another language")
+        made = self.requirements is not None or bool(self.system_packages)
+        if (self.image is not None) + (self.dockerfile is not None) + made > 1:
+            raise ValueError(
+                "give one of image, dockerfile, and requirements with system_packages: they are "
+                "different ways to one image"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warmth_is_for_times(self) -> ProblemConfig:
@@ -111,7 +151,7 @@ class SandboxConfig(Section):
         description="auto (docker for code from a model, else process), docker, process, plug-in",
     )
     image: str | None = Field(
-        default=None, description="Docker image; default: made from this Python"
+        default=None, description="Docker image; default: the problem's, or made from this Python"
     )
     isolation: Literal["slot", "container"] | None = Field(
         default=None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from evolve.config.bundled import bundled
 from evolve.config.file import Loaded, load_problem_config
 from evolve.config.fingerprint import evaluator_sources
+from evolve.config.machinery import command_of, image_of, machinery
 from evolve.config.models import ProblemConfig
 from evolve.config.nearest import did_you_mean
 from evolve.config.plugins import find
@@ -18,10 +19,12 @@ from evolve.config.program_file import check_entrypoint, read_program
 from evolve.config.python_file import top_level_names
 from evolve.config.source import Where
 from evolve.config.text_file import read_text
+from evolve.core.command import Command
 from evolve.core.errors import ConfigError
 from evolve.core.limits import Limits
 from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
+from evolve.core.recipe import DEFAULT_IMAGE, ImageRecipe
 
 MAX_STATEMENT_BYTES = 256 * 1024
 MAX_HARNESS_BYTES = 1024 * 1024
@@ -53,7 +56,7 @@ class Problem:
         title: One line.
         statement: The text of ``prompt.md``, shown to models.
         seed_program: Where the search starts.
-        entrypoint: The function called in the sandbox, once per case.
+        entrypoint: The function called in the sandbox, once per case; empty with a command.
         evaluator: Plug-in reference of the evaluator.
         evaluator_options: Keyword arguments of its constructor.
         objective: The number to improve.
@@ -63,9 +66,12 @@ class Problem:
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
-            entrypoint, harness, limits, timing, objective, and names of measures.
+            entrypoint or command, harness, limits, timing, objective, names of measures, and what
+            the image is made from.
         timed: Whether the score is made of time.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
+        command: How programs are built and run that are not a Python function.
+        image: What the image is made from that programs run in.
     """
 
     id: str
@@ -85,6 +91,8 @@ class Problem:
     hash: str
     timed: bool = False
     warmup: int = 0
+    command: Command | None = None
+    image: ImageRecipe = DEFAULT_IMAGE
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -132,7 +140,7 @@ def _load(place: Path) -> Problem:
     measures = tuple(Measure.from_dict(measure.model_dump()) for measure in config.measures)
     objective = Objective(**config.objective.model_dump())
     limits = Limits(**config.limits.model_dump())
-    harness = _harness(place)
+    harness = _harness(loaded)
     with loaded.at("evaluator"):
         target = find(config.evaluator, seam="evolve.evaluators", folder=place)
         sources = evaluator_sources(target)
@@ -147,6 +155,7 @@ def _load(place: Path) -> Problem:
         "warmup": config.warmup,
         "objective": asdict(objective),
         "measures": sorted(measure.name for measure in measures),
+        **machinery(loaded),
     }
     return Problem(
         id=place.resolve().name,
@@ -154,7 +163,7 @@ def _load(place: Path) -> Problem:
         title=config.title,
         statement=statement,
         seed_program=_program(loaded, config.seed_program, ("seed_program",)),
-        entrypoint=config.entrypoint,
+        entrypoint=config.entrypoint or "",
         evaluator=config.evaluator,
         evaluator_options=config.evaluator_options,
         objective=objective,
@@ -169,6 +178,8 @@ def _load(place: Path) -> Problem:
         hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
         timed=config.timed,
         warmup=config.warmup,
+        command=command_of(config),
+        image=image_of(loaded),
     )
 
 
@@ -179,15 +190,18 @@ def _program(loaded: Loaded[ProblemConfig], name: str, where: Where) -> Program:
         raise loaded.error(f"{name} must lie inside the problem's folder", *where)
     with loaded.at(*where):
         program = read_program(path)
-    with loaded.at("entrypoint"):
-        check_entrypoint(program, loaded.config.entrypoint, path)
+    if loaded.config.entrypoint is not None:
+        with loaded.at("entrypoint"):
+            check_entrypoint(program, loaded.config.entrypoint, path)
     return program
 
 
-def _harness(place: Path) -> str:
-    path = place / "harness.py"
+def _harness(loaded: Loaded[ProblemConfig]) -> str:
+    path = loaded.folder / "harness.py"
     if not path.exists():
         return ""
+    if loaded.config.command is not None:
+        raise loaded.error("a program that is a command takes no harness.py", "command")
     text = read_text(path, MAX_HARNESS_BYTES)
     if "run" not in top_level_names(text, str(path)):
         raise ConfigError("a harness defines run(function, **inputs)", path=str(path))

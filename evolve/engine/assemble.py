@@ -16,7 +16,7 @@ from evolve.config.models import RunConfig
 from evolve.config.plugins import build, resolve
 from evolve.config.problem import Problem, load_problem
 from evolve.core.measures import Measure
-from evolve.engine.events import FaultOccurred, Observer
+from evolve.engine.events import FaultOccurred, Observer, Preparing
 from evolve.engine.isolation import choose_sandbox
 from evolve.engine.population import Policy, Population
 from evolve.evaluate.service import EvaluationService, open_evaluation
@@ -103,6 +103,7 @@ async def open_bench(
     """
     config = loaded.config
     problem = configured_problem(loaded)
+    _check_language(loaded, problem)
     portfolio = open_portfolio(config, writers(config), problem.objective, loaded.folder)
     async with AsyncExitStack() as stack:
         sandbox = choose_sandbox(
@@ -110,6 +111,8 @@ async def open_bench(
             arbitrary_code=portfolio.arbitrary_code,
             gpus=problem.limits.gpus > 0,
             folder=loaded.folder,
+            image=problem.image,
+            say=lambda text: emit(Preparing(text)),
         )
         need = Need(config.slots, problem.limits, problem.timed)
         allotment = stack.enter_context(allotted(need, config.pool))
@@ -148,6 +151,17 @@ def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
     return replace(
         problem, measures=tuple(Measure.from_dict(axis.model_dump()) for axis in measures)
     )
+
+
+def _check_language(loaded: Loaded[RunConfig], problem: Problem) -> None:
+    """Refuse the operator that edits Python where programs are something else."""
+    for index, proposer in enumerate(loaded.config.proposers):
+        if problem.command is not None and proposer.kind == "genetic":
+            raise loaded.error(
+                f"the genetic operator edits Python, and programs of {problem.id} are built and "
+                "run by a command: use diff or rewrite",
+                *("proposers", index),
+            )
 
 
 def population_of(

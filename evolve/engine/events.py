@@ -15,6 +15,13 @@ from evolve.core.measures import Objective
 
 
 @dataclass(frozen=True, slots=True)
+class Preparing:
+    """Something takes time before the run can start, such as making an image."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """The run is assembled and about to iterate.
 
@@ -22,7 +29,7 @@ class RunStarted:
         resumed: Whether an earlier session began it.
         guarantees: What the sandbox isolates and what it does not, a sentence each.
         places: CPUs and devices of each slot; empty texts where it has none of its own.
-        notes: What is not ideal about them.
+        notes: What is not ideal about them, or not as it was when the run began.
         archive: The live archive, for looking at only.
         unpriced: Models whose price is unknown: their calls are counted, their cost is not.
     """
@@ -159,7 +166,8 @@ class Progress:
 
 
 Event: TypeAlias = (
-    RunStarted
+    Preparing
+    | RunStarted
     | ProposalRejected
     | ProgramEvaluated
     | ArchiveSettled

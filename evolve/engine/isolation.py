@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from evolve.config.models import SandboxConfig
 from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError, SandboxUnavailable
+from evolve.core.recipe import DEFAULT_IMAGE, ImageRecipe
 from evolve.sandbox.base import SANDBOXES, Sandbox
 
 
@@ -17,6 +19,8 @@ def choose_sandbox(
     arbitrary_code: bool,
     gpus: bool = False,
     folder: Path | None = None,
+    image: ImageRecipe = DEFAULT_IMAGE,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Sandbox:
     """Make the sandbox a configuration asks for.
 
@@ -25,6 +29,8 @@ def choose_sandbox(
         arbitrary_code: Whether programs may contain anything at all, as a model's may.
         gpus: Whether programs have devices, which only a fresh container finds as they were.
         folder: What relative plug-in references are relative to.
+        image: What the problem's image is made from; the configuration's own comes first.
+        say: Told what takes time when a slot is opened, such as making an image.
 
     Raises:
         ConfigError: an option belongs to another kind of sandbox.
@@ -33,7 +39,8 @@ def choose_sandbox(
     docker_only = _docker_only(config)
     kind = config.kind
     if kind == "auto":
-        kind = "docker" if arbitrary_code or docker_only else "process"
+        elsewhere = bool(image.name) or image.dockerfile is not None
+        kind = "docker" if arbitrary_code or docker_only or elsewhere else "process"
     if docker_only and kind in SANDBOXES and kind != "docker":
         raise ConfigError(
             f"sandbox.{docker_only[0]} is for containers, and sandbox.kind is {kind}: leave it "
@@ -41,7 +48,12 @@ def choose_sandbox(
         )
     factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
     sandbox = cast(
-        "Sandbox", build(factory, _options(kind, config, gpus=gpus), what=f"sandbox {kind}")
+        "Sandbox",
+        build(
+            factory,
+            _options(kind, config, image if config.image is None else config.image, say, gpus=gpus),
+            what=f"sandbox {kind}",
+        ),
     )
     if arbitrary_code and not sandbox.accepts_untrusted:
         raise SandboxUnavailable(
@@ -62,13 +74,21 @@ def _docker_only(config: SandboxConfig) -> list[str]:
     return [name for name, is_set in options.items() if is_set]
 
 
-def _options(kind: str, config: SandboxConfig, *, gpus: bool) -> dict[str, object]:
+def _options(
+    kind: str,
+    config: SandboxConfig,
+    image: ImageRecipe | str,
+    say: Callable[[str], None],
+    *,
+    gpus: bool,
+) -> dict[str, object]:
     """Return the constructor's keyword arguments: what each built-in understands."""
     if kind == "docker":
         return {
-            "image": config.image,
+            "image": image,
             "isolation": config.isolation or ("container" if gpus else "slot"),
             "runtime": config.runtime,
+            "say": say,
         }
     if kind == "process":
         return {"allow_untrusted": config.allow_untrusted}

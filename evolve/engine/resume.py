@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -39,12 +39,16 @@ class Opened:
     Attributes:
         spec: What its archive is made from at first.
         settled: The archive in its place, once quantile cells have their edges.
+        record: Its row as it was before.
+        resumed: Whether an earlier session began it.
+        notes: What is not as it was when it began.
     """
 
     record: RunRecord
     resumed: bool
     spec: ArchiveSpec
     settled: ArchiveRecord | None
+    notes: tuple[str, ...] = ()
 
 
 def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool) -> Opened:
@@ -75,7 +79,20 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
         )
     store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
     settled = store.archive(record.id) if record.archive else None
-    return Opened(record, resumed, store.archive(record.id, 0).spec, settled)
+    spec = store.archive(record.id, 0).spec
+    notes = tuple(_changes(record.provenance, provenance(loaded, parts)))
+    return Opened(record, resumed, spec, settled, notes)
+
+
+def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
+    """Say when programs no longer run in the image they ran in when the run began."""
+    old, new = before.get("digest"), now.get("digest")
+    if old != new and (old or new):
+        yield (
+            f"the sandbox image has changed since this run began: {old or 'none'} then, "
+            f"{new or 'none'} now; scores from both are compared with each other. `--new` begins "
+            "a run of its own"
+        )
 
 
 def search_hash(config: RunConfig, problem: Problem) -> str:

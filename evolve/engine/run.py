@@ -259,7 +259,7 @@ class _Search:
                 unpriced=tuple(n for n, each in self._prices().items() if each.price is None),
                 slots=parts.pool.size,
                 places=tuple(map(str, parts.allotment.resources)),
-                notes=parts.allotment.notes,
+                notes=(*parts.allotment.notes, *self.opened.notes),
                 preset=self.config.preset,
                 selection=self.config.selection.kind,
                 islands=self.config.islands.count,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,11 @@ from evolve.pool.local import LocalPool
 
 
 def evaluate_file(
-    problem: str, file: Path, stage: Stage = "search", sandbox: str = "process"
+    problem: str,
+    file: Path,
+    stage: Stage = "search",
+    sandbox: str = "process",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
     """Run ``file`` on the cases of ``stage`` and score it.
 
@@ -29,19 +34,26 @@ def evaluate_file(
         stage: Which cases.
         sandbox: ``docker``, ``process`` or a plug-in. The caller vouches for the program when the
             sandbox is a weak one.
+        say: Told what takes time, such as making an image.
 
     Raises:
         ConfigError: there is no such problem or program, or the stage has no cases.
         SandboxUnavailable: the sandbox cannot be had here.
     """
-    return anyio.run(partial(_evaluate, problem, file, stage, sandbox))
+    return anyio.run(partial(_evaluate, problem, file, stage, sandbox, say))
 
 
-async def _evaluate(problem_name: str, file: Path, stage: Stage, kind: str) -> Evaluation:
+async def _evaluate(
+    problem_name: str, file: Path, stage: Stage, kind: str, say: Callable[[str], None]
+) -> Evaluation:
     problem = load_problem(problem_name)
     program = read_program(file)
     sandbox = choose_sandbox(
-        SandboxConfig(kind=kind), arbitrary_code=False, gpus=problem.limits.gpus > 0
+        SandboxConfig(kind=kind),
+        arbitrary_code=False,
+        gpus=problem.limits.gpus > 0,
+        image=problem.image,
+        say=say,
     )
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:

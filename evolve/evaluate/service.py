@@ -107,8 +107,9 @@ class EvaluationService:
         cases = self._cases[stage]
         if not cases.names:
             raise ValueError(f"problem {self._problem.id} has no {stage} cases")
-        job = Job(program, self._problem.entrypoint, self._problem.limits, self._harness)
-        warmup = self._problem.warmup
+        problem = self._problem
+        job = Job(program, problem.entrypoint, problem.limits, self._harness, problem.command)
+        warmup = problem.warmup
         results: list[CaseResult] = []
         async with slot.session(job) as session:
             for index in chain([0] * warmup, range(cases.first, len(cases.names))):

@@ -137,6 +137,7 @@ class PromptWriter:
             "problem": context.problem,
             "statement": clip(context.problem.statement, self._caps.statement),
             "signature": _signature(context.problem),
+            "command": context.problem.command,
             "marked": any(START in text for text in context.parent.program.files.values()),
             "parent": parent,
             "inspirations": others,
@@ -233,6 +234,7 @@ def _signature_of(source: str, function: str) -> str:
 
 
 def _signature(problem: Problem) -> str:
+    """Return how the evaluator calls a program; empty for one that is a command."""
     path, _, function = problem.entrypoint.rpartition(":")
     seed = problem.seed_program
     return _signature_of(seed.files.get(path or seed.main, ""), function)

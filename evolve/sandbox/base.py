@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from evolve.core.command import Command
 from evolve.core.evaluation import Outcome, Usage
 from evolve.core.limits import Limits
 from evolve.core.program import Program
@@ -42,12 +43,15 @@ class Job:
             answer; CPU time is counted throughout.
         harness: Source of a problem's ``harness.py``, or empty. When given, a call runs
             ``harness.run(function, **inputs)`` beside the program instead of the function itself.
+        command: How a program that is not a Python function is built and run; there is no
+            entrypoint and no harness then.
     """
 
     program: Program
     entrypoint: str
     limits: Limits
     harness: str = ""
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import anyio.to_thread
+from anyio import from_thread
 from anyio.abc import ByteStream
 
 from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
+from evolve.core.recipe import ImageRecipe
 from evolve.core.resources import Resources, ranges
 from evolve.sandbox.base import ANY_RESOURCES
 from evolve.sandbox.engine import REQUEST_S, Engine
-from evolve.sandbox.image import Image, ensure_image, find_image
+from evolve.sandbox.image import Image, Say, ensure_image, find_image
 from evolve.sandbox.inside.options import RunnerOptions
 from evolve.sandbox.private import BOOT, PrivateFolder, thread_environment
 from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folders
@@ -149,11 +151,13 @@ class DockerSandbox:
     """Run programs in containers of a Docker engine.
 
     Args:
-        image: Image to run in; needs Python 3.11 or later. None makes one from this Python.
+        image: Name of the image to run in, which needs Python 3.11 or later, or what to make it
+            from. None makes one from this Python.
         isolation: ``slot`` keeps a container for many programs, each a fresh process of a fresh
             user; ``container`` starts a container for every program.
         runtime: The engine's runtime, for instance ``runsc``; None for its default.
         run_label: Value of the containers' ``evolve.run`` label.
+        say: Told what takes time, such as making the image.
     """
 
     name = "docker"
@@ -162,12 +166,14 @@ class DockerSandbox:
     def __init__(
         self,
         *,
-        image: str | None = None,
+        image: str | ImageRecipe | None = None,
         isolation: Literal["slot", "container"] = "slot",
         runtime: str | None = None,
         run_label: str = "",
+        say: Say = lambda _: None,
     ) -> None:
-        self._wanted, self._isolation = image, isolation
+        self._recipe = ImageRecipe(name=image) if isinstance(image, str) else image or ImageRecipe()
+        self._isolation, self._say = isolation, say
         self._wanted_runtime, self._run_label = runtime, run_label
         self._runtime = Runtime(runtime or "")
         self._ready: tuple[Engine, Image] | None = None
@@ -204,28 +210,37 @@ class DockerSandbox:
 
     def _look_around(self, client: docker.DockerClient) -> Image:
         """Check the runtime, remove what is left of dead controllers, and find the image."""
-        from docker.errors import DockerException, ImageNotFound
+        from docker.errors import DockerException
 
         try:
             self._runtime = find_runtime(client, self._wanted_runtime)
             reap_containers(client)
-            if self._wanted is None:
-                return ensure_image(client)
-            return find_image(client, self._wanted)
-        except ImageNotFound:
-            raise SandboxUnavailable(
-                f"there is no image {self._wanted!r} on this Docker engine: `docker pull` or build "
-                "it first, or leave `image` out for one made from this Python"
-            ) from None
+            name = self._recipe.name
+            image = (
+                find_image(client, name)
+                if name
+                else ensure_image(client, self._recipe, say=self._say_outside)
+            )
         except DockerException as error:
             raise SandboxUnavailable(f"the Docker engine: {error}") from error
+        if image is None:
+            raise SandboxUnavailable(
+                f"there is no image {name!r} on this Docker engine: `docker pull` or build it "
+                "first (`evolve image build --help`), or leave `image` out for one made from this "
+                "Python"
+            )
+        return image
+
+    def _say_outside(self, text: str) -> None:
+        """Say something from a worker thread where the loop is."""
+        from_thread.run_sync(self._say, text)
 
     def _settings(
         self, index: int, limits: Limits, resources: Resources, image: Image
     ) -> dict[str, Any]:
         """Return what hardens a container and what limits it."""
         memory = f"{limits.memory_mb + _RUNNER_MB + 2 * limits.result_mb}m"
-        work = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
+        work = f"rw,exec,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
         return {
             "image": image.digest,
             "entrypoint": "",

@@ -1,55 +1,39 @@
-"""Make the sandbox image from this machine's own Python: no registry, no base image, no network.
+"""Sandbox images in an engine's store: found, made from a recipe, listed, removed.
 
-The image holds the interpreter, its standard library, the distributions asked for with what they
-require, the shared libraries those load, and nothing else: no shell, no tools. It is imported
-through the engine from a reproducible archive (sorted, dated 0, owned by root) and tagged by what
-goes into it, so that it is made once and found again.
+An image is tagged by a hash of its recipe and of all that decides what the recipe leads to on this
+machine, so that it is made once and found again. One made from this machine's own files is the same
+image, to the digest, whenever and wherever it is made from the same files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 import platform
-import re
-import shutil
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evolve.core.errors import SandboxUnavailable
+from evolve.core.recipe import ImageRecipe
+from evolve.sandbox import distributions, dockerfiles, rootfs
+from evolve.sandbox.debian import SystemPackage, system_closure, system_files
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.images import Image as EngineImage
 
 REPOSITORY = "evolve-sandbox"
-_PYTHON = PurePosixPath("/opt/python")
-_PACKAGES = _PYTHON / "packages"
-_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-_STDLIB = _PYTHON / "lib" / f"python{_VERSION}"
-_UNWANTED = frozenset(
-    {"test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "pydoc_data"}
-    | {"site-packages", "dist-packages", "__pycache__"}
-)
-_UNWANTED_SUFFIXES = (".pyc", ".a", ".pyi", ".h", ".c", ".pxd", ".f90", ".exe")
-_TEXTS = {
-    "/etc/passwd": "root:x:0:0::/:/\nnobody:x:65534:65534::/:/\n",
-    "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
-}
-_FOLDERS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/opt/evolve")  # noqa: S108 - in there
-_SETTINGS = (
-    f"ENV PATH={_PYTHON}/bin",
-    f"ENV LD_LIBRARY_PATH={_PYTHON}/lib",
-    f"ENV PYTHONHOME={_PYTHON} PYTHONPATH={_PACKAGES}",
-    'CMD ["python3", "--version"]',
-)
+CONTENTS = "evolve.image"  #: label: what the image holds, in words
+
+#: Told what is being done, a line each.
+Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,193 +43,218 @@ class Image:
     Attributes:
         tag: Name to start containers from.
         digest: Content digest of its configuration, ``sha256:...``.
+        size_bytes: Of its files.
+        contents: What it was made from, in words; empty for one that was not made here.
+        containers: How many containers there are of it, running or not; 0 unless listed.
     """
 
     tag: str
     digest: str
+    size_bytes: int = 0
+    contents: str = ""
+    containers: int = 0
 
 
-def default_distributions() -> tuple[str, ...]:
-    """Return what programs may import besides the standard library: numpy and scipy if here."""
-    return tuple(name for name in ("numpy", "scipy") if _distribution(name) is not None)
+def _quiet(_: str) -> None:
+    """Say nothing."""
 
 
-def ensure_image(client: docker.DockerClient, distributions: Sequence[str] | None = None) -> Image:
-    """Return the image for this Python with ``distributions``, making it when it is not there.
+def ensure_image(
+    client: docker.DockerClient,
+    recipe: ImageRecipe | None = None,
+    *,
+    tag: str = "",
+    say: Say = _quiet,
+) -> Image:
+    """Return the image of a recipe, making it when it is not there.
 
     Args:
         client: Connection to the engine.
-        distributions: Names as on a package index, installed in the running environment; None
-            for `default_distributions`.
+        recipe: What it is made from; default: this Python with numpy and scipy, if here.
+        tag: What to call it besides the name made from its recipe.
+        say: Told what is done, when something is.
 
     Raises:
-        SandboxUnavailable: a distribution is not installed here, or the engine refuses the image.
+        ConfigError: the recipe is wrong.
+        SandboxUnavailable: something it needs is not here, or the engine refuses the image.
     """
-    from docker.errors import APIError, ImageNotFound
+    from docker.errors import APIError, ImageLoadError
 
-    wanted = _closure(default_distributions() if distributions is None else distributions)
-    tag = f"{REPOSITORY}:py{platform.python_version()}-{_key(wanted)[:16]}"
-    try:
-        return find_image(client, tag)
-    except ImageNotFound:
-        pass
-    with tempfile.TemporaryDirectory(prefix="evolve-image-") as folder:
-        archive = Path(folder, "image.tar")
-        write_archive(archive, wanted)
+    plan = _plan(recipe or ImageRecipe())
+    found = find_image(client, plan.tag)
+    if found is None:
+        began = time.monotonic()
+        say(f"making the sandbox image: {plan.contents}")
         try:
-            with archive.open("rb") as stream:
-                client.api.import_image(
-                    stream, REPOSITORY, tag.rpartition(":")[2], changes=list(_SETTINGS)
-                )
-            return find_image(client, tag)
-        except APIError as error:
+            plan.make(client, plan, say)
+        except (APIError, ImageLoadError) as error:
             raise SandboxUnavailable(f"the engine refused the sandbox image: {error}") from error
-
-
-def find_image(client: docker.DockerClient, name: str) -> Image:
-    """Return an image the engine has; raises docker's ``ImageNotFound`` when it has none."""
-    return Image(name, str(client.images.get(name).id))
-
-
-def write_archive(path: Path, distributions: Iterable[metadata.Distribution]) -> None:
-    """Write the image's file system as a tar archive; the same bytes for the same input."""
-    with tempfile.TemporaryDirectory(prefix="evolve-image-") as folder:
-        root = Path(folder)
-        _copy(_interpreter() | _packages(distributions), root)
-        _copy(_shared_libraries(root), root)
-        _compile(root)
-        for name, text in _TEXTS.items():
-            _place(root, name).write_text(text)
-        for name in _FOLDERS:
-            _place(root, name).mkdir(parents=True, exist_ok=True)
-        for link in ("python3", "python"):
-            _place(root, f"{_PYTHON}/bin/{link}").symlink_to(f"python{_VERSION}")
-        with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
-            for item in sorted(root.rglob("*")):
-                archive.add(item, str(item.relative_to(root)), recursive=False, filter=_normalise)
-
-
-def _distribution(name: str) -> metadata.Distribution | None:
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _closure(names: Iterable[str]) -> list[metadata.Distribution]:
-    """Return the distributions and all they require, in order of name."""
-    found: dict[str, metadata.Distribution] = {}
-    todo = list(names)
-    while todo:
-        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
-        if name in found:
-            continue
-        distribution = _distribution(name)
-        if distribution is None:
-            raise SandboxUnavailable(
-                f"{name} is not installed in this environment, so no image can be made with it; "
-                "install it here, or name an image of your own: `sandbox: {image: NAME}`"
-            )
-        found[name] = distribution
-        todo += [
-            re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-            for requirement in distribution.requires or ()
-            if ";" not in requirement  # a condition: an extra, or another system
-        ]
-    return [found[name] for name in sorted(found)]
-
-
-def _key(distributions: Iterable[metadata.Distribution]) -> str:
-    """Return a hash of all that decides what the image holds."""
-    parts = [sys.version, platform.machine(), *platform.libc_ver(), Path(__file__).read_text()]
-    parts += [distribution.read_text("RECORD") or "" for distribution in distributions]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _interpreter() -> dict[str, Path]:
-    """Map places in the image to the files of this Python, packages left out."""
-    executable = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-    files = {f"{_PYTHON}/bin/python{_VERSION}": executable}
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    files |= {str(_STDLIB / path): stdlib / path for path in _walk(stdlib)}
-    platform_stdlib = Path(sysconfig.get_path("platstdlib"))
-    return {str(_STDLIB / path): platform_stdlib / path for path in _walk(platform_stdlib)} | files
-
-
-def _walk(top: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(top):
-        names[:] = [
-            name for name in names if _wanted(Path(name)) and not name.startswith("config-")
-        ]
-        for name in files:
-            path = Path(folder, name).relative_to(top)
-            if _wanted(path):
-                yield path
-
-
-def _wanted(path: Path) -> bool:
-    return not _UNWANTED.intersection(path.parts) and not path.name.endswith(_UNWANTED_SUFFIXES)
-
-
-def _packages(distributions: Iterable[metadata.Distribution]) -> dict[str, Path]:
-    """Map places in the image to the files of distributions; scripts are left out."""
-    files = {}
-    for distribution in distributions:
-        for item in distribution.files or ():
-            if item.parts[0] != ".." and _wanted(Path(item)):
-                files[str(_PACKAGES / item)] = Path(str(distribution.locate_file(item)))
-    return files
-
-
-def _place(root: Path, name: str) -> Path:
-    path = root / name.lstrip("/")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _copy(files: Mapping[str, Path], root: Path) -> None:
-    for name, source in files.items():
-        if source.is_file():
-            shutil.copy(source, _place(root, name))
-
-
-def _shared_libraries(root: Path) -> dict[str, Path]:
-    """Map places in the image to the libraries outside it that its files load."""
-    loading = [str(path) for path in root.rglob("*") if re.search(r"\.so(\.|$)", path.name)]
-    loading += [str(path) for path in (root / "opt/python/bin").iterdir()]
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
-    listing = subprocess.run(  # noqa: S603 - our own files
-        [shutil.which("ldd") or "ldd", *loading],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    found = {}
-    for name in re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", listing, re.MULTILINE):
-        path = Path(name)
-        if not path.is_relative_to(root):
-            in_prefix = path.is_relative_to(sys.base_prefix) and sys.base_prefix != "/usr"
-            found[f"{_PYTHON}/lib/{path.name}" if in_prefix else name] = path
+        found = find_image(client, plan.tag)
+        if found is None:
+            raise SandboxUnavailable(f"the engine has lost the image {plan.tag} it was given")
+        say(
+            f"made {found.tag} in {time.monotonic() - began:.1f} s: "
+            f"{found.size_bytes / 1e6:.0f} MB, {found.digest}"
+        )
+    if tag:
+        client.images.get(found.digest).tag(*_split(tag))
+        found = find_image(client, tag) or found
     return found
 
 
-def _compile(root: Path) -> None:
-    """Compile all modules so that no date makes a read-only file system's bytecode stale."""
-    subprocess.run(  # noqa: S603 - our own interpreter and files
-        [
-            *(sys.executable, "-m", "compileall", "-q", "-j", "0"),
-            *("--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/", str(root)),
-        ],
-        env={"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"},
-        stdout=subprocess.DEVNULL,
-        check=False,  # some packages ship templates and files for other versions of Python
+def find_image(client: docker.DockerClient, name: str) -> Image | None:
+    """Return an image the engine has, or None."""
+    from docker.errors import ImageNotFound
+
+    try:
+        return _as_image(name, client.images.get(name))
+    except ImageNotFound:
+        return None
+
+
+def list_images(client: docker.DockerClient) -> list[Image]:
+    """Return the images that were made here, by tag; one with two tags comes twice."""
+    images = client.images.list(filters={"label": CONTENTS}) + client.images.list(REPOSITORY)
+    used = [str(each.attrs["ImageID"]) for each in client.containers.list(all=True, sparse=True)]
+    found = {
+        tag: _as_image(tag, image, used.count(str(image.id)))
+        for image in images
+        for tag in image.tags or [str(image.id)]
+    }
+    return [found[tag] for tag in sorted(found)]
+
+
+def unused_images(client: docker.DockerClient, *, everything: bool = False) -> list[Image]:
+    """Return the images that pruning removes: made here, without containers.
+
+    Args:
+        client: Connection to the engine.
+        everything: The image for this Python and images with tags of their own, too.
+    """
+    kept = _plan(ImageRecipe()).tag
+    return [
+        image
+        for image in list_images(client)
+        if not image.containers
+        and (everything or (image.tag != kept and image.tag.startswith(f"{REPOSITORY}:")))
+    ]
+
+
+def remove_image(client: docker.DockerClient, name: str) -> None:
+    """Remove an image, or one of its tags.
+
+    Raises:
+        SandboxUnavailable: there is none of that name, or containers use it.
+    """
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        client.images.remove(name)
+    except ImageNotFound:
+        raise SandboxUnavailable(f"there is no image {name!r}; see `evolve image list`") from None
+    except APIError as error:
+        raise SandboxUnavailable(f"{name} was not removed: {error.explanation or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How an image is made: by which function, to be found under which tag."""
+
+    tag: str
+    contents: str
+    make: Callable[[docker.DockerClient, _Plan, Say], None]
+
+
+def _plan(recipe: ImageRecipe) -> _Plan:
+    if recipe.dockerfile is not None or recipe.base:
+        return _dockerfile_plan(recipe)
+    texts = recipe.requirements
+    wanted = distributions.parse_requirements(
+        distributions.default_requirements() if texts is None else texts
     )
+    here = distributions.installed_here(wanted)
+    system = system_closure(recipe.system_packages)
+    version = platform.python_version()
+    parts = [sys.version, platform.machine(), *platform.libc_ver(), *map(str, wanted)]
+    parts += [Path(str(module.__file__)).read_text() for module in (rootfs, distributions)]
+    parts += [each.read_text("RECORD") or "" for each in here or ()]
+    parts += [f"{package.name} {package.version}" for package in system]
+    named = [f"Python {version}", *map(str, wanted), *recipe.system_packages]
+
+    def make(client: docker.DockerClient, plan: _Plan, say: Say) -> None:
+        with tempfile.TemporaryDirectory(prefix="evolve-image-") as folder:
+            target = Path(folder, "packages")
+            packages = distributions.install(wanted, target, say) if here is None else here
+            layer = Path(folder, "layer.tar")
+            _write_layer(layer, packages, system, say)
+            _load(client, layer, plan, say)
+
+    return _Plan(f"{REPOSITORY}:py{version}-{_key(parts)}", ", ".join(named), make)
 
 
-def _normalise(item: tarfile.TarInfo) -> tarfile.TarInfo:
-    item.uid = item.gid = item.mtime = 0
-    item.uname = item.gname = ""
-    executable = item.isdir() or item.issym() or item.mode & 0o111 or ".so" in item.name
-    item.mode = 0o755 if executable else 0o644
-    return item
+def _write_layer(
+    layer: Path, packages: list[metadata.Distribution], system: list[SystemPackage], say: Say
+) -> None:
+    say("copying files of this machine: " + _count(len(packages), len(system)))
+    rootfs.write_archive(layer, packages, system_files(system))
+
+
+def _count(python: int, system: int) -> str:
+    return f"Python and {python} Python packages" + (f", {system} system packages" * bool(system))
+
+
+def _load(client: docker.DockerClient, layer: Path, plan: _Plan, say: Say) -> None:
+    """Hand the engine an image of one layer, with a configuration that has no date of its own."""
+    with layer.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    config = {
+        "architecture": machine,
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {
+            "Env": list(rootfs.ENVIRONMENT),
+            "Cmd": ["python3", "--version"],
+            "Labels": {CONTENTS: plan.contents},
+        },
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "evolve"}],
+    }
+    text = json.dumps(config, sort_keys=True)
+    name = f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": [plan.tag], "Layers": ["layer.tar"]}]
+    folder = layer.parent
+    (folder / name).write_text(text)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    archive = folder / "image.tar"
+    with tarfile.open(archive, "w") as out:
+        for member in ("layer.tar", name, "manifest.json"):
+            out.add(folder / member, member)
+    say(f"handing {archive.stat().st_size / 1e6:.0f} MB to the engine")
+    with archive.open("rb") as stream:
+        client.images.load(stream)
+
+
+def _dockerfile_plan(recipe: ImageRecipe) -> _Plan:
+    recipe_key, contents = dockerfiles.describe(recipe)
+
+    def make(client: docker.DockerClient, plan: _Plan, say: Say) -> None:
+        dockerfiles.build(client, recipe, plan.tag, {CONTENTS: plan.contents}, say)
+
+    return _Plan(f"{REPOSITORY}:file-{_key(recipe_key)}", contents, make)
+
+
+def _key(parts: list[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _split(tag: str) -> tuple[str, str]:
+    """Return repository and tag of a name."""
+    repository, colon, version = tag.rpartition(":")
+    return (repository, version) if colon and "/" not in version else (tag, "latest")
+
+
+def _as_image(tag: str, image: EngineImage, containers: int = 0) -> Image:
+    attributes: dict[str, Any] = image.attrs
+    size = int(attributes.get("Size") or 0)
+    return Image(tag, str(image.id), size, image.labels.get(CONTENTS, ""), containers)

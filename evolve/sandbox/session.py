@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
 import anyio
@@ -31,6 +31,7 @@ _CHUNK = 1 << 16
 _SLACK_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 18  #: values from here on are decoded in a worker thread
 _MESSAGE_BYTES = 4096
+_ARRAY = b'{"$":['  #: how an encoded array starts
 _LIBRARY = re.compile(r"^\s*(?:from|import)\s+((?:numpy|scipy)(?:\.[a-z_]+)?)", re.MULTILINE)
 _FROM_SCIPY = re.compile(r"^\s*from\s+scipy\s+import\s+([a-z_, ]+)", re.MULTILINE)
 
@@ -164,7 +165,10 @@ class RunnerSession(Session):
 
         Raises:
             InfrastructureError: the slot itself failed.
+            EvaluatorError: the program is a command, and the call is not one for it.
         """
+        if self._job.command is not None:
+            inputs = _for_a_command(inputs, function)
         reply = self._failure
         if reply is None:
             self._failure = _GIVEN_UP  # if this is cancelled, the answer is not the next call's
@@ -187,9 +191,11 @@ class RunnerSession(Session):
             "entry": str(PurePosixPath(path)),
             "function": function,
             "harness": job.harness,
+            "command": asdict(job.command) if job.command else None,
+            "result_bytes": job.limits.result_mb << 20,
         }
-        libraries = _libraries("\n".join([*job.program.files.values(), job.harness]))
-        if b'{"$":[' in inputs:
+        libraries = frozenset() if job.command else _libraries(job)
+        if _ARRAY in inputs:
             libraries |= {"numpy"}
         await self._link.prepare(libraries)
         opening = Opening(_in_kernel_units(job.limits), json.dumps(program))
@@ -254,8 +260,30 @@ class RunnerSession(Session):
         return bool(clean)
 
 
-def _libraries(text: str) -> frozenset[str]:
+def _for_a_command(inputs: bytes, function: str) -> bytes:
+    """Return encoded inputs with lists for arrays: what JSON has."""
+    if function:
+        raise EvaluatorError(f"a program that is a command has no function {function!r} to call")
+    if _ARRAY not in inputs:
+        return inputs
+    try:
+        return wire.dumps(_as_lists(wire.loads(inputs)))
+    except WireError as error:
+        raise EvaluatorError(f"the inputs of a command are JSON: {error}") from None
+
+
+def _as_lists(value: Value) -> Value:
+    if isinstance(value, Mapping):
+        return {name: _as_lists(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_lists(item) for item in value]
+    to_list: Callable[[], Value] | None = getattr(value, "tolist", None)
+    return to_list() if to_list else value
+
+
+def _libraries(job: Job) -> frozenset[str]:
     """Return the modules of numpy and scipy that a source imports at the start of a line."""
+    text = "\n".join([*job.program.files.values(), job.harness])
     found = set(_LIBRARY.findall(text))
     for names in _FROM_SCIPY.findall(text):
         found |= {f"scipy.{name.strip()}" for name in names.split(",") if name.strip()}

@@ -129,7 +129,7 @@ def test_show_as_json_has_stable_keys(path: Path) -> None:
     assert shown["config"]["stop"]["evaluations"] == 10
 
 
-@pytest.mark.parametrize(("arguments", "key"), [((), "proposers"), (("--problem",), "entrypoint")])
+@pytest.mark.parametrize(("arguments", "key"), [((), "proposers"), (("--problem",), "evaluator")])
 def test_the_schema_refuses_unknown_keys(arguments: Sequence[str], key: str) -> None:
     schema = json.loads(_invoke("schema", *arguments))
     assert key in schema["required"]

@@ -20,7 +20,6 @@ from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.sandbox.base import Job, Reply, Slot
 from evolve.sandbox.docker import DockerSandbox
-from evolve.sandbox.image import ensure_image
 from evolve.sandbox.reaper import LABEL, Controller, reap_containers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.docker]
@@ -163,19 +162,6 @@ async def test_a_runtime_that_is_not_there_is_named() -> None:
     with pytest.raises(SandboxUnavailable, match=r"no runtime .no-such-runtime.; it has: .*runc"):
         async with opened(runtime="no-such-runtime"):
             pytest.fail("it opened")
-
-
-async def test_the_image_is_made_once(client: docker.DockerClient) -> None:
-    first = await anyio.to_thread.run_sync(ensure_image, client)
-    began = time.monotonic()
-    assert await anyio.to_thread.run_sync(ensure_image, client) == first
-    assert time.monotonic() - began < 1.0
-    assert first.digest.startswith("sha256:")
-
-
-async def test_a_distribution_that_is_not_installed_is_named(client: docker.DockerClient) -> None:
-    with pytest.raises(SandboxUnavailable, match="no-such-package is not installed"):
-        await anyio.to_thread.run_sync(ensure_image, client, ["no-such-package"])
 
 
 async def test_memory_of_grandchildren_is_limited() -> None:

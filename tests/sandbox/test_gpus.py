@@ -23,6 +23,7 @@ from evolve.core.errors import SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
 from evolve.core.program import Program
+from evolve.core.recipe import ImageRecipe
 from evolve.core.resources import Device, Resources
 from evolve.pool.nvml import NvmlDevices
 from evolve.sandbox.base import Job, Reply, Sandbox, Slot
@@ -157,7 +158,7 @@ def connected(host: str) -> Iterator[docker.DockerClient]:
 
 def image_with(client: docker.DockerClient, library: Path) -> str:
     """Make an image that has a CUDA driver."""
-    base = ensure_image(client, []).tag
+    base = ensure_image(client, ImageRecipe(requirements=())).tag
     text = f"FROM {base}\nCOPY libcuda.so.1 /opt/python/lib/\n".encode()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
@@ -194,7 +195,7 @@ async def test_containers_see_the_devices_lent_to_them_and_no_others(
                 }
         finally:
             await slot.aclose()
-        plain = DockerSandbox(image=ensure_image(client, []).tag)
+        plain = DockerSandbox(image=ensure_image(client, ImageRecipe(requirements=())).tag)
         with pytest.raises(SandboxUnavailable, match=r"but: libcuda.so.1: cannot open"):
             await plain.open_slot(0, LIMITS, Resources(gpus=GPUS))
         assert client.containers.list(all=True) == []

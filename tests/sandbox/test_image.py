@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evolve.sandbox.image import default_distributions, write_archive
+from evolve.sandbox.distributions import default_requirements
+from evolve.sandbox.rootfs import write_archive
 
 pytestmark = pytest.mark.slow
 
@@ -34,4 +35,4 @@ def test_the_archive_is_the_same_every_time_and_holds_no_tools(tmp_path: Path) -
 
 
 def test_what_programs_may_import_is_what_is_installed() -> None:
-    assert "numpy" in default_distributions()
+    assert "numpy" in default_requirements()

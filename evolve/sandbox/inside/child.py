@@ -19,6 +19,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NoReturn, cast
 
 from evolve.sandbox import wire
+from evolve.sandbox.inside.command import CommandFailed, CommandProgram
 from evolve.sandbox.inside.confine import CALLS, RESULTS
 from evolve.sandbox.wire import FrameReader, Kind, WireError
 
@@ -32,7 +33,7 @@ def serve() -> None:
     calls = FrameReader(sys.maxsize)
     body = _receive(calls)
     try:
-        loaded = _Loaded(json.loads(body))
+        loaded = _load(json.loads(body))
     except BaseException as error:  # noqa: BLE001 - whatever a program raises is its outcome
         _fail(error, calls)
     _send(Kind.LOADED)
@@ -46,14 +47,21 @@ def serve() -> None:
         _send(Kind.VALUE, value)
 
 
+def _load(program: dict[str, Any]) -> _Loaded | CommandProgram:
+    """Write a program's files and import or build it."""
+    for name, text in program["files"].items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    if program["command"]:
+        return CommandProgram(program["command"], program["result_bytes"])
+    return _Loaded(program)
+
+
 class _Loaded:
     """An imported program and its harness."""
 
     def __init__(self, program: dict[str, Any]) -> None:
-        for name, text in program["files"].items():
-            path = Path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="")
         self._entry: str = program["entry"]
         self._function: str = program["function"]
         self._module = _import_file(self._entry)
@@ -112,6 +120,8 @@ def _fail(error: BaseException, calls: FrameReader) -> NoReturn:
 def _outcome(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out_of_memory"
+    if isinstance(error, CommandFailed):
+        return error.outcome
     if isinstance(error, WireError):
         return "bad_output"
     no_process = isinstance(error, OSError) and error.errno == errno.EAGAIN
@@ -121,7 +131,7 @@ def _outcome(error: BaseException) -> str:
 
 def _describe(error: BaseException) -> str:
     """Return the traceback through the program's own files, or the message alone."""
-    if isinstance(error, WireError):
+    if isinstance(error, WireError | CommandFailed):
         return str(error)
     folder = str(Path.cwd()) + os.sep
     frames = traceback.StackSummary.from_list(

@@ -83,7 +83,8 @@ class Opening:
 
     Attributes:
         limits: What the session may use.
-        program: JSON text for the child: ``files``, ``entry``, ``function``, ``harness``.
+        program: JSON text for the child: ``files``, ``entry``, ``function``, ``harness``,
+            ``command``, ``result_bytes``.
     """
 
     limits: SessionLimits

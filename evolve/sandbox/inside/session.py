@@ -28,7 +28,10 @@ _CLOSE_LOOK_NS = 250_000_000
 _LONG_CALL_NS = 5_000_000  #: from here on a call is worth asking the kernel for its memory
 _LAST_WORDS_S = 0.2  #: how long a program that closed its result pipe has to end by itself
 #: What a program may say of itself; everything else is established from outside.
-_OWN_WORDS = ("bad_output", "exception", "out_of_memory", "process_limit")
+_OWN_WORDS = (
+    *("bad_output", "exception", "exit", "out_of_memory", "output_too_large", "process_limit"),
+    "signal",
+)
 
 
 class _State(enum.Enum):
@@ -252,6 +255,10 @@ class Session:
             outcome = "bad_output"
         if outcome == "process_limit" and not self._has_met_process_limit():
             outcome = "exception"
+        if outcome == "signal" and self._meter.memory_kills():
+            outcome = "out_of_memory"
+        elif outcome == "signal" and self._meter.cpu_ns() > self._limits.cpu_ns:
+            outcome = "cpu_timeout"
         self._fail(outcome, body[1 : 1 + _MESSAGE_BYTES].decode("utf-8", "replace"))
 
     def _has_met_process_limit(self) -> bool:
