@@ -18,7 +18,8 @@ from typer import rich_utils
 from typer.testing import CliRunner
 
 from evolve.cli.app import app
-from evolve.config.models import ProblemConfig, RunConfig
+from evolve.config.models import RunConfig
+from evolve.config.problem_file import ProblemConfig
 from evolve.config.section import Section
 
 DOCS = Path(__file__).parent

@@ -106,7 +106,8 @@ def schema(
     problem: bool = typer.Option(False, "--problem", help="Of problem.yaml instead."),
 ) -> None:
     """Print the JSON Schema of configuration files, for editors."""
-    from evolve.config.models import ProblemConfig, RunConfig
+    from evolve.config.models import RunConfig
+    from evolve.config.problem_file import ProblemConfig
 
     render.echo_json((ProblemConfig if problem else RunConfig).model_json_schema())
 

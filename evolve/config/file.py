@@ -13,9 +13,10 @@ from typing import Generic, TypeAlias, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from evolve.config.explain import explain
-from evolve.config.models import ProblemConfig, RunConfig
+from evolve.config.models import RunConfig
 from evolve.config.overrides import apply_overrides
 from evolve.config.presets import under_preset, with_preset
+from evolve.config.problem_file import ProblemConfig
 from evolve.config.section import Section
 from evolve.config.source import Source, Where, holds_secret, redact
 from evolve.config.text_file import read_text

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from evolve.config.file import Loaded
-from evolve.config.models import ProblemConfig
+from evolve.config.problem_file import ProblemConfig
 from evolve.config.text_file import read_text
 from evolve.core.command import Command
 from evolve.core.recipe import ImageRecipe, requirement_lines

@@ -12,9 +12,9 @@ from evolve.config.bundled import bundled
 from evolve.config.file import Loaded, load_problem_config
 from evolve.config.fingerprint import evaluator_sources
 from evolve.config.machinery import command_of, image_of, machinery
-from evolve.config.models import ProblemConfig
 from evolve.config.nearest import did_you_mean
 from evolve.config.plugins import find
+from evolve.config.problem_file import ProblemConfig
 from evolve.config.program_file import check_entrypoint, read_program
 from evolve.config.python_file import top_level_names
 from evolve.config.source import Where

@@ -15,16 +15,18 @@ from pathlib import Path
 import pytest
 
 import evolve
-from evolve.config import archive, models
+from evolve.config import archive, models, problem_file
 from evolve.config.section import Section
 
 PACKAGE = Path(evolve.__file__).parent
+SCHEMA = (archive, models, problem_file)
 
 
 def _fields() -> list[str]:
     sections = [
         value
-        for value in (vars(models) | vars(archive)).values()
+        for module in SCHEMA
+        for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Section)
     ]
     return [f"{section.__name__}.{field}" for section in sections for field in section.model_fields]
@@ -33,7 +35,7 @@ def _fields() -> list[str]:
 def _reads() -> set[str]:
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        if path.name not in ("models.py", "archive.py") or path.parent.name != "config":
+        if path not in {Path(str(module.__file__)) for module in SCHEMA}:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                     found.add(node.attr)

@@ -1,0 +1,128 @@
+"""The description of a problem, ``problem.yaml``, as frozen pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from evolve.config.archive import Measures
+from evolve.config.fields import Name, Options, Positive, PositiveInt, distinct_names
+from evolve.config.section import Section
+
+
+class ObjectiveConfig(Section):
+    """The one number to improve."""
+
+    name: Name
+    direction: Literal["maximize", "minimize"] = "maximize"
+    offset: float = Field(
+        default=0.0, description="worst value worth counting: the zero of the QD score"
+    )
+
+
+class LimitsConfig(Section):
+    """What one evaluation may use; see `evolve.core.limits.Limits`."""
+
+    wall_s: Positive = Field(default=60.0, description="seconds for import and all cases together")
+    cpu_s: Positive | None = Field(default=None, description="CPU seconds; default wall_s * cpus")
+    memory_mb: PositiveInt = 1024
+    cpus: Positive = 1.0
+    processes: PositiveInt = Field(default=64, description="processes and threads alive at once")
+    disk_mb: PositiveInt = Field(default=256, description="size of the private folder")
+    output_kb: PositiveInt = Field(default=64, description="kept of stdout and of stderr")
+    result_mb: PositiveInt = Field(default=64, description="size of returned data")
+    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="devices lent to it")
+    gpu_memory_mb: PositiveInt | None = Field(
+        default=None, description="on each device, looked at every 0.1 s; default: no limit"
+    )
+
+    @model_validator(mode="after")
+    def _memory_of_some_device(self) -> LimitsConfig:
+        if self.gpu_memory_mb is not None and not self.gpus:
+            raise ValueError("gpu_memory_mb limits nothing without gpus: 1 or more")
+        return self
+
+
+class RecordConfig(Section):
+    """The best value known."""
+
+    value: float
+    source: str
+
+
+class BaselineConfig(Section):
+    """A known program that results are compared with."""
+
+    name: Name
+    program: str = Field(description="file or folder beside problem.yaml")
+
+
+class CommandConfig(Section):
+    """How a program that is not a Python function is built and run; see `docs/languages.md`."""
+
+    build: tuple[str, ...] = Field(
+        default=(), description="program and arguments, run once in the program's folder"
+    )
+    run: tuple[str, ...] = Field(
+        min_length=1, description="program and arguments, run for every call: JSON in, JSON out"
+    )
+
+
+class ProblemConfig(Section):
+    """``problem.yaml``."""
+
+    title: str
+    seed_program: str = Field(description="file or folder beside problem.yaml")
+    entrypoint: str | None = Field(
+        default=None, description="function called once per case; FILE.py:FUNCTION for many files"
+    )
+    command: CommandConfig | None = Field(
+        default=None, description="instead of an entrypoint, for programs in any language"
+    )
+    evaluator: str = Field(description="plug-in reference of an Evaluator class")
+    evaluator_options: Options = Field(default_factory=dict)
+    objective: ObjectiveConfig
+    measures: Measures
+    limits: LimitsConfig = LimitsConfig()
+    timed: bool = Field(
+        default=False,
+        description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="when timed: calls of every stage's first case before the others; it does not "
+        "count",
+    )
+    record: RecordConfig | None = None
+    baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
+    image: str | None = Field(default=None, description="Docker image that programs run in")
+    dockerfile: str | None = Field(
+        default=None, description="file beside problem.yaml to build that image from"
+    )
+    requirements: tuple[str, ...] | str | None = Field(
+        default=None,
+        description="Python packages of that image, or the requirements file beside problem.yaml; "
+        "default: numpy and scipy, if installed here",
+    )
+    system_packages: tuple[str, ...] = Field(
+        default=(), description="Debian packages of this machine that the image gets a copy of"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ProblemConfig:
+        if (self.entrypoint is None) == (self.command is None):
+            raise ValueError("give either an entrypoint, or a command for another language")
+        made = self.requirements is not None or bool(self.system_packages)
+        if (self.image is not None) + (self.dockerfile is not None) + made > 1:
+            raise ValueError(
+                "give one of image, dockerfile, and requirements with system_packages: they are "
+                "different ways to one image"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warmth_is_for_times(self) -> ProblemConfig:
+        if self.warmup and not self.timed:
+            raise ValueError("warmup changes nothing unless the problem is timed: true")
+        return self
