@@ -10,6 +10,7 @@ from evolve.cli import (
     config,
     doctor,
     evaluate,
+    human,
     image,
     inspect,
     models,
@@ -41,6 +42,8 @@ app.command("best")(inspect.best)
 app.command("heatmap")(inspect.heatmap)
 app.command("program")(program.program)
 app.command("replay")(replay.replay)
+app.command("hint")(human.hint)
+app.command("submit")(human.submit)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="List and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")

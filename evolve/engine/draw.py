@@ -28,6 +28,7 @@ class Draw:
     rng: np.random.Generator
     seed: int
     attempts: tuple[Attempt, ...] = ()
+    hints: tuple[str, ...] = ()
     trials: tuple[Individual, ...] = ()
 
     def context(self, problem: Problem, complete: Complete) -> Context:
@@ -40,6 +41,7 @@ class Draw:
             seed=self.seed,
             complete=complete,
             attempts=self.attempts,
+            hints=self.hints,
             trials=self.trials,
         )
 
@@ -59,8 +61,11 @@ def draw(
         mates: int = getattr(operator, "mates", 0)
         return mates <= population.most_inspirations
 
-    operator = portfolio.choose(rng, can_work)
+    sent = history.mail.submitted(iteration)
+    operator = sent or portfolio.choose(rng, can_work)
     island, parent, inspirations = population.choose(iteration, rng)
+    if sent is not None and history.seed is not None:
+        parent, inspirations = population.individual(history.seed), ()
     failure = history.failure()
     if varies(operator) == "failure" and failure is not None:
         failed, origin = failure
@@ -87,7 +92,8 @@ def redraw(
     Raises:
         StoreError: its operator is not configured.
     """
-    operator = portfolio.named(begun.operator, begun.model)
+    named = portfolio.named(begun.operator, begun.model)
+    operator = named or history.mail.submitted(begun.iteration)
     if operator is None:
         raise StoreError(
             f"iteration {begun.iteration} was begun by the operator {begun.operator!r}, which is "
@@ -118,6 +124,7 @@ def _draw(
         seed=int(rng.integers(2**31)),
         rng=rng,
         attempts=history.attempts(parent.id),
+        hints=history.mail.hints(iteration),
         trials=tuple(map(population.individual, history.trials(operator.name, parent.id))),
     )
 

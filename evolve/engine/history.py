@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from evolve.core.evaluation import Outcome
+from evolve.engine.mail import Mail
 from evolve.propose.base import Attempt, Proposer, Varies
 from evolve.store.records import Ended
 
@@ -13,6 +14,7 @@ from evolve.store.records import Ended
 ATTEMPTS = 12
 #: Newest failed programs that may still be repaired.
 FAILURES = 32
+_NO_MAIL = Mail()
 #: Ends that say nothing about the parent.
 _UNRELATED = frozenset(("model_error", "budget", "interrupted"))
 
@@ -31,9 +33,12 @@ class History:
 
     Args:
         operators: The operators of the run.
+        mail: What people send to it.
     """
 
-    def __init__(self, operators: Iterable[Proposer] = ()) -> None:
+    def __init__(self, operators: Iterable[Proposer] = (), mail: Mail = _NO_MAIL) -> None:
+        self.mail = mail
+        self.seed: int | None = None  #: the seed program, once it was told of
         kinds = {operator.name: varies(operator) for operator in operators}
         self._repairing = {name for name, kind in kinds.items() if kind == "failure"}
         self._serial = {name for name, kind in kinds.items() if kind == "series"}
@@ -56,6 +61,8 @@ class History:
     def tell(self, ended: Ended) -> None:
         """Take note of a proposal that ended."""
         self.begun(ended.operator, ended.parents[:1])
+        if ended.iteration is None:
+            self.seed = ended.program_id
         if not ended.parents or ended.ended in _UNRELATED:
             return
         parent = ended.parents[0]

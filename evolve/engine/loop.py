@@ -101,6 +101,7 @@ class Loop:
             The rest of it.
         """
         iteration, inserted = self.order.begin()
+        self.history.mail.collect(iteration)
         drawn = draw(self.seed, iteration, self.portfolio, self.population, self.history)
         self.history.begun(drawn.operator.name, [drawn.parent.id])
         proposal = self.journal.begin(iteration, drawn, inserted)

@@ -42,7 +42,7 @@ class Proposing:
         self._scopes.add(scope)
         try:
             with scope:
-                result = _admissible(await operator.propose(context), context)
+                result = admissible(await operator.propose(context), context)
         except BudgetExhausted as error:
             self.interrupt(error.rule)
             return Rejected("budget", str(error))
@@ -68,7 +68,7 @@ class Proposing:
             scope.cancel()
 
 
-def _admissible(result: Candidate | Rejected, context: Context) -> Candidate | Rejected:
+def admissible(result: Candidate | Rejected, context: Context) -> Candidate | Rejected:
     """Refuse a candidate that is not worth an evaluation, whichever operator made it."""
     if isinstance(result, Rejected):
         return result

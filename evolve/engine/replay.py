@@ -18,12 +18,13 @@ from evolve.engine.assemble import configured_problem, open_bench, population_of
 from evolve.engine.draw import Draw, draw, redraw
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending, Proposal, Refused
+from evolve.engine.mail import Mail
 from evolve.engine.recorder import stored_completion
 from evolve.engine.reexecute import Moved, compared, evaluate_again, evaluated_programs
 from evolve.engine.stop import Counters
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Candidate, Complete, Individual, Rejected
-from evolve.propose.portfolio import open_proposers
+from evolve.propose.portfolio import open_portfolio
 from evolve.store.reader import Reader
 from evolve.store.records import NewRun, ProposalRecord, RunRecord
 from evolve.store.store import Store
@@ -181,12 +182,17 @@ class _Replay:
         self.reader, self.run, self.scratch = reader, run, scratch
         self.seed, self.problem = config.seed, configured_problem(loaded)
         spec = reader.archive(run.id, 0).spec
-        self.portfolio = open_proposers(config.proposers, writers(config), loaded.folder)
+        objective = self.problem.objective
+        self.portfolio = open_portfolio(config, writers(config), objective, loaded.folder)
         self.population = population_of(loaded, _Sources(self.problem), spec, self._individual)
-        self.history = History(self.portfolio.proposers)
+        self.history = History(self.portfolio.proposers, Mail(reader.inbox, run.id))
         self.run_id = scratch.create_run(_same_run(run), spec).id
         scratch.claim(self.run_id, "replay", ttl_s=1e9)
-        learners = (self.history.tell, self.portfolio.tell)
+        spent = {each.iteration: each.cost_usd for each in reader.ended(run.id, run.problem_hash)}
+        learners = (
+            self.history.tell,
+            lambda ended: self.portfolio.tell(replace(ended, cost_usd=spent[ended.iteration])),
+        )
         self.journal = Journal(
             scratch, self.run_id, self.population, Counters(), lambda _: None, learners
         )
@@ -285,7 +291,7 @@ class _Replay:
         """Note a difference; return what is stored, so that later steps find their parents."""
         if isinstance(result, Rejected):
             again = f"rejected: {result.reason}"
-        elif self._has(result.program.id):
+        elif self.scratch.has_program(self.run_id, result.program):
             again = "rejected: duplicate"
         else:
             again = f"program {result.program.id[:12]}"
@@ -368,9 +374,6 @@ class _Replay:
             parents=tuple(self.here[each] for each in stored.parents),
             inspirations=tuple(self.here[each] for each in stored.inspirations),
         )
-
-    def _has(self, program_hash: str) -> bool:
-        return self.scratch.has_program(self.run_id, program_hash)
 
     def _know(self, there: int, here: int) -> None:
         self.there[here], self.here[there] = there, here

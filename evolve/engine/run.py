@@ -27,6 +27,7 @@ from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
+from evolve.engine.mail import Mail
 from evolve.engine.recorder import completer
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.resume import Opened, open_run
@@ -151,7 +152,7 @@ class _Search:
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled
         )
-        self.history = History(parts.portfolio.proposers)
+        self.history = History(parts.portfolio.proposers, Mail(store.inbox, self.run_id))
         learners = (self.history.tell, parts.portfolio.tell)
         self.journal = Journal(store, self.run_id, self.population, self.counters, emit, learners)
 

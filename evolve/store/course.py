@@ -8,13 +8,14 @@ from sqlalchemy import literal, select, true, union_all
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.core.program import Program
 from evolve.store import summaries
 from evolve.store.database import Database
 from evolve.store.ended import ended
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
-from evolve.store.rows import read_program
+from evolve.store.rows import known_program, read_program
 from evolve.store.schema import evaluations, programs, proposals
 
 
@@ -91,15 +92,10 @@ class CourseReader:
         with self._database.read() as connection:
             return summaries.standing(connection, run_id, before)
 
-    def has_program(self, run_id: int, program_hash: str) -> bool:
-        """Return whether a run has a program of that content hash."""
+    def has_program(self, run_id: int, program: Program) -> bool:
+        """Return whether a run has a program, or one that differs in layout only."""
         with self._database.read() as connection:
-            found = connection.scalar(
-                select(programs.c.id).where(
-                    programs.c.hash == program_hash, programs.c.run_id == run_id
-                )
-            )
-        return found is not None
+            return known_program(connection, run_id, program, alike=True) is not None
 
     def steps(self, run_id: int) -> tuple[tuple[Literal["begun", "ended", "evaluated"], int], ...]:
         """Return the steps of a run in the order they were committed.

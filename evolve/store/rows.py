@@ -16,7 +16,7 @@ from evolve.core.program import Program
 from evolve.store.calls import CompletionRecord, Reply, ReplyTokens, TokenCounts
 from evolve.store.claims import is_held
 from evolve.store.records import NewRun, RunRecord
-from evolve.store.schema import blobs, completions, parents, program_files
+from evolve.store.schema import blobs, completions, parents, program_files, programs
 from evolve.store.text import pack, unpack
 
 
@@ -85,6 +85,26 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         objective=Objective(row.objective, row.direction, row.objective_offset),
         measures=tuple(Measure.from_dict(axis) for axis in row.measures),
     )
+
+
+def known_program(
+    connection: Connection, run_id: int, program: Program, *, alike: bool
+) -> int | None:
+    """Return the row of a program that a run has already, if it has.
+
+    Args:
+        connection: A transaction.
+        run_id: The run.
+        program: What is looked for.
+        alike: Whether one that differs in comments and layout only is the same.
+    """
+    same = programs.c.hash == program.id
+    if alike:
+        same |= programs.c.syntax == program.syntax_id
+    found = connection.scalar(
+        select(programs.c.id).where(programs.c.run_id == run_id, same).order_by(programs.c.id)
+    )
+    return None if found is None else int(found)
 
 
 def write_sources(

@@ -13,6 +13,7 @@ from evolve.core.errors import StoreError
 from evolve.store.course import CourseReader
 from evolve.store.database import Database
 from evolve.store.entries import unknown_run
+from evolve.store.inbox import Inbox
 from evolve.store.records import RunRecord
 from evolve.store.rows import run_record
 from evolve.store.schema import runs
@@ -35,6 +36,11 @@ class RunReader(CourseReader):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def inbox(self) -> Inbox:
+        """What people send to runs; posting needs a database opened for writing."""
+        return Inbox(self._database, self._clock)
 
     def close(self) -> None:
         """Close the file."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0006"
+VERSION = "0007"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -152,6 +152,7 @@ programs = Table(
     Column("id", Integer, primary_key=True),
     Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
     Column("hash", String(64), nullable=False),
+    Column("syntax", String(64)),  # of Program.syntax_id; null: made by an older version
     Column("proposal_id", ForeignKey(proposals.c.id), unique=True),  # null: seed, baselines
     Column("operator", Excerpt(200), nullable=False),
     Column("generation", Integer, nullable=False),
@@ -159,6 +160,7 @@ programs = Table(
     Column("summary", Excerpt(1000), nullable=False),
     Column("created_at", Float, nullable=False),
     UniqueConstraint("hash", "run_id"),
+    Index(None, "run_id", "syntax"),
 )
 
 program_files = Table(
@@ -175,6 +177,21 @@ parents = Table(
     Column("program_id", ForeignKey(programs.c.id), primary_key=True),
     Column("position", Integer, primary_key=True),  # 0: the one that was varied
     Column("parent_id", ForeignKey(programs.c.id), nullable=False, index=True),
+)
+
+#: What people send to a run: any process may add to it, whoever writes the run.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),  # hint, program
+    Column("text", Excerpt(2000), nullable=False),  # the hint, or the file's name
+    Column("blob", ForeignKey(blobs.c.id)),  # the program's files as JSON
+    Column("created_at", Float, nullable=False),
+    Column("withdrawn_at", Float),
+    Column("first", Integer),  # iteration from which a hint is told, or that took the program
+    Column("last", Integer),  # iteration from which a hint is told no more
 )
 
 #: Work in flight: every program without a verdict has a lease, and no other has one.

@@ -23,6 +23,7 @@ from evolve.store.results import standing_evaluation, write_evaluation, write_ev
 from evolve.store.rows import (
     end_call,
     insert_row,
+    known_program,
     put_blob,
     reply_values,
     run_record,
@@ -292,22 +293,19 @@ class Store(ArchiveWriter):
         A program that the run has already is not added; its proposal ends as a duplicate.
         """
         with self._database.write() as connection:
-            known = connection.scalar(
-                select(programs.c.id).where(
-                    programs.c.hash == program.id, programs.c.run_id == run_id
-                )
-            )
+            known = known_program(connection, run_id, program, alike=proposal_id is not None)
             if known is not None:
                 if proposal_id is not None:
                     message = f"the same program as {known}"
                     self._end(connection, proposal_id, "duplicate", "duplicate", message)
-                return AddedProgram(int(known), is_new=False)
+                return AddedProgram(known, is_new=False)
             program_id = insert_row(
                 connection,
                 programs,
                 {
                     "run_id": run_id,
                     "hash": program.id,
+                    "syntax": program.syntax_id,
                     "proposal_id": proposal_id,
                     "operator": operator,
                     "generation": generation,

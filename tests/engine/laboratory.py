@@ -19,6 +19,7 @@ from evolve.engine.events import Event
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
+from evolve.engine.mail import Mail
 from evolve.engine.population import Policy, Population
 from evolve.engine.recorder import completer
 from evolve.engine.restore import Unfinished, order_of, restore
@@ -100,7 +101,8 @@ class Laboratory:
             self.policy,
             settled=archive if archive.number else None,
         )
-        self.history = History(self._portfolio.proposers)
+        mail = Mail(self.store.inbox, self.run_id)
+        self.history = History(self._portfolio.proposers, mail)
         learners = (self.history.tell,)
         counters = Counters()
         return Journal(self.store, self.run_id, population, counters, self.events.append, learners)

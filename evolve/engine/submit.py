@@ -1,0 +1,118 @@
+"""Evaluate the programs that people sent to a run that nobody is writing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from evolve.core.errors import StoreError
+from evolve.engine.assemble import Bench, open_bench, population_of
+from evolve.engine.assess import Assessor
+from evolve.engine.draw import draw, redraw
+from evolve.engine.events import Event, Observer
+from evolve.engine.history import History
+from evolve.engine.journal import Journal, Judged, Pending
+from evolve.engine.mail import Mail
+from evolve.engine.proposing import admissible
+from evolve.engine.replay import configuration_of
+from evolve.engine.restore import restore
+from evolve.engine.stop import Counters
+from evolve.llm.base import Completion, Request
+from evolve.propose.base import Individual
+from evolve.store.records import RunRecord
+from evolve.store.store import Store
+
+
+def evaluate_submitted(
+    store: Store, run: RunRecord, observers: tuple[Observer, ...] = (), folder: Path | None = None
+) -> int:
+    """Take every waiting program of a run through admission, evaluation and its archive.
+
+    The run keeps its status. What an interrupted session left in flight stays for the session that
+    resumes it.
+
+    Args:
+        store: Holds the run.
+        run: Nobody may be writing it.
+        observers: Told what came of each program.
+        folder: Where the configuration's relative paths start; default: where they did then.
+
+    Returns:
+        How many programs were taken.
+
+    Raises:
+        RunLocked: somebody is writing it after all.
+        StoreError: it is in strict order, where only a resumed run may add to it, or has no
+            evaluated seed program, or was judged by another version of the evaluator.
+    """
+    return anyio.run(partial(_evaluate, store, run, observers, folder))
+
+
+async def _evaluate(
+    store: Store, run: RunRecord, observers: tuple[Observer, ...], folder: Path | None
+) -> int:
+    loaded = configuration_of(run, folder)
+    if loaded.config.order == "strict":
+        raise StoreError(
+            f"run {run.id} is in strict order, so only the run itself can take a program: it waits "
+            "until `evolve run` resumes it"
+        )
+    async with open_bench(loaded) as bench:
+        if bench.evaluate.version != run.problem_hash:
+            raise StoreError(f"the evaluator of run {run.id} has changed since; it judges no more")
+        store.claim(run.id, f"{socket.gethostname()}:{os.getpid()}")
+        try:
+
+            def emit(event: Event) -> None:
+                for observer in observers:
+                    observer(event)
+
+            def individual(number: int) -> Individual:
+                found = store.individual(number, bench.evaluate.version)
+                return Individual(found.id, found.program, found.evaluation, found.generation)
+
+            history = History(bench.portfolio.proposers, Mail(store.inbox, run.id))
+            spec = store.archive(run.id, 0).spec
+            settled = store.archive(run.id) if run.archive else None
+            population = population_of(loaded, bench, spec, individual, settled)
+            learners = (history.tell, bench.portfolio.tell)
+            journal = Journal(store, run.id, population, Counters(), emit, learners)
+            return await _take_all(loaded.config.seed, run, bench, journal, history)
+        finally:
+            store.release(run.id, run.status, run.reason)
+
+
+async def _take_all(
+    seed: int, run: RunRecord, bench: Bench, journal: Journal, history: History
+) -> int:
+    """Give each waiting program an iteration of its own, one after the other."""
+    version, population, inbox = bench.evaluate.version, journal.population, journal.store.inbox
+    again = partial(redraw, seed, portfolio=bench.portfolio, population=population, history=history)
+    unfinished = restore(journal, history, version, again)
+    if history.seed is None:
+        raise StoreError(f"run {run.id} has no evaluated seed program; `evolve run` begins with it")
+    assess = Assessor(bench.pool, bench.evaluate, journal.emit, lambda _: None)
+    iteration = unfinished.next_iteration
+    taken = 0
+    while inbox.waiting(run.id) or inbox.program(run.id, iteration):
+        history.mail.collect(iteration)
+        drawn = draw(seed, iteration, bench.portfolio, population, history)
+        proposal = journal.begin(iteration, drawn)
+        context = drawn.context(bench.problem, _no_model)
+        result = admissible(await drawn.operator.propose(context), context)
+        admitted = journal.admit(proposal, result)
+        if isinstance(admitted, Pending):
+            journal.record(Judged(admitted, await assess(admitted.program)))
+        else:
+            journal.refuse(admitted)
+        iteration, taken = iteration + 1, taken + 1
+    return taken
+
+
+async def _no_model(model: str, request: Request) -> Completion:
+    """Refuse: a submitted program needs no model."""
+    raise AssertionError(f"{model} was about to be asked {len(request.messages)} messages")
