@@ -1,4 +1,4 @@
-"""Write the generated parts of the reference pages: configuration keys and `--help` texts.
+"""Write the generated parts of the reference pages: configuration keys, `--help` texts, attacks.
 
 `python docs/generate.py` rewrites them in place, `--check` only tells whether they are up to date.
 A generated part stands between a line ``<!-- generated: NAME -->`` and a line ``<!-- end -->``.
@@ -23,7 +23,7 @@ from evolve.config.problem_file import ProblemConfig
 from evolve.config.section import Section
 
 DOCS = Path(__file__).parent
-PAGES = ("configuration.md", "cli.md")
+PAGES = ("configuration.md", "cli.md", "attacks.md")
 COLUMNS = 96
 _PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -52,6 +52,14 @@ def help_texts() -> str:
     return "\n".join(
         f"## {name}\n\n```text\n{_help(name.split()[1:])}\n```\n" for name in _commands()
     )
+
+
+def attacks() -> str:
+    """Return the attacks of the suite and how each was seen to end."""
+    sys.path.insert(0, str(DOCS.parent))  # the suite is no part of the package
+    from tests.attacks.table import tables
+
+    return tables()
 
 
 def _tables(schema: _Schema, sections: Mapping[str, _Schema], path: str) -> Iterator[str]:
@@ -136,6 +144,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "run-keys": lambda: keys_of(RunConfig),
     "problem-keys": lambda: keys_of(ProblemConfig),
     "help": help_texts,
+    "attacks": attacks,
 }
 
 

@@ -16,6 +16,7 @@ from evolve.cli import (
     models,
     problem,
     program,
+    render,
     replay,
     run,
 )
@@ -81,5 +82,5 @@ def main() -> None:
     try:
         app()
     except EvolveError as error:
-        typer.echo(f"error: {error}", err=True)
+        render.echo(f"error: {error}", stderr=True)
         sys.exit(error.exit_code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,8 +53,7 @@ def observer_for(*, json: bool) -> Iterator[Observer]:
 
 def print_event(event: Event) -> None:
     """Print one event as a line of JSON: its class name under ``event``, then its fields."""
-    sys.stdout.write(jsonlib.dumps(event_dict(event), ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    render.echo(jsonlib.dumps(event_dict(event), ensure_ascii=False, default=str))
 
 
 def event_dict(event: Event) -> dict[str, object]:
@@ -229,7 +227,7 @@ def progress_lines(progress: Progress) -> list[str]:
 def print_result(result: Result, *, db: str, json: bool) -> None:
     """Print what a run came to: the comparison, the map, and where to look further."""
     if json:
-        sys.stdout.write(jsonlib.dumps(result_dict(result), ensure_ascii=False) + "\n")
+        render.echo(jsonlib.dumps(result_dict(result), ensure_ascii=False))
         return
     from evolve.cli.inspect import print_comparison
     from evolve.store.reader import open_reader

@@ -127,7 +127,7 @@ def best(
         for name, text in program.files.items():
             if len(program.files) > 1:
                 typer.echo(f"# {name}")
-            typer.echo(text, nl=not text.endswith("\n"))
+            render.echo(text)
 
 
 def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option

@@ -53,7 +53,7 @@ def program(
         parts = {"source": source, "diff": diff, "prompt": prompt, "reply": reply}
         if any(parts.values()):
             for text in _chosen(record, changes, parts):
-                typer.echo(text, nl=not text.endswith("\n"))
+                render.echo(text)
             return
         _print(out, reader, record, changes)
 

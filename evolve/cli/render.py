@@ -24,11 +24,44 @@ DATABASE = typer.Option(
 JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead of a table.")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console that neither wraps nor highlights what it is given."""
-    from rich.console import Console
+#: Characters that do something to a terminal or to the order of a line, as ones that show.
+_VISIBLE = {
+    **{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)},
+    **dict.fromkeys((0x7F, *range(0x80, 0xA0), 0x200E, 0x200F, 0x061C), 0xFFFD),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that neither wraps nor highlights what it is given.
+
+    What programs, models and evaluators wrote is shown, never obeyed: control characters become
+    visible ones.
+    """
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class _Harmless(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                shown = segment.text if segment.control else harmless(segment.text)
+                yield segment if shown == segment.text else Segment(shown, segment.style)
+
+    return _Harmless(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` with visible characters for those that command a terminal."""
+    return text if text.isprintable() else text.translate(_VISIBLE)
+
+
+def echo(text: str, *, stderr: bool = False) -> None:
+    """Print ``text`` and a new line if it lacks one: harmless to a terminal, else as it is."""
+    stream = sys.stderr if stderr else sys.stdout
+    line = text if text.endswith("\n") else f"{text}\n"
+    typer.echo(harmless(line) if stream.isatty() else line, nl=False, err=stderr)
 
 
 def colored(out: Console) -> bool:
@@ -38,7 +71,7 @@ def colored(out: Console) -> bool:
 
 def echo_json(value: object) -> None:
     """Print ``value`` as indented JSON; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str) + "\n")
+    echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:

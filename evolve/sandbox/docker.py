@@ -240,7 +240,7 @@ class DockerSandbox:
     ) -> dict[str, Any]:
         """Return what hardens a container and what limits it."""
         memory = f"{limits.memory_mb + _RUNNER_MB + 2 * limits.result_mb}m"
-        work = f"rw,exec,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES},mode=0711"
+        memory_files = f"rw,nosuid,nodev,size={limits.disk_mb}m,nr_inodes={_INODES}"
         return {
             "image": image.digest,
             "entrypoint": "",
@@ -268,8 +268,10 @@ class DockerSandbox:
             "memswap_limit": memory,
             **_cpu_settings(limits, resources),
             **_gpu_settings(resources),
-            "shm_size": f"{limits.disk_mb}m",
-            "tmpfs": {_WORK: work},
+            "tmpfs": {
+                _WORK: f"{memory_files},exec,mode=0711",
+                "/dev/shm": f"{memory_files},noexec,mode=1777",  # noqa: S108 - the container's own
+            },
             "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
             "log_config": {"Type": "none"},
             "runtime": self._wanted_runtime,

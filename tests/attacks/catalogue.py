@@ -49,6 +49,10 @@ def readable(*paths):
 '''
 
 
+#: For programs whose own words are all they have forged.
+ANYTHING = object()
+
+
 @dataclass(frozen=True)
 class Attack:
     """A hostile program.
@@ -56,7 +60,8 @@ class Attack:
     Attributes:
         source: Defines ``solve()``, with `PRELUDE` before it.
         outcomes: How it may end.
-        value: What it returns when it ends well and is contained.
+        value: What it returns when it ends well and is contained; `ANYTHING` when that is its own
+            business.
         limits: Changes to the suite's limits.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evolve.core.evaluation import Outcome
-from tests.attacks.catalogue import attack
+from tests.attacks.catalogue import ANYTHING, attack
 
 FORGERY = {
     "frames for calls to come": attack(
@@ -262,5 +262,132 @@ FORGERY = {
         sys.modules["__main__"] = sys.modules["evolve.sandbox.inside.runner"] = main
         def solve(): return []
         """,
+    ),
+    "a mapping without end": attack(
+        """
+        class Endless(dict):
+            def items(self):
+                i = 0
+                while True:
+                    yield str(i), i
+                    i += 1
+        def solve(): return Endless()
+        """,
+        Outcome.OUT_OF_MEMORY,
+        Outcome.WALL_TIMEOUT,
+        Outcome.OUTPUT_TOO_LARGE,
+        wall_s=2.0,
+    ),
+    "a list that holds itself": attack(
+        """
+        def solve():
+            held = []
+            held.append(held)
+            return held
+        """,
+        Outcome.BAD_OUTPUT,
+    ),
+    "an array that lies about itself": attack(
+        """
+        import numpy as np
+        class Liar(np.ndarray):
+            shape = (1 << 20, 1 << 10)
+            nbytes = 1 << 40
+            def tobytes(self, *a): return b"\\0" * 16
+            def astype(self, *a, **k): return self
+        def solve(): return np.zeros(3).view(Liar)
+        """,
+        Outcome.OK,
+        Outcome.BAD_OUTPUT,
+        Outcome.EXCEPTION,
+        value=ANYTHING,  # the array as it is, or nothing
+    ),
+    "shapes that overflow": attack(
+        """
+        def solve():
+            text = b'{"$":["<f8",[2147483647,2147483647,2147483647,4]]}'
+            body = len(text).to_bytes(4, "big") + text
+            os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+            time.sleep(60)
+        """,
+        Outcome.BAD_OUTPUT,
+    ),
+    "a shape of nothing, too large to be had": attack(
+        """
+        def solve():
+            text = b'{"$":["<f8",[2147483647,2147483647,2147483647,0]]}'
+            body = len(text).to_bytes(4, "big") + text
+            os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+            time.sleep(60)
+        """,
+        Outcome.BAD_OUTPUT,
+        Outcome.OK,
+        value=ANYTHING,
+    ),
+    "more items than a list may have": attack(
+        """
+        def solve():
+            text = b"[" + b"[]," * 1_200_000 + b"[]]"
+            body = len(text).to_bytes(4, "big") + text
+            view = memoryview(b"\\x08" + len(body).to_bytes(8, "big") + body)
+            while view:
+                view = view[os.write(4, view):]
+            time.sleep(60)
+        """,
+        Outcome.BAD_OUTPUT,
+    ),
+    "keys twice": attack(
+        """
+        def solve():
+            text = b'{"a":1,"a":2,"$":["<f8",[0]],"$":["<f8",[0]]}'
+            body = len(text).to_bytes(4, "big") + text
+            os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+            time.sleep(60)
+        """,
+        Outcome.BAD_OUTPUT,
+    ),
+    "a claim to have met a limit": attack(
+        """
+        def solve():
+            os.write(4, b"\\x09" + (5).to_bytes(8, "big") + b"\\x09sorry"[:5])
+            time.sleep(60)
+        """,
+        Outcome.EXCEPTION,
+    ),
+    "an answer from a child after the end": attack(
+        """
+        def solve():
+            if os.fork() == 0:
+                time.sleep(0.3)
+                body = b"\\0\\0\\0\\x031.0"
+                while True:
+                    os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+            return []
+        """,
+    ),
+    "a score among the results": attack(
+        """
+        def solve():
+            return {"objective": 1e9, "score": 1e9, "combined_score": 1e9, "secret": True,
+                    "result": {"objective": 1e9}, "error": None, "outcome": "ok"}
+        """,
+        value={
+            "objective": 1e9,
+            "score": 1e9,
+            "combined_score": 1e9,
+            "secret": True,
+            "result": {"objective": 1e9},
+            "error": None,
+            "outcome": "ok",
+        },
+    ),
+    "a float that runs code when it is copied": attack(
+        """
+        class Bomb(float):
+            def __reduce__(self): return os.system, ("touch /tmp/pwned",)
+            __reduce_ex__ = lambda self, protocol: (os.system, ("touch /tmp/pwned",))
+        def solve(): return Bomb(0.0)
+        """,
+        value=0.0,
     ),
 }

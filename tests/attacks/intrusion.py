@@ -271,4 +271,90 @@ INTRUSION = {
         Outcome.WALL_TIMEOUT,
         wall_s=1.0,
     ),
+    "pipes opened the other way round": attack(
+        """
+        def solve():
+            return successes(
+                results=lambda: os.read(os.open("/proc/self/fd/4", os.O_RDONLY | os.O_NONBLOCK), 1),
+                calls=lambda: os.open("/proc/self/fd/3", os.O_WRONLY | os.O_NONBLOCK),
+                owner=lambda: os.fchown(4, os.getuid(), -1),
+                mode=lambda: os.fchmod(4, 0o666),
+            )
+        """,
+    ),
+    "a terminal to type on": attack(
+        """
+        import fcntl
+        def solve():
+            def type_on(path):
+                with open(path, "wb") as terminal:
+                    fcntl.ioctl(terminal, 0x5412, b"x")  # TIOCSTI
+            return successes(
+                own=lambda: type_on("/dev/tty"),
+                console=lambda: type_on("/dev/console"),
+                first=lambda: type_on("/dev/tty1"),
+                slave=lambda: type_on("/dev/pts/0"),
+                control=lambda: fcntl.ioctl(0, 0x540E, 0),
+            )
+        """,
+    ),
+    "another interpreter in its place": attack(
+        """
+        def solve():
+            code = (
+                "import os; body = b'\\\\0\\\\0\\\\0\\\\x02[]';"
+                "os.write(4, b'\\\\x08' + len(body).to_bytes(8, 'big') + body);"
+                "os.read(3, 1)"
+            )
+            os.execv(sys.executable, [sys.executable, "-c", code])
+        """,
+        Outcome.OK,
+        Outcome.EXCEPTION,
+    ),
+    "modules of the runner under its own names": attack(
+        """
+        def solve():
+            os.makedirs("evolve/sandbox/inside")
+            for name in ("json", "struct", "evolve/__init__", "evolve/sandbox/wire"):
+                with open(name + ".py", "w") as file:
+                    file.write("raise SystemExit('mine')")
+            here = os.getcwd()
+            return successes(
+                site=lambda: open(os.path.join(sys.prefix, "usercustomize.py"), "w"),
+                home=lambda: open("/root/.pythonrc", "w"),
+                lib=lambda: open("/opt/evolve/json.py", "w"),
+                preload=lambda: open("/etc/ld.so.preload", "w"),
+                above=lambda: open(os.path.dirname(here) + "/json.py", "w"),
+            )
+        """,
+    ),
+    "loading a kernel module, setting the clock": attack(
+        """
+        def solve():
+            return successes(
+                module=lambda: libc("syscall", 313, 0, b"", 0),
+                clock=lambda: time.clock_settime(time.CLOCK_REALTIME, 0),
+                host=lambda: __import__("socket").sethostname("mine"),
+                log=lambda: libc("syscall", 103, 3, bytes(4096), 4096),
+                ports=lambda: libc("syscall", 172, 3),
+                segments=lambda: libc("syscall", 154, 0, bytes(4096), 4096),
+                watch=lambda: libc("syscall", 300, 0, 0),
+                swap=lambda: libc("syscall", 167, b"file", 0),
+                account=lambda: libc("syscall", 163, b"file"),
+                madvise=lambda: libc("syscall", 440, 0, 0, 0, 0, 0),
+            )
+        """,
+    ),
+    "a second filter on top": attack(
+        """
+        import ctypes, struct
+        def solve():
+            code = struct.pack("HBBI", 0x20, 0, 0, 0) + struct.pack("HBBI", 0x15, 0, 1, 101)
+            code += struct.pack("HBBI", 6, 0, 0, 0x7FFF0000) * 2
+            buffer = ctypes.create_string_buffer(code, len(code))
+            program = struct.pack("HxxxxxxP", 4, ctypes.addressof(buffer))
+            libc("prctl", 22, 2, program, 0, 0)
+            return successes(trace=lambda: libc("ptrace", 16, os.getppid(), 0, 0))
+        """,
+    ),
 }

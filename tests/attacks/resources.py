@@ -256,4 +256,155 @@ RESOURCES = {
             )
         """,
     ),
+    "inodes used up in shared memory": attack(
+        """
+        def solve():
+            made = 0
+            try:
+                for i in range(20_000):
+                    open(f"/dev/shm/file{i}", "w").close()
+                    made += 1
+            except OSError:
+                pass
+            return made < 9000
+        """,
+        value=True,
+    ),
+    "memory in files without a name": attack(
+        """
+        def solve():
+            held = []
+            for _ in range(100):
+                held.append(os.memfd_create("held"))
+                for _ in range(8):
+                    os.write(held[-1], bytes(1 << 20))
+            time.sleep(60)
+        """,
+        Outcome.OUT_OF_MEMORY,  # where a cgroup counts it
+        Outcome.EXCEPTION,  # where nothing would: there is no such call
+    ),
+    "memory behind a dead first thread": attack(
+        """
+        import ctypes, mmap, threading
+        def fill():
+            held = []
+            while True:
+                held.append(mmap.mmap(-1, 8 << 20))  # shared: no limit of the process counts it
+                held[-1].write(b"x" * (8 << 20))
+                time.sleep(0.002)
+        def solve():
+            threading.Thread(target=fill).start()
+            time.sleep(0.05)
+            ctypes.CDLL(None).pthread_exit(None)
+        """,
+        Outcome.OUT_OF_MEMORY,
+        Outcome.BAD_OUTPUT,
+        Outcome.SIGNAL,
+        wall_s=5.0,
+    ),
+    "children given to the fork server": attack(
+        """
+        def solve():
+            CLONE_PARENT, SIGCHLD = 0x8000, 17
+            import ctypes
+            clone = ctypes.CDLL(None, use_errno=True).syscall
+            for _ in range(10):
+                if clone(56, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0:
+                    os._exit(0)
+            return []
+        """,
+    ),
+    "children nobody waits for": attack(
+        """
+        def solve():
+            for _ in range(15):
+                if os.fork() == 0:
+                    os._exit(0)
+            return []
+        """,
+    ),
+    "an end by standing still": attack(
+        """
+        import signal
+        def solve():
+            if os.fork() == 0:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        """,
+        Outcome.WALL_TIMEOUT,
+        wall_s=0.4,
+    ),
+    "names that lie to the runner": attack(
+        r"""
+        import ctypes, signal
+        def solve():
+            for name in (b") Z 1 1 1 1 1", b"\nState:\tZ\nUid:\t0", b"((((", b"\xff\n\t)"):
+                if os.fork() == 0:
+                    ctypes.CDLL(None).prctl(15, name, 0, 0, 0)
+                    time.sleep(60)
+            time.sleep(0.1)
+            return []
+        """,
+    ),
+    "an adopter of orphans": attack(
+        """
+        import ctypes
+        def solve():
+            ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+            for _ in range(3):
+                if os.fork() == 0:
+                    if os.fork() == 0:
+                        os.setsid()
+                        time.sleep(60)
+                    os._exit(0)
+            return []
+        """,
+    ),
+    "timers and signals to everybody": attack(
+        """
+        import fcntl, signal
+        def solve():
+            ours, theirs = os.pipe()
+            for pid in (1, 2, os.getppid(), -os.getpgid(os.getppid())):
+                try:
+                    fcntl.fcntl(ours, fcntl.F_SETOWN, pid)
+                    fcntl.fcntl(ours, fcntl.F_SETSIG, signal.SIGKILL)
+                    fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+                    os.write(theirs, b"x")
+                except OSError:
+                    pass
+            return successes(
+                queue=lambda: libc("syscall", 129, os.getppid(), signal.SIGTERM, bytes(128)),
+                pidfd=lambda: signal.pidfd_send_signal(os.pidfd_open(os.getppid()), 9),
+                limits=lambda: __import__("resource").prlimit(os.getppid(), 7, (1, 1)),
+                hurry=lambda: os.sched_setaffinity(os.getppid(), {0}),
+            )
+        """,
+    ),
+    "a folder that grows as it is listed": attack(
+        """
+        def solve():
+            if os.fork() == 0:
+                i = 0
+                while True:
+                    try:
+                        open(f"file{i % 5000}", "w").close()
+                        os.unlink(f"file{(i + 2500) % 5000}")
+                    except OSError:
+                        pass
+                    i += 1
+            time.sleep(0.2)
+            return []
+        """,
+    ),
+    "file names that are no text": attack(
+        r"""
+        def solve():
+            for name in (b"\xff\xfe", b"\n", b"\x1b[2J", b" ", b"-rf", b"\\", b"x" * 255):
+                open(name, "w").close()
+                os.mkdir(b"/dev/shm/" + name)
+                open(b"/dev/shm/" + name + b"/" + name, "w").close()
+            return []
+        """,
+    ),
 }

@@ -1,27 +1,33 @@
 """Hostile programs lose their own evaluation and nothing else.
 
-For each: it ends as expected and is contained; the next honest program in the same slot is
-unaffected; nothing is left for that program to find.
+For each: it ends as expected and is contained; no score above an honest one comes out; the next
+honest program in the same slot is unaffected and finds nothing; no process and no file is left.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import json
+import os
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
-from evolve.core.evaluation import Outcome
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.limits import Limits
 from evolve.core.program import Program
-from evolve.sandbox.base import Job, Report, Sandbox, Slot
+from evolve.evaluate.service import EvaluationService
+from evolve.sandbox.base import Job, Sandbox, Session
+from evolve.sandbox.docker import DockerHost
+from evolve.sandbox.process import ProcessHost
+from evolve.sandbox.slot import RunnerSlot
+from tests.attacks.catalogue import ANYTHING
 from tests.attacks.conftest import LIMITS, Secrets
-from tests.attacks.forgery import FORGERY
-from tests.attacks.intrusion import INTRUSION
-from tests.attacks.resources import RESOURCES
+from tests.attacks.table import ATTACKS, CHAPTERS, KINDS, seen
 
 pytestmark = pytest.mark.anyio
-
-ATTACKS = RESOURCES | INTRUSION | FORGERY
 
 #: An honest program that also looks for what others may have left to it.
 HONEST = """
@@ -50,33 +56,109 @@ def solve():
 """
 
 
-async def run(slot: Slot, source: str, **limits: Any) -> tuple[Any, Report]:
-    job = Job(Program({"program.py": source}), "solve", replace(LIMITS, **limits))
-    async with slot.session(job) as session:
-        reply = await session.call({})
-    return reply, session.report
+@dataclass
+class _Limited:
+    """A slot with the limits of one attack."""
+
+    slot: RunnerSlot
+    limits: Limits
+
+    def session(self, job: Job) -> AbstractAsyncContextManager[Session]:
+        return self.slot.session(replace(job, limits=self.limits))
+
+    async def aclose(self) -> None:
+        pass
+
+
+def below(pid: int) -> list[int]:
+    """Return the processes below one, the dead that nobody has waited for included."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *below(int(child))]
+    return found
+
+
+async def processes(slot: RunnerSlot) -> int:
+    """Return how many processes a slot has, seen from outside."""
+    host = slot._host
+    if isinstance(host, DockerHost):
+        container = host._container
+        assert container is not None
+        return len((await anyio.to_thread.run_sync(container.top))["Processes"])
+    assert isinstance(host, ProcessHost)
+    assert host._process is not None
+    return 1 + len(below(host._process.pid))
+
+
+def escaped() -> bool:
+    """Return whether code that was to be run outside of the sandbox has left its mark."""
+    return Path("/tmp/pwned").exists()
+
+
+@pytest.fixture(scope="module")
+async def at_rest(slot: RunnerSlot) -> int:
+    return await processes(slot)
+
+
+def note(name: str, kind: str, outcome: Outcome) -> None:
+    """Keep what was seen for the table in the documentation, when asked to."""
+    if path := os.environ.get("ATTACKS_SEEN"):
+        with Path(path).open("a") as file:
+            file.write(json.dumps([name, kind, outcome.value]) + "\n")
+
+
+def check(evaluation: Evaluation, name: str, secrets: Secrets) -> None:
+    """Fail when an attack gained anything."""
+    attack = ATTACKS[name]
+    assert evaluation.outcome in attack.outcomes, evaluation.message
+    assert evaluation.outcome is not Outcome.INFRASTRUCTURE
+    if evaluation.score is not None:
+        assert evaluation.score.objective == 0.0
+        if attack.value is not ANYTHING:
+            assert evaluation.score.artifacts["output"] == repr(attack.value)
+    assert secrets.answer not in repr(evaluation)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-async def test_attack(name: str, sandbox: Sandbox, slot: Slot, secrets: Secrets) -> None:
+async def test_attack(
+    name: str,
+    kind: str,
+    sandbox: Sandbox,
+    slot: RunnerSlot,
+    at_rest: int,
+    evaluate: EvaluationService,
+    secrets: Secrets,
+) -> None:
     isolation = sandbox.provenance()["isolation"]
     own_files = sandbox.name == "docker" or "namespaces" in isolation
     own_user = sandbox.name == "docker" or "users" in isolation
-    if name in INTRUSION and not (own_files and own_user):
+    if name in CHAPTERS["intrusion"] and not (own_files and own_user):
         pytest.skip("the process sandbox promises no such isolation to an ordinary user")
-    attack = ATTACKS[name]
 
-    source = attack.program.replace("SECRET_PORT", str(secrets.port))
-    reply, report = await run(slot, source, **attack.limits)
-    assert reply.outcome in attack.outcomes, reply.message
-    if reply.outcome is Outcome.OK:
-        assert reply.value == attack.value
-    assert secrets.answer not in f"{reply} {report}"
+    source = ATTACKS[name].program.replace("SECRET_PORT", str(secrets.port))
+    limited = _Limited(slot, replace(LIMITS, **ATTACKS[name].limits))  # type: ignore[arg-type]
+    evaluation = await evaluate(limited, Program({"program.py": source}))
+    note(name, kind, evaluation.outcome)
+    check(evaluation, name, secrets)
 
-    reply, _ = await run(slot, HONEST.replace("ISOLATED", str(own_files)))
-    assert reply.outcome is Outcome.OK, reply.message
-    assert reply.value == {"product": 42, "left": []}
+    source = HONEST.replace("ISOLATED", str(own_files))
+    evaluation = await evaluate(_Limited(slot, LIMITS), Program({"program.py": source}))
+    assert evaluation.score is not None, evaluation.message
+    assert evaluation.score.objective == 0.0
+    assert evaluation.score.artifacts["output"] == repr({"product": 42, "left": []})
+    assert await processes(slot) == at_rest
+    assert not escaped()
 
 
 def test_there_are_enough_of_them() -> None:
     assert len(ATTACKS) >= 40
+
+
+def test_what_the_documentation_says_was_seen_is_allowed_and_complete() -> None:
+    recorded = seen()
+    assert list(recorded) == list(ATTACKS), "run: python -m tests.attacks.table"
+    for name, ended in recorded.items():
+        assert list(ended) == list(KINDS), name
+        for outcomes in ended.values():
+            assert {Outcome(word) for word in outcomes} <= ATTACKS[name].outcomes, name

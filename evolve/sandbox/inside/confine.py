@@ -61,7 +61,7 @@ def confine(what: Confinement, descriptors: Sequence[int]) -> None:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.drop_capabilities()
     if seccomp.available():
-        seccomp.install()
+        seccomp.install(counted=not what.data_bytes)
     os.chdir(what.folder)
     _fresh_interpreter(what.folder)
 

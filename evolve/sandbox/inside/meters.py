@@ -51,8 +51,8 @@ class Meter(Protocol):
         """Return whether the kernel has killed for want of memory."""
         ...
 
-    def forks_refused(self) -> bool:
-        """Return whether the kernel has refused a fork because of the limit."""
+    def forks_refused(self) -> bool | None:
+        """Return whether the kernel has refused a fork because of the limit; None: unknown."""
         ...
 
     def finish(self, fork: Fork, orphans_ns: int) -> None:
@@ -177,8 +177,8 @@ class _TreeMeter:
     def memory_kills(self) -> bool:
         return False
 
-    def forks_refused(self) -> bool:
-        return False
+    def forks_refused(self) -> bool | None:
+        return None
 
     def finish(self, fork: Fork, orphans_ns: int) -> None:
         self._total = max(self._total, fork.cpu_ns + orphans_ns)

@@ -61,7 +61,7 @@ class Tree:
         while todo:
             pid = todo.pop()
             todo += _children(pid)
-            if pid != self._template and _state(pid) not in "ZX":
+            if pid != self._template and _alive(pid):
                 found.append(pid)
         return found
 
@@ -137,7 +137,8 @@ def _owner(pid: int) -> int:
         status = Path(f"/proc/{pid}/status").read_bytes()
     except OSError:
         return -1
-    if b"\nState:\tZ" in status or b"\nState:\tX" in status:
+    dead = b"\nState:\tZ" in status or b"\nState:\tX" in status
+    if dead and _field(status, b"\nThreads:\t", 0) <= 1:
         return -1
     return _field(status, b"\nUid:\t", 1)
 
@@ -166,9 +167,10 @@ def _stat(pid: int) -> list[bytes]:
     return stat[stat.rindex(b")") + 2 :].split()
 
 
-def _state(pid: int) -> str:
+def _alive(pid: int) -> bool:
+    """Return whether any thread of a process lives; the first may have ended before the others."""
     fields = _stat(pid)
-    return fields[0].decode() if fields else "X"
+    return bool(fields) and (fields[0] not in (b"Z", b"X") or int(fields[17]) > 1)
 
 
 def peak_bytes(pid: int) -> int:
@@ -183,9 +185,13 @@ def peak_bytes(pid: int) -> int:
 def _resident_bytes(pid: int) -> int:
     """Return the resident size of a process; 0 when it is gone."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
-    except (OSError, IndexError):
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+        if not pages:  # its first thread has ended: ask the last one
+            thread = max(map(int, os.listdir(f"/proc/{pid}/task")))  # noqa: PTH208 - quicker
+            pages = int(Path(f"/proc/{pid}/task/{thread}/statm").read_bytes().split()[1])
+    except (OSError, IndexError, ValueError):
         return 0
+    return pages * _PAGE
 
 
 def _proportional_bytes(pid: int) -> int:

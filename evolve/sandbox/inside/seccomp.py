@@ -13,6 +13,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Iterable
 from functools import cache
 
 from evolve.sandbox.inside import kernel
@@ -24,6 +25,7 @@ _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 _SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = 41, 53, 56, 435
 _NEW_NAMESPACES = 0x7E020000
+_CLONE_PARENT = 0x8000  #: makes the child one of the fork server, which would not wait for it
 _AF_UNIX = 1
 _FILTER_MODE = 2
 
@@ -45,6 +47,8 @@ _REFUSED = {
     "modify_ldt": 154, "uselib": 134, "lookup_dcookie": 212, "nfsservctl": 180, "vhangup": 153,
     "settimeofday": 164, "clock_settime": 227, "sethostname": 170, "setdomainname": 171,
 }  # fmt: skip
+#: Memory in files without a name; refused where no cgroup counts it.
+_UNCOUNTED = {"memfd_create": 319, "memfd_secret": 447}
 
 
 class _Program(ctypes.Structure):
@@ -58,9 +62,10 @@ def available() -> bool:
 
 
 @cache
-def _program() -> _Program:
+def _program(*, counted: bool) -> _Program:
     """Return the filter as the kernel wants it; the buffer lives as long as the result."""
-    count, buffer = _instructions()
+    refused = _REFUSED if counted else _REFUSED | _UNCOUNTED
+    count, buffer = _instructions(refused.values())
     program = _Program(count, ctypes.cast(buffer, ctypes.c_void_p))
     program.buffer = buffer
     return program
@@ -68,10 +73,11 @@ def _program() -> _Program:
 
 def prepare() -> None:
     """Assemble the filter now, so that every process forked from this one finds it done."""
-    _program()
+    for counted in (False, True):
+        _program(counted=counted)
 
 
-def _instructions() -> tuple[int, ctypes.Array[ctypes.c_char]]:
+def _instructions(numbers: Iterable[int]) -> tuple[int, ctypes.Array[ctypes.c_char]]:
     """Assemble the filter; each tuple is operation, jump if true, jump if false, operand."""
     no_such_call = (_RETURN, 0, 0, _REFUSE | errno.ENOSYS)
     refused = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
@@ -83,10 +89,11 @@ def _instructions() -> tuple[int, ctypes.Array[ctypes.c_char]]:
         # clone3's flags lie behind a pointer no filter can follow; libc falls back to clone.
         (_EQUAL, 0, 1, _CLONE3), no_such_call,
     ]  # fmt: skip
-    for number in _REFUSED.values():
+    for number in numbers:
         lines += [(_EQUAL, 0, 1, number), refused]
     first_argument = (_LOAD, 0, 0, _FIRST_ARGUMENT)
-    lines += [(_EQUAL, 0, 4, _CLONE), first_argument, (_ANY_BIT, 0, 1, _NEW_NAMESPACES), refused]
+    unwanted = _NEW_NAMESPACES | _CLONE_PARENT
+    lines += [(_EQUAL, 0, 4, _CLONE), first_argument, (_ANY_BIT, 0, 1, unwanted), refused]
     lines += [(_LOAD, 0, 0, _NUMBER)]
     for call in (_SOCKET, _SOCKETPAIR):
         lines += [(_EQUAL, 0, 4, call), first_argument, (_EQUAL, 1, 0, _AF_UNIX), no_such_family]
@@ -96,6 +103,11 @@ def _instructions() -> tuple[int, ctypes.Array[ctypes.c_char]]:
     return len(lines), ctypes.create_string_buffer(code, len(code))
 
 
-def install() -> None:
-    """Filter this process and all it starts from now on. Needs no-new-privileges."""
-    kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(_program()))
+def install(*, counted: bool = True) -> None:
+    """Filter this process and all it starts from now on. Needs no-new-privileges.
+
+    Args:
+        counted: Whether a cgroup counts all of its memory.
+    """
+    program = _program(counted=counted)
+    kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program))

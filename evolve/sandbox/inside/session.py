@@ -262,9 +262,14 @@ class Session:
         self._fail(outcome, body[1 : 1 + _MESSAGE_BYTES].decode("utf-8", "replace"))
 
     def _has_met_process_limit(self) -> bool:
-        """Return whether the kernel, or a count of what lives, bears out that forks failed."""
-        threads = max(self._most_threads, self._execution.tree.held(1 << 62).threads)
-        return self._meter.forks_refused() or threads >= self._limits.processes
+        """Return whether the kernel bears out that forks failed; else whether there were any.
+
+        Without a cgroup nobody counts: the dead that nobody has waited for are beyond a look.
+        """
+        refused = self._meter.forks_refused()
+        if refused is not None:
+            return refused
+        return max(self._most_threads, self._execution.tree.held(1 << 62).threads) > 1
 
     def _fail_at_end(self) -> None:
         """Say how the process ended, which nothing in it could prevent or forge."""

@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import asdict
 from typing import NoReturn
 
@@ -133,6 +134,9 @@ def _serve(channel: socket.socket) -> tuple[Confinement, list[int]]:
             _, status, used = os.wait4(pid, 0)
             cpu_ns = int((used.ru_utime + used.ru_stime) * 1e9)
             channel.send(_STATUS.pack(pid, status, cpu_ns, used.ru_maxrss))
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:  # a program can make its children ours
+                    pass
 
 
 def _import(modules: list[str]) -> None:
