@@ -50,7 +50,7 @@ def test_a_hostile_program_evaluated_on_a_terminal(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"def pack(n):\n    print({HOSTILE!r})\n    raise ValueError({HOSTILE!r})\n")
     ours, theirs = pty.openpty()
-    evolve = Path(sys.executable).with_name("evolve")
+    evolve = str(Path(sys.executable).with_name("evolve"))
     command = [evolve, "evaluate", "circle_packing_26", str(program)]
     done = subprocess.run(command, stdout=theirs, stderr=theirs, stdin=theirs, check=False)
     os.close(theirs)
