@@ -31,6 +31,7 @@ from evolve.sandbox.reaper import LABEL, Controller, reap_containers, reap_folde
 from evolve.sandbox.runtimes import Runtime, find_runtime
 from evolve.sandbox.session import Greeting
 from evolve.sandbox.slot import RunnerSlot
+from evolve.sandbox.watchdog import watch
 
 if TYPE_CHECKING:
     import docker
@@ -70,6 +71,7 @@ class DockerHost:
         self._engine, self._index, self._settings = engine, index, settings
         self._folder = PrivateFolder(index)
         self._container: Container | None = None
+        self._name = ""  #: of the container that there may be
 
     async def start(self) -> ByteStream:
         """Start a container and wait until its runner connects."""
@@ -93,9 +95,11 @@ class DockerHost:
         )
         create = self._engine.client.containers.create
         with anyio.CancelScope(shield=True):  # what exists must be known, so that it can be removed
+            name = f"evolve-{Controller.this().pid}-{self._index}-{secrets.token_hex(4)}"
+            self._name = name
             container = await self._engine.ask(
                 lambda: create(
-                    name=f"evolve-{Controller.this().pid}-{self._index}-{secrets.token_hex(4)}",
+                    name=name,
                     command=["python3", *BOOT, _LIB, options.to_json()],
                     volumes={
                         str(self._folder.lib): {"bind": _LIB, "mode": "ro"},
@@ -120,10 +124,10 @@ class DockerHost:
 
     async def stop(self) -> None:
         """Remove the container, running or not."""
-        container, self._container = self._container, None
-        if container is not None:
-            with suppress(SandboxUnavailable):  # then a reaper will
-                await self._engine.ask(lambda: container.remove(force=True, v=True))
+        self._container = None
+        name, self._name = self._name, ""
+        if name:
+            await self._engine.discard(name)
 
     async def post_mortem(self) -> Outcome:
         """Ask the engine why the runner is gone."""
@@ -205,6 +209,7 @@ class DockerSandbox:
 
     def _prepare(self) -> tuple[Engine, Image]:
         engine = Engine()
+        watch(docker=True)
         reap_folders()
         return engine, engine.ask_now(lambda: self._look_around(engine.client))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -36,6 +37,7 @@ class Engine:
     def __init__(self) -> None:
         self.client = _connect()
         self._limiter = anyio.CapacityLimiter(_AT_ONCE)
+        self._unwanted: set[str] = set()  #: containers that are to go
 
     async def ask(self, function: Callable[[], T]) -> T:
         """Return what ``function``, which talks to the engine, returns.
@@ -49,6 +51,22 @@ class Engine:
             return await anyio.to_thread.run_sync(self.ask_now, function, limiter=self._limiter)
         except (DockerException, OSError) as error:  # requests' errors are OSErrors
             raise SandboxUnavailable(f"the Docker engine: {error}") from error
+
+    async def discard(self, name: str) -> None:
+        """Remove a container, running or not; one that will not go is tried again with the next.
+
+        It need not be there: an engine that went away over a request may have made it or not.
+        """
+        from docker.errors import NotFound
+
+        self._unwanted.add(name)
+        for each in sorted(self._unwanted):
+            try:
+                await self.ask(partial(self.client.api.remove_container, each, force=True, v=True))
+            except SandboxUnavailable as error:
+                if not isinstance(error.__cause__, NotFound):
+                    continue
+            self._unwanted.discard(each)
 
     def ask_now(self, function: Callable[[], T]) -> T:
         """Return what ``function`` returns, and keep no connection: a sandbox has no end."""

@@ -30,6 +30,7 @@ from evolve.sandbox.private import BOOT, PrivateFolder, interpreter_folders, thr
 from evolve.sandbox.reaper import reap_folders
 from evolve.sandbox.session import Greeting
 from evolve.sandbox.slot import RunnerSlot
+from evolve.sandbox.watchdog import watch
 
 _START_S = 60.0
 _CONTROL = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")  #: device files that all GPUs share
@@ -37,6 +38,11 @@ _EXIT_S = 2.0  #: how long a runner has to clean up after its controller hung up
 _LOG_BYTES = 2000
 _FIRST_UID = 1 << 30  #: user ids from here on belong to nobody on customary systems
 _UIDS = 1 << 16
+
+
+def _prepare() -> None:
+    watch()
+    reap_folders()
 
 
 class ProcessHost:
@@ -146,7 +152,7 @@ class ProcessSandbox:
             raise SandboxUnavailable(
                 "the process sandbox needs Linux; use `sandbox: {kind: docker}` on this machine"
             )
-        await anyio.to_thread.run_sync(reap_folders)
+        await anyio.to_thread.run_sync(_prepare)
         slot = RunnerSlot(ProcessHost(index, limits, resources), resources.gpus)
         self._greeting = await slot.open()
         return slot

@@ -1,13 +1,15 @@
 """Remove what killed controllers left on this machine: containers and private folders.
 
 Everything a controller makes carries its identity. A runner ends by itself when its controller
-does, so what is found here is empty shells; a reaper runs whenever a sandbox opens a slot.
+does, so what is found here is mostly empty shells. A reaper runs whenever a sandbox opens a slot,
+and once more when a controller has ended (`evolve.sandbox.watchdog`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import tempfile
 from contextlib import suppress
@@ -67,16 +69,36 @@ class Controller:
 
 
 def _start_time(pid: int) -> int:
-    """Return when a process started, in ticks since boot; 0 when there is no such process."""
+    """Return when a process started, in ticks since boot; 0 when there is no such process.
+
+    One that has ended, and that its parent has not waited for yet, is none.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0
-    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+    state, *fields = stat[stat.rindex(b")") + 2 :].split()
+    return 0 if state in (b"Z", b"X") else int(fields[18])
 
 
-def reap_folders() -> None:
-    """Remove the private folders of dead controllers of this user."""
+def kill_runners(controller: Controller) -> None:
+    """Kill what still runs from the private folders of a controller, frozen or not."""
+    mark = f"/{controller.folder_prefix}".encode()
+    for name in os.listdir("/proc"):  # noqa: PTH208 - quicker
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        with suppress(OSError):  # it has ended meanwhile, or is not ours
+            if mark in Path(f"/proc/{name}/cmdline").read_bytes():
+                os.kill(int(name), signal.SIGKILL)
+
+
+def reap_folders(*, remove: bool = True) -> bool:
+    """Remove the private folders of dead controllers of this user; return whether there were any.
+
+    Args:
+        remove: False only looks.
+    """
+    found = False
     for entry in os.scandir(os.path.realpath(tempfile.gettempdir())):
         name = _FOLDER.fullmatch(entry.name)
         if name is None or not entry.is_dir(follow_symlinks=False):
@@ -84,7 +106,10 @@ def reap_folders() -> None:
         owner = Controller(socket.gethostname(), int(name[1]), int(name[2]))
         with suppress(FileNotFoundError):  # its runner ends, or another controller reaps, just now
             if owner.dead and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                remove_folder(Path(entry.path))
+                found = True
+                if remove:
+                    remove_folder(Path(entry.path))
+    return found
 
 
 def remove_folder(path: Path) -> None:

@@ -22,6 +22,7 @@ from evolve.sandbox import session as session_module
 from evolve.sandbox.base import Job, Reply, Slot
 from evolve.sandbox.process import ProcessSandbox
 from evolve.sandbox.reaper import Controller, reap_folders
+from evolve.sandbox.watchdog import watch
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,13 @@ def folders_of(pid: int) -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"evolve-{pid}-*"))
 
 
+def wait_for_the_end_of_folders(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while folders_of(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folders_of(pid)
+
+
 def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -68,6 +76,7 @@ def open_descriptors() -> int:
 @pytest.fixture
 def runners() -> Iterator[list[int]]:
     """Give the processes of runners started since; see that none outlives the test."""
+    watch()  # one for the whole process, and none of a runner's
     before = set(below(os.getpid()))
 
     class Started(list[int]):
@@ -146,10 +155,7 @@ async def test_nothing_outlives_a_killed_controller() -> None:
         assert len(started) >= 3
         controller.kill()
     await anyio.to_thread.run_sync(wait_for_the_end_of, started)
-    folders = folders_of(controller.pid)
-    assert folders
-    reap_folders()
-    assert not folders_of(controller.pid)
+    await anyio.to_thread.run_sync(wait_for_the_end_of_folders, controller.pid)
 
 
 def test_folders_of_living_controllers_are_left_alone() -> None:
