@@ -72,20 +72,23 @@ class Census:
 
     Attributes:
         evaluations: How many there were, the seed program's included.
+        trials: Evaluations of children, and proposals that came to nothing.
         seed: The first program, and its fitness.
         best: Largest fitness so far; None before the first.
         since_best: Evaluations since it rose.
-        offspring: Evaluated children, by parent.
+        offspring: By parent, its children and the proposals from it that came to nothing: a
+            duplicate, an edit that does not apply. So nobody is tried forever in vain.
         curiosity: By parent, how much its children got into the archive lately (Cully and
             Demiris, "Quality and diversity optimization: a unifying modular framework", 2018): 1
             more for each that did, half a point less for each that did not, never below 0.
         best_child: Largest fitness of a child, by parent.
-        descendants: Evaluated descendants of any generation.
+        descendants: The same over all generations of descendants.
         parent: Parent of each program that entered an archive or became a parent.
         islands: By number.
     """
 
     evaluations: int = 0
+    trials: int = 0
     seed: tuple[int, float] | None = None
     best: float | None = None
     since_best: int = 0
@@ -127,6 +130,18 @@ class Census:
         if parent is not None:
             self._descended(key, parent, fitness, entered=entered)
 
+    def tried(self, parent: int) -> None:
+        """Count a child, or a proposal that came to nothing, for a parent and all before it.
+
+        These counts do not depend on the order in which they are told.
+        """
+        self.trials += 1
+        self.offspring[parent] = self.offspring.get(parent, 0) + 1
+        ancestor: int | None = parent
+        while ancestor is not None:
+            self.descendants[ancestor] = self.descendants.get(ancestor, 0) + 1
+            ancestor = self.parent.get(ancestor)
+
     def settled(self, island: int, fitness: float) -> None:
         """Take note that a program of that fitness came to an island from elsewhere."""
         here = self.island(island)
@@ -145,15 +160,11 @@ class Census:
         return min(rise / total, 1.0) if total > 0 else 0.0
 
     def _descended(self, key: int, parent: int, fitness: float | None, *, entered: bool) -> None:
-        """Count a child for its parent and for all before it."""
-        self.offspring[parent] = self.offspring.get(parent, 0) + 1
+        """Take note of a child's parent."""
+        self.tried(parent)
         change = CURIOSITY_GAIN if entered else -CURIOSITY_LOSS
         self.curiosity[parent] = max(self.curiosity.get(parent, 0.0) + change, 0.0)
         if fitness is not None:
             self.best_child[parent] = max(self.best_child.get(parent, fitness), fitness)
         if entered:
             self.parent[key] = parent
-        ancestor: int | None = parent
-        while ancestor is not None:
-            self.descendants[ancestor] = self.descendants.get(ancestor, 0) + 1
-            ancestor = self.parent.get(ancestor)

@@ -16,7 +16,7 @@ ATTEMPTS = 12
 FAILURES = 32
 _NO_MAIL = Mail()
 #: Ends that say nothing about the parent.
-_UNRELATED = frozenset(("model_error", "budget", "interrupted"))
+UNRELATED = frozenset(("model_error", "budget", "interrupted"))
 
 
 def varies(operator: Proposer) -> Varies:
@@ -63,7 +63,7 @@ class History:
         self.begun(ended.operator, ended.parents[:1])
         if ended.iteration is None:
             self.seed = ended.program_id
-        if not ended.parents or ended.ended in _UNRELATED:
+        if not ended.parents or ended.ended in UNRELATED:
             return
         parent = ended.parents[0]
         attempt = Attempt(

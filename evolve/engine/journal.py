@@ -10,6 +10,7 @@ from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
 from evolve.engine.events import ArchiveSettled, Observer, ProgramEvaluated, ProposalRejected
+from evolve.engine.history import UNRELATED
 from evolve.engine.population import Placement, Population, Settled
 from evolve.engine.stop import Counters
 from evolve.propose.base import Candidate, Rejected
@@ -132,6 +133,8 @@ class Journal:
         population = self.population
         facts = self.store.facts(self.run_id, evaluator, scores=not population.spec.settled)
         self._settle(population.restore(facts))
+        for parent in self.store.tried_in_vain(self.run_id, UNRELATED):
+            population.census.tried(parent)
 
     def _settle(self, settled: Settled | None) -> None:
         """Commit the archive that the run has from now on, if it is another one."""
@@ -144,7 +147,9 @@ class Journal:
     def refuse(self, ending: Refused) -> None:
         """Count a proposal that came to nothing, learn from it and tell observers."""
         proposal = ending.proposal
-        self.population.disengage(proposal.iteration)
+        parent = self.population.disengage(proposal.iteration)
+        if parent is not None and ending.reason not in UNRELATED:
+            self.population.census.tried(parent)
         self.counters.rejected(ending.reason)
         for ended in self.store.ended(self.run_id, "", proposal=proposal.id):
             self.learn(ended)

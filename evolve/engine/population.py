@@ -206,9 +206,9 @@ class Population:
         """Note that an iteration from that parent is under way."""
         self._engaged[iteration] = parent
 
-    def disengage(self, iteration: int) -> None:
-        """Note that an iteration has ended."""
-        self._engaged.pop(iteration, None)
+    def disengage(self, iteration: int) -> int | None:
+        """Note that an iteration has ended; return the parent it was engaged with."""
+        return self._engaged.pop(iteration, None)
 
     def insert(
         self,

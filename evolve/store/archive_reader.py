@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from evolve.core.errors import StoreError
 from evolve.store.archives import (
@@ -16,7 +16,7 @@ from evolve.store.archives import (
     read_offers,
 )
 from evolve.store.entries import program_hashes
-from evolve.store.facts import EvaluationFact, facts, standing
+from evolve.store.facts import EvaluationFact, facts, standing, tried_in_vain
 from evolve.store.records import ArchiveEvent, Elite
 from evolve.store.run_reader import RunReader
 
@@ -79,6 +79,11 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             caused = read_caused(connection, run_id, numbers)
             yield from facts(connection, run_id, evaluator, caused, scores=scores)
+
+    def tried_in_vain(self, run_id: int, unrelated: Collection[str]) -> tuple[int, ...]:
+        """Return the parent of each proposal that came to nothing for other than these reasons."""
+        with self._database.read() as connection:
+            return tried_in_vain(connection, run_id, unrelated)
 
     def elites(self, run_id: int, at: int | None = None) -> tuple[Elite, ...]:
         """Return the occupants of the map by island and cell.

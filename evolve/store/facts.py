@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import ColumnElement, Connection, case, select
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import ArchiveEvent
@@ -54,8 +54,7 @@ def facts(
         .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
         .outerjoin(parents, first_parent)
     )
-    # In strict order iterations count in their order, and only once they are in the archive.
-    counted = proposals.c.inserted.is_(None) | (proposals.c.iteration < runs.c.inserted)
+    # In strict order iterations count in their order.
     turn = case((proposals.c.inserted.is_(None), -1), else_=proposals.c.iteration)
     rows = connection.execution_options(yield_per=_AT_ONCE).execute(
         select(
@@ -73,7 +72,7 @@ def facts(
             evaluations.c.evaluator == evaluator,
             evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
             FOUND,
-            counted,
+            _in_the_archive(),
         )
         .order_by(turn, evaluations.c.id)
     )
@@ -82,6 +81,28 @@ def facts(
         measures, metrics = rest or ({}, {})
         events = tuple(caused.get(evaluation_id, ()))
         yield EvaluationFact(program_id, parent_id, island, objective, events, measures, metrics)
+
+
+def tried_in_vain(
+    connection: Connection, run_id: int, unrelated: Collection[str]
+) -> tuple[int, ...]:
+    """Return the parents of proposals that came to nothing, see `Reader.tried_in_vain`."""
+    rows = connection.scalars(
+        select(proposals.c.parents)
+        .join(runs, runs.c.id == proposals.c.run_id)
+        .where(
+            proposals.c.run_id == run_id,
+            proposals.c.status.in_(["rejected", "duplicate"]),
+            proposals.c.reason.not_in(unrelated),
+            _in_the_archive(),
+        )
+    )
+    return tuple(parents[0] for parents in rows)
+
+
+def _in_the_archive() -> ColumnElement[bool]:
+    """Select, in strict order, only iterations whose turn has come."""
+    return proposals.c.inserted.is_(None) | (proposals.c.iteration < runs.c.inserted)
 
 
 def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:

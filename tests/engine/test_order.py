@@ -10,11 +10,16 @@ import anyio
 import numpy as np
 import pytest
 
+from evolve.archive.islands import Plan
+from evolve.archive.selection.plain import mixed
+from evolve.archive.selection.puct import puct
+from evolve.archive.selection.weighted import weighted
 from evolve.config.problem import Problem
 from evolve.core.errors import InfrastructureError, RunFailed
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.core.program import Program
 from evolve.engine.loop import Loop
+from evolve.engine.population import Policy
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.sandbox.base import Slot
 from evolve.store.store import open_store
@@ -51,7 +56,7 @@ def course(lab: Laboratory) -> list[tuple[object, ...]]:
     ]
     steps += [(e.hash[:8], e.iteration, e.generation, e.objective) for e in programs.values()]
     events = lab.store.archive_events(lab.run_id)
-    steps += [(name(e.program_id), e.cell, e.status, e.fitness) for e in events]
+    steps += [(name(e.program_id), e.island, e.cell, e.status, e.fitness) for e in events]
     return [*steps, (lab.store.archive_digest(lab.run_id),)]
 
 
@@ -77,7 +82,23 @@ class LateEvaluate(FakeEvaluate):
         return await super().__call__(slot, program, stage)
 
 
-def laboratory(problem: Problem, path: Path, slots: int, seed: int = 0) -> Laboratory:
+#: Plain selection, and the kinds that look at what is under way, at children and at islands.
+POLICIES = {
+    "mixed": Policy(mixed(), inspirations=2),
+    "puct on islands": Policy(
+        puct(),
+        inspirations=2,
+        islands=Plan(count=3, allocation="ucb", migration_interval=7, reset_interval=25),
+    ),
+    "weighted with spawning": Policy(
+        weighted(), inspirations=2, islands=Plan(spawn_stagnation=4, spawn_limit=4)
+    ),
+}
+
+
+def laboratory(
+    problem: Problem, path: Path, slots: int, seed: int = 0, policy: str = "mixed"
+) -> Laboratory:
     """Return one whose parts take a random time each."""
     return Laboratory(
         problem,
@@ -88,33 +109,36 @@ def laboratory(problem: Problem, path: Path, slots: int, seed: int = 0) -> Labor
         proposals=2 * slots,
         order="strict",
         window=5,
+        policy=POLICIES[policy],
     )
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 async def test_slots_and_timing_change_nothing_in_strict_order(
-    problem: Problem, tmp_path: Path
+    problem: Problem, tmp_path: Path, policy: str
 ) -> None:
     courses = []
     for number, slots in enumerate((1, 2, 8, 8)):
-        lab = laboratory(problem, tmp_path / f"{number}.db", slots, seed=10 * number)
+        lab = laboratory(problem, tmp_path / f"{number}.db", slots, 10 * number, policy)
         with lab.store:
-            assert await lab.search(evaluations=70) == "evaluations"
-            assert lab.evaluations() == lab.counters.evaluations == 70
+            assert await lab.search(evaluations=45) == "evaluations"
+            assert lab.evaluations() == lab.counters.evaluations == 45
             assert lab.left_over() == (0, 0)
             courses.append(course(lab))
-    assert len(courses[0]) > 150
+    assert len(courses[0]) > 100
     assert courses[1:] == courses[:1] * 3
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 async def test_an_interrupted_strict_run_goes_on_as_if_nothing_had_happened(
-    problem: Problem, tmp_path: Path
+    problem: Problem, tmp_path: Path, policy: str
 ) -> None:
-    whole = laboratory(problem, tmp_path / "whole.db", 3)
+    whole = laboratory(problem, tmp_path / "whole.db", 3, policy=policy)
     with whole.store:
-        await whole.search(evaluations=60)
+        await whole.search(evaluations=45)
         expected = course(whole)
     for slots, at in ((2, 7), (8, 23), (4, 41)):
-        lab = laboratory(problem, tmp_path / f"{at}.db", slots, seed=at)
+        lab = laboratory(problem, tmp_path / f"{at}.db", slots, at, policy)
         with lab.store:
             calls = 0
 
@@ -129,13 +153,13 @@ async def test_an_interrupted_strict_run_goes_on_as_if_nothing_had_happened(
                 lab.proposer.make = make
 
             lab.on_start = interrupt
-            assert await lab.search(evaluations=60) == "interrupted"
-            assert 0 < lab.evaluations() < 60
+            assert await lab.search(evaluations=45) == "interrupted"
+            assert 0 < lab.evaluations() < 45
             assert lab.counters.evaluations <= lab.evaluations()
             calls = -1000
             lab.slots = 9 - slots
-            assert await lab.resume(evaluations=60) == "evaluations"
-            assert lab.counters.evaluations == 60
+            assert await lab.resume(evaluations=45) == "evaluations"
+            assert lab.counters.evaluations == 45
             assert course(lab) == expected
 
 
@@ -145,7 +169,7 @@ async def test_what_timing_decides_in_arrival_order(problem: Problem, tmp_path: 
         lab = laboratory(problem, tmp_path / f"{number}.db", 8, seed=number)
         lab.order = "arrival"
         with lab.store:
-            await lab.search(evaluations=70)
+            await lab.search(evaluations=45)
             courses.append(course(lab))
     assert courses[0] != courses[1]
 

@@ -62,7 +62,7 @@ class State:
         return elites
 
     def tried(self, key: int) -> int:
-        """Return how many children a program has, those under way included."""
+        """Return how often a program was tried: children, proposals in vain or under way."""
         return self.census.offspring.get(key, 0) + self.busy.get(key, 0)
 
 

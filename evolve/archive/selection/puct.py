@@ -16,7 +16,7 @@ def puct(*, exploration: float = 1.0) -> Selector:
 
     The bound is ``Q + exploration * scale * P * sqrt(1 + T) / (1 + n)``: Q is the fitness of the
     best child, or the elite's own while it has none; P falls linearly with the rank and sums to 1;
-    scale is the range of the elites' fitness; n counts evaluated descendants, T all evaluations.
+    scale is the range of the elites' fitness; n counts descendants and proposals in vain, T all.
     An elite whose lineage, upwards or downwards, has a proposal under way is passed over, unless
     all have. (TTT-Discover: "Learning to discover at test time", 2026.)
 
@@ -32,7 +32,7 @@ def puct(*, exploration: float = 1.0) -> Selector:
         elites, census = state.elites(), state.census
         count = len(elites)
         scale = elites[0].fitness - elites[-1].fitness
-        bonus = exploration * scale * math.sqrt(1 + census.evaluations)
+        bonus = exploration * scale * math.sqrt(1 + census.trials)
 
         def bound(rank: int, elite: Elite) -> float:
             prior = (count - rank) / (count * (count + 1) / 2)

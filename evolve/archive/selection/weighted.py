@@ -62,8 +62,8 @@ def curiosity(*, floor: float = 0.1) -> Selector:
 def novelty(*, exponent: float = 2.0) -> Selector:
     """Return a selector that prefers elites of few children, whatever their fitness.
 
-    The weight of an elite with n children, those under way included, is (1 + n) ** -exponent:
-    exploration by counts, which walks along the edge of what has been reached.
+    The weight of an elite with n children, proposals in vain or under way included, is
+    (1 + n) ** -exponent: exploration by counts, which walks along the edge of what was reached.
 
     Args:
         exponent: Above 0; the larger, the closer to always the least tried.
@@ -84,8 +84,8 @@ def weighted(*, sharpness: float = 10.0) -> Selector:
     """Return a selector that weighs fitness by the novelty of having few children.
 
     The weight is ``sigmoid(sharpness * z) / (1 + n)``, where z is fitness in median absolute
-    deviations above the median and n counts children, those under way included. (ShinkaEvolve,
-    arXiv 2509.19349.)
+    deviations above the median and n counts children, proposals in vain or under way included.
+    (ShinkaEvolve, arXiv 2509.19349.)
 
     Args:
         sharpness: Above 0; how sharply the upper half is preferred to the lower one.

@@ -1,0 +1,1 @@
+"""Presets side by side at equal budget; run it with `python -m benchmarks.search`."""
