@@ -10,7 +10,7 @@ from benchmarks.search.landscapes import DECEPTIVE, SMOOTH, Landscape
 
 def reached(landscape: Landscape, preset: str, marks: list[int]) -> list[float]:
     """Return the median of a few seeds after each of some numbers of evaluations."""
-    courses = [course(landscape, preset, seed, marks) for seed in range(5)]
+    courses = [course(landscape, preset, seed, marks) for seed in range(3)]
     return [float(value) for value in np.median(courses, axis=0)]
 
 
