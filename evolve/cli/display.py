@@ -211,7 +211,7 @@ def progress_lines(progress: Progress) -> list[str]:
         + (f"{progress.islands} islands  " if progress.islands > 1 else "")
         + f"QD score {render.text(progress.qd_score)}",
         f"{progress.evaluations} evaluations, {progress.rate:.1f}/s, "
-        f"slots {progress.slots_busy}/{progress.slots} busy, "
+        f"slots {_slots(progress)}, "
         f"{render.duration(progress.elapsed_s)} gone, about {render.duration(progress.eta_s)} left",
         f"failures: {render.counts(progress.failures)}",
     ]
@@ -222,6 +222,15 @@ def progress_lines(progress: Progress) -> list[str]:
             + (unpriced if progress.unpriced_calls else "")
         )
     return lines
+
+
+def _slots(progress: Progress) -> str:
+    """Return how many slots are busy, and have been."""
+    now = f"{progress.slots_busy}/{progress.slots} busy"
+    if not progress.utilisation:
+        return now
+    share = sum(progress.utilisation) / len(progress.utilisation)
+    return f"{now} ({share:.0%} of the time)"
 
 
 def print_result(result: Result, *, db: str, json: bool) -> None:

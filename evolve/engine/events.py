@@ -127,6 +127,7 @@ class Progress:
         evaluations: Search evaluations committed, of earlier sessions too.
         elapsed_s: Seconds of running, of earlier sessions too.
         coverage: Share of cells with an elite; None when cells have no end.
+        utilisation: Share of its time that each slot was lent while the search ran, 0 to 1.
         best: Objective of the best program, in its own direction; None before the first.
         failures: Evaluations without a score and rejected proposals, by kind.
         cost_usd: Known spending; ``unpriced_calls`` more calls have no known price.
@@ -146,6 +147,7 @@ class Progress:
     islands: int = 1
     slots: int = 0
     slots_busy: int = 0
+    utilisation: tuple[float, ...] = ()
     failures: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0
     cost_usd: float = 0.0

@@ -37,6 +37,7 @@ class Proposing:
             None when the model cannot be had: the proposal is to be begun again some day.
         """
         started = time.monotonic()
+        self.width.asked()
         result: Candidate | Rejected = Rejected("interrupted", "given up when the run stopped")
         scope = anyio.CancelScope()
         self._scopes.add(scope)

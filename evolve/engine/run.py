@@ -22,7 +22,15 @@ from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
 from evolve.engine.draw import Draw, redraw
-from evolve.engine.events import Event, FaultOccurred, Observer, Progress, RunFinished, RunStarted
+from evolve.engine.events import (
+    Event,
+    FaultOccurred,
+    Observer,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Stopping,
+)
 from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
 from evolve.engine.journal import Journal, Judged, Pending
@@ -32,6 +40,7 @@ from evolve.engine.recorder import completer
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.resume import Opened, open_run
 from evolve.engine.stop import Counters, used_fraction
+from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
 from evolve.llm.budget import Budget, Caps, Spent
 from evolve.llm.ledger import Ledger
@@ -143,18 +152,28 @@ class _Search:
         db: str,
     ) -> None:
         config = loaded.config
-        self.parts, self.store, self.opened, self.emit, self.db = parts, store, opened, emit, db
+        self.parts, self.store, self.opened, self.db = parts, store, opened, db
+        self.utilisation = Utilisation(parts.pool)
+        self.observer = emit
         self.config, self.run_id = config, opened.record.id
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(config.slots, config.proposals, answered)
-        self.assess = Assessor(parts.pool, parts.evaluate, emit, self.width.evaluated)
+        self.assess = Assessor(parts.pool, parts.evaluate, self.emit, self.width.evaluated)
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled
         )
         self.history = History(parts.portfolio.proposers, Mail(store.inbox, self.run_id))
         learners = (self.history.tell, parts.portfolio.tell)
-        self.journal = Journal(store, self.run_id, self.population, self.counters, emit, learners)
+        self.journal = Journal(
+            store, self.run_id, self.population, self.counters, self.emit, learners
+        )
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers; note when the search itself is over."""
+        if isinstance(event, Stopping):
+            self.utilisation.end()
+        self.observer(event)
 
     async def run(self) -> Result:
         """Search, then compare; a second interruption ends either at once.
@@ -173,6 +192,7 @@ class _Search:
         comparison: tuple[Compared, ...] = ()
         async with self._reporting(), interruptible(partial(loop.interrupt, "interrupted")):
             await self._seed()
+            self.utilisation.begin()
             reason = await loop.run(unfinished)
             if reason != "interrupted":
                 comparison = await self._compare()
@@ -207,6 +227,7 @@ class _Search:
             islands=len(self.population.islands.live),
             slots=self.parts.pool.size,
             slots_busy=self.parts.pool.busy,
+            utilisation=self.utilisation.shares,
             failures=dict(counters.failures),
             calls=counters.calls,
             cost_usd=counters.cost_usd,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 #: Weight of the newest observation in the running means.
 ALPHA = 0.2
@@ -26,9 +27,14 @@ class Width:
     def __init__(self, slots: int, fixed: int | None = None, answered: int | None = None) -> None:
         self._slots, self._fixed = slots, fixed
         self._most = slots * MOST_PER_SLOT if answered is None else answered
+        self._asked: float | None = None
         self._proposal_s: float | None = None
         self._evaluation_s: float | None = None
         self._yield = 1.0
+
+    def asked(self) -> None:
+        """Note that a proposal is being made: until one is, its age tells how slow they are."""
+        self._asked = self._asked or time.monotonic()
 
     def proposed(self, seconds: float, *, fruitful: bool) -> None:
         """Note how long a proposal took and whether a candidate came of it."""
@@ -44,9 +50,12 @@ class Width:
         """Iterations that may be in flight now."""
         if self._fixed is not None:
             return self._slots + self._fixed
-        if self._proposal_s is None or self._evaluation_s is None:
+        proposal_s = self._proposal_s
+        if proposal_s is None:
+            proposal_s = time.monotonic() - self._asked if self._asked else 0.0
+        if self._evaluation_s is None:
             return self._slots + 1
-        needed = self._slots * self._proposal_s / max(self._evaluation_s * self._yield, 1e-4)
+        needed = self._slots * proposal_s / max(self._evaluation_s * self._yield, 1e-4)
         return self._slots + 1 + math.ceil(min(needed, self._most))
 
 

@@ -24,6 +24,7 @@ from evolve.engine.population import Policy, Population
 from evolve.engine.recorder import completer
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.stop import Counters
+from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
 from evolve.llm.base import Model
 from evolve.llm.budget import Budget, Caps
@@ -46,6 +47,7 @@ class Laboratory:
     Attributes:
         more: Operators beside ``proposer``, drawn as often.
         on_start: Given the loop before it runs.
+        utilisation: Shares of the last search's time that slots were lent, draining included.
     """
 
     problem: Problem
@@ -62,6 +64,7 @@ class Laboratory:
     events: list[Event] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     run_id: int = 0
+    utilisation: tuple[float, ...] = ()
     order: str = "arrival"
     window: int = 4
     archive: ArchiveSpec | None = None
@@ -173,10 +176,14 @@ class Laboratory:
                 width=width,
             )
             self.on_start(loop)
+            busy = Utilisation(pool)
+            busy.begin()
             try:
                 return await loop.run(unfinished)
             except BaseExceptionGroup as group:
                 raise _leaf(group) from group
+            finally:
+                self.utilisation = busy.shares
 
     def of(self, kind: type[_Event]) -> list[_Event]:
         """Return the events of one kind."""

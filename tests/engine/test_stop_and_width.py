@@ -113,6 +113,25 @@ def test_proposals_that_come_to_nothing_call_for_more_of_them() -> None:
     assert width.limit > observed(2, 1.0, 1.0).limit
 
 
+def test_while_the_first_model_call_lasts_its_age_tells_how_slow_models_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    width = Width(2)
+    width.asked()
+    now += 10.0
+    assert width.limit == 3, "how long evaluations take is not known either"
+    width.evaluated(1.0)
+    assert width.limit == 2 + 1 + 20
+    now += 5.0
+    width.asked()
+    assert width.limit == 2 + 1 + 30
+    width.proposed(15.0, fruitful=True)
+    now += 100.0
+    assert width.limit == 2 + 1 + 30
+
+
 def test_a_width_the_user_fixed_stays() -> None:
     width = Width(2, 7)
     width.proposed(100.0, fruitful=True)
