@@ -18,6 +18,7 @@ from evolve.cli import (
     program,
     render,
     replay,
+    rescore,
     run,
 )
 
@@ -45,6 +46,7 @@ app.command("program")(program.program)
 app.command("replay")(replay.replay)
 app.command("hint")(human.hint)
 app.command("submit")(human.submit)
+app.command("rescore")(rescore.rescore)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="List and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")

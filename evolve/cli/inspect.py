@@ -61,6 +61,11 @@ def show(
     run: str = RUN,
     db: str = render.DATABASE,
     top: int = typer.Option(5, "--top", min=1, help="How many of the best programs to list."),
+    provenance: bool = typer.Option(
+        False,
+        "--provenance",
+        help="Print what the run was made with: versions, image, hashes, resolved configuration.",
+    ),
     json: bool = render.JSON,
 ) -> None:
     """Show a run: archive, islands, best programs, operators, failures, spending, comparison.
@@ -73,6 +78,9 @@ def show(
 
     with open_reader(db) as reader:
         record = reader.run(run)
+        if provenance:
+            _print_provenance(record, json=json)
+            return
         archive = archive_of(reader, record)
         if not json:
             _print_run(render.console(), reader, record, archive, top)
@@ -217,6 +225,28 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
         "direction": run.objective.direction,
         "best": None if found is None else found.objective,
     }
+
+
+def _print_provenance(run: RunRecord, *, json: bool) -> None:
+    """Print all that a run was made with."""
+    from evolve.config.file import dump_yaml
+    from evolve.config.models import RunConfig
+
+    made_with = {
+        "run": run.id,
+        "problem": run.problem,
+        "evaluator_ref": run.evaluator_ref,
+        "evaluator_version": run.problem_hash,
+        "config_hash": run.config_hash,
+        **run.provenance,
+    }
+    config = RunConfig.model_validate_json(run.config_json)
+    if json:
+        render.echo_json(made_with | {"config": config.model_dump(mode="json")})
+        return
+    for name, value in made_with.items():
+        typer.echo(f"{name}: {value}")
+    typer.echo(f"\n# resolved configuration\n{dump_yaml(config)}", nl=False)
 
 
 def _archive(reader: Reader, run: RunRecord, archive: Archive) -> dict[str, object]:

@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from evolve.engine.reexecute import Moved
+
 DEFAULT_DATABASE = "sqlite:///evolve.db"
 #: The option every command that opens a database has.
 DATABASE = typer.Option(
@@ -149,3 +151,15 @@ def _finite(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
+
+
+def print_moved(out: Console, moved: Sequence[Moved], listed: int) -> None:
+    """Print the first of the programs whose evaluation came out differently."""
+    if not moved:
+        return
+    heads = (">program", "outcome", ">objective", "outcome again", ">objective again")
+    rows = [
+        (m.program, m.outcome, m.objective, m.outcome_again, m.objective_again)
+        for m in moved[:listed]
+    ]
+    out.print(table(f"{len(moved)} scores moved", heads, rows))

@@ -84,13 +84,7 @@ def _print(report: Replayed) -> None:
             (d.iteration, d.what, d.stored[:60], d.again[:60]) for d in report.differences[:LISTED]
         ]
         out.print(render.table(f"{len(report.differences)} differences", columns, rows))
-    if report.moved:
-        heads = (">program", "outcome", ">objective", "outcome again", ">objective again")
-        moved = [
-            (m.program, m.outcome, m.objective, m.outcome_again, m.objective_again)
-            for m in report.moved[:LISTED]
-        ]
-        out.print(render.table(f"{len(report.moved)} scores moved", heads, moved))
+    render.print_moved(out, report.moved, LISTED)
 
 
 def _lines(report: Replayed) -> Iterator[str]:

@@ -202,14 +202,27 @@ class _Replay:
         self.here: dict[int, int] = {}
 
     def plant(self) -> None:
-        """Take over the seed program."""
-        found = self.reader.programs(self.run.id, operator="seed", limit=1)
-        if not found or found[0].outcome is None:
+        """Take over the seed program, and what a rescoring carried over."""
+        planted = self.reader.planted(self.run.id)
+        if not planted:
             raise StoreError(f"run {self.run.id} never got past its seed program")
-        program = self.reader.program(found[0].id).program
-        added = self.scratch.add_program(self.run_id, program, operator="seed")
-        self._know(found[0].id, added.id)
-        self.journal.record(self._judged(Pending(added.id, program, "seed", None)))
+        for number in planted:
+            found = self.reader.program(number)
+            entry = found.entry
+            parent = next((self.here[each] for each in entry.parents), None)
+            added = self.scratch.add_program(
+                self.run_id,
+                found.program,
+                parent_ids=[] if parent is None else [parent],
+                generation=entry.generation,
+                operator=entry.operator,
+                island=entry.island,
+            )
+            self._know(number, added.id)
+            pending = Pending(
+                added.id, found.program, entry.operator, None, parent=parent, island=entry.island
+            )
+            self.journal.record(self._judged(pending))
 
     async def in_order(self) -> None:
         """Make a run in strict order again: draws, candidates, insertions."""
@@ -322,14 +335,13 @@ class _Replay:
 
     def _complete(self, stored: ProposalRecord) -> Complete:
         """Return a model that says again what it said."""
-        calls = deque(call for call in stored.completions if call.state != "unknown")
+        # A call that failed and did not end the proposal was made again after a kill.
+        calls = deque(call for call in stored.completions if call.state == "received")
 
         async def complete(model: str, request: Request) -> Completion:
             if not calls:
                 raise InfrastructureError(f"{model} was not asked this often then")
             call = calls.popleft()
-            if call.state == "failed":
-                raise InfrastructureError(call.error)
             self.report.replies += 1
             if call.prompt == request.to_json():
                 self.report.prompts += 1

@@ -15,8 +15,9 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded, config_hash
 from evolve.config.models import PoolConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
+from evolve.core.errors import StoreError
 from evolve.engine.archives import configured_archive
-from evolve.engine.assemble import Parts
+from evolve.engine.assemble import Bench, Parts
 from evolve.store.archives import ArchiveRecord
 from evolve.store.records import NewRun, RunRecord
 from evolve.store.store import Store
@@ -56,31 +57,79 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
 
     Raises:
         RunLocked: another live process is writing that run.
+        StoreError: its evaluator has changed since.
     """
-    config, problem = loaded.config, parts.problem
-    identity = search_hash(config, problem)
-    record = None if new else store.unfinished_run(identity, parts.evaluate.version)
-    resumed = record is not None
-    if record is None:
-        record = store.create_run(
-            NewRun(
-                name=config.name or loaded.path.stem,
-                problem=problem.id,
-                seed=config.seed,
-                config_json=config.model_dump_json(),
-                config_hash=identity,
-                problem_hash=parts.evaluate.version,
-                evaluator_ref=problem.evaluator,
-                provenance=provenance(loaded, parts),
-                objective=problem.objective,
-                measures=problem.measures,
-            ),
-            configured_archive(loaded, problem),
-        )
+    version = parts.evaluate.version
+    record = None
+    if not new:
+        identity = search_hash(loaded.config, parts.problem)
+        record = store.unfinished_run(identity, version)
+        if record is None:
+            _check_evaluator(store.latest_run(identity), version)
+    if record is not None:
+        notes = tuple(_changes(record.provenance, provenance(loaded, parts)))
+        return claim_run(store, record, resumed=True, notes=notes)
+    prices = {name: quoted.as_dict() for name, quoted in parts.prices.items()}
+    return claim_run(store, create_run(store, loaded, parts, {"prices": prices}), resumed=False)
+
+
+def _check_evaluator(latest: RunRecord | None, version: str) -> None:
+    """Refuse to forget, without a word, a run that an older evaluator judged."""
+    if latest is None or latest.status == "finished" or latest.problem_hash == version:
+        return
+    raise StoreError(
+        f"run {latest.id} ({latest.name}) of this configuration is not finished, and its evaluator "
+        f"has changed since ({latest.problem_hash[:12]} then, {version[:12]} now). Scores of two "
+        f"versions are not mixed:\n`evolve rescore {latest.id}` evaluates its elites under the new "
+        "version, and the search goes on from them; `--new` begins a new run."
+    )
+
+
+def create_run(
+    store: Store,
+    loaded: Loaded[RunConfig],
+    bench: Bench,
+    further: Mapping[str, object],
+    name: str = "",
+) -> RunRecord:
+    """Add a run of a configuration; ``further`` goes into its provenance.
+
+    Args:
+        store: Where.
+        loaded: The configuration.
+        bench: What judges its programs.
+        further: What else its provenance says.
+        name: What it is called where the configuration does not say; default: as its file.
+    """
+    config, problem = loaded.config, bench.problem
+    return store.create_run(
+        NewRun(
+            name=config.name or name or loaded.path.stem,
+            problem=problem.id,
+            seed=config.seed,
+            config_json=config.model_dump_json(),
+            config_hash=search_hash(config, problem),
+            problem_hash=bench.evaluate.version,
+            evaluator_ref=problem.evaluator,
+            provenance={**provenance(loaded, bench), **further},
+            objective=problem.objective,
+            measures=problem.measures,
+        ),
+        configured_archive(loaded, problem),
+    )
+
+
+def claim_run(
+    store: Store, record: RunRecord, *, resumed: bool, notes: tuple[str, ...] = ()
+) -> Opened:
+    """Become the writer of a run.
+
+    Raises:
+        RunLocked: another live process is writing it.
+    """
     store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
     settled = store.archive(record.id) if record.archive else None
     spec = store.archive(record.id, 0).spec
-    notes = tuple(_changes(record.provenance, provenance(loaded, parts)))
     return Opened(record, resumed, spec, settled, notes)
 
 
@@ -106,15 +155,15 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 
 
-def provenance(loaded: Loaded[RunConfig], parts: Parts) -> dict[str, object]:
-    """Return the versions and prices a run was made with, and where its configuration lay."""
+def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
+    """Return the versions a run was made with, and where its configuration lay."""
     packages = ("evolve-engine", "numpy", "openai", "anthropic", "sqlalchemy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
-        "prices": {name: quoted.as_dict() for name, quoted in parts.prices.items()},
-        "sandbox": parts.sandbox.name,
-        **parts.sandbox.provenance(),
+        "evaluator": bench.evaluate.version,
+        "sandbox": bench.sandbox.name,
+        **bench.sandbox.provenance(),
     }

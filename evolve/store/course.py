@@ -92,6 +92,23 @@ class CourseReader:
         with self._database.read() as connection:
             return summaries.standing(connection, run_id, before)
 
+    def planted(self, run_id: int) -> tuple[int, ...]:
+        """Return the evaluated programs that no proposal made, baselines left out, by id."""
+        judged = select(evaluations.c.program_id).where(evaluations.c.stage == "search")
+        with self._database.read() as connection:
+            return tuple(
+                connection.scalars(
+                    select(programs.c.id)
+                    .where(
+                        programs.c.proposal_id.is_(None),
+                        programs.c.run_id == run_id,
+                        summaries.FOUND,
+                        programs.c.id.in_(judged),
+                    )
+                    .order_by(programs.c.id)
+                )
+            )
+
     def has_program(self, run_id: int, program: Program) -> bool:
         """Return whether a run has a program, or one that differs in layout only."""
         with self._database.read() as connection:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import RunLocked, StoreError
@@ -33,6 +33,7 @@ from evolve.store.rows import (
 )
 from evolve.store.schema import (
     completions,
+    evaluations,
     leases,
     programs,
     proposals,
@@ -98,6 +99,18 @@ class Store(ArchiveWriter):
                     runs.c.problem_hash == problem_hash,
                     runs.c.status != "finished",
                 )
+                .order_by(runs.c.id.desc())
+                .limit(1)
+            ).one_or_none()
+        return None if row is None else run_record(row, self._clock())
+
+    def latest_run(self, config_hash: str) -> RunRecord | None:
+        """Return the newest run of a configuration that has an evaluated program."""
+        judged = exists().where(evaluations.c.run_id == runs.c.id)
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(runs)
+                .where(runs.c.config_hash == config_hash, judged)
                 .order_by(runs.c.id.desc())
                 .limit(1)
             ).one_or_none()
