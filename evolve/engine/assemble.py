@@ -113,6 +113,7 @@ async def open_bench(
             folder=loaded.folder,
             image=problem.image,
             say=lambda text: emit(Preparing(text)),
+            run=config.name or loaded.path.stem,
         )
         need = Need(config.slots, problem.limits, problem.timed)
         allotment = stack.enter_context(allotted(need, config.pool))

@@ -21,6 +21,7 @@ def choose_sandbox(
     folder: Path | None = None,
     image: ImageRecipe = DEFAULT_IMAGE,
     say: Callable[[str], None] = lambda _: None,
+    run: str = "",
 ) -> Sandbox:
     """Make the sandbox a configuration asks for.
 
@@ -31,6 +32,7 @@ def choose_sandbox(
         folder: What relative plug-in references are relative to.
         image: What the problem's image is made from; the configuration's own comes first.
         say: Told what takes time when a slot is opened, such as making an image.
+        run: What containers are labelled with, for people who look at them.
 
     Raises:
         ConfigError: an option belongs to another kind of sandbox.
@@ -47,14 +49,11 @@ def choose_sandbox(
             "out, or set `kind: docker`"
         )
     factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
-    sandbox = cast(
-        "Sandbox",
-        build(
-            factory,
-            _options(kind, config, image if config.image is None else config.image, say, gpus=gpus),
-            what=f"sandbox {kind}",
-        ),
-    )
+    wanted = image if config.image is None else config.image
+    options = _options(kind, config, wanted, say, gpus=gpus)
+    if kind == "docker":
+        options["run_label"] = run
+    sandbox = cast("Sandbox", build(factory, options, what=f"sandbox {kind}"))
     if arbitrary_code and not sandbox.accepts_untrusted:
         raise SandboxUnavailable(
             f"code from a model may not run in the {kind} sandbox: it could read your files and "

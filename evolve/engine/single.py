@@ -54,6 +54,7 @@ async def _evaluate(
         gpus=problem.limits.gpus > 0,
         image=problem.image,
         say=say,
+        run=f"evaluate {problem.id}",
     )
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:
