@@ -88,11 +88,24 @@ class PriceConfig(RatesConfig):
     tiers: tuple[TierConfig, ...] = Field(default=(), description="other prices of long requests")
 
 
+class ContainerConfig(Section):
+    """The container of an agent: its own image, no secrets but those passed on, bounded."""
+
+    image: str = Field(description="Docker image with the agent's program in it")
+    network: str = Field(
+        default="bridge", description="Docker network: an agent has to reach its model; or none"
+    )
+    memory_mb: PositiveInt = 2048
+    cpus: Positive = 1.0
+    processes: PositiveInt = 256
+
+
 class ModelConfig(Section):
     """A language model."""
 
     id: str = Field(
-        description="openai/NAME, anthropic/NAME, command/PROGRAM ARGS, replay/FILE, or a plug-in"
+        description="openai/NAME, anthropic/NAME, command/PROGRAM ARGS, agent/PROGRAM ARGS, "
+        "replay/FILE, or a plug-in"
     )
     api: Literal["chat", "responses", "embeddings"] = Field(
         default="chat", description="endpoint of an openai/ model"
@@ -120,6 +133,12 @@ class ModelConfig(Section):
     extra_body: Body = Field(default_factory=dict, description="further fields of every request")
     pass_env: tuple[VariableName, ...] = Field(
         default=(), description="NAMES of environment variables that a command/ program gets"
+    )
+    container: ContainerConfig | None = Field(
+        default=None, description="where an agent/ program runs"
+    )
+    allow_uncontained: bool = Field(
+        default=False, description="run an agent/ program on this machine as you, with your files"
     )
     stdin: Literal["text", "json"] = Field(
         default="text", description="how a command/ program is given the prompt"

@@ -16,8 +16,8 @@ class ProposerConfig(Section):
     """A variation operator and how often it is used."""
 
     kind: str = Field(
-        description="diff, rewrite, crossover, repair, plan, pseudocode, genetic, simplify, tune, "
-        "or a plug-in"
+        description="diff, rewrite, crossover, repair, plan, pseudocode, genetic, simplify, "
+        "tune, agent, or a plug-in"
     )
     weight: Positive = Field(default=1.0, description="relative frequency")
     options: Options = Field(default_factory=dict, description="keyword arguments of the operator")

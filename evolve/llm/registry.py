@@ -20,6 +20,7 @@ MODELS = {
     "openai": "evolve.llm.openai:openai_model",
     "anthropic": "evolve.llm.anthropic:AnthropicModel",
     "command": "evolve.llm.command:CommandModel",
+    "agent": "evolve.propose.agent:AgentModel",
     "replay": "evolve.llm.replay:ReplayModel",
 }
 PING = Request((Message("user", "Reply with the single word: ok"),))

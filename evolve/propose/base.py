@@ -20,6 +20,7 @@ PROPOSERS = {
     "rewrite": "evolve.propose.rewrite:RewriteProposer",
     "crossover": "evolve.propose.crossover:CrossoverProposer",
     "repair": "evolve.propose.repair:RepairProposer",
+    "agent": "evolve.propose.agent:AgentProposer",
     "simplify": "evolve.propose.simplify:SimplifyProposer",
     "tune": "evolve.propose.tune:TuneProposer",
     "plan": "evolve.propose.plan:PlanProposer",
