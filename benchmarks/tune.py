@@ -5,8 +5,8 @@ python benchmarks/tune.py [--seeds 7] [--evaluations 300] [--most 10000]
 A program has the right form and wrong numbers. `tune` proposes values for all of them, for so many
 evaluations. Then the perturbation of the genetic operator, which changes one number at a time and
 here keeps what is better, goes on until it is as good. Both are the operators of a run, called
-without one. Printed: the largest error at first, after `tune`, and how many evaluations the other
-way needs for that, medians over seeds; a seed that never gets there counts as ``--most``.
+without one. Printed: the root mean square error at first, after `tune`, and how many evaluations
+the other way needs for that, medians over seeds; a seed that never gets there counts as ``--most``.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ class Task:
     points: list[tuple[tuple[float, ...], float]]
 
     def error(self, program: Program) -> float:
-        """Return the largest error; infinite where the program fails."""
+        """Return the root mean square error; infinite where the program fails."""
         names: dict[str, Callable[..., float]] = {}
         exec(program.files["a.py"], names)  # our own text with other numbers in it
         try:
-            error = max(abs(names["f"](*point) - value) for point, value in self.points)
-        except (ArithmeticError, ValueError):
+            squares = [(names["f"](*point) - value) ** 2 for point, value in self.points]
+            error = math.sqrt(math.fsum(squares) / len(squares))
+        except (ArithmeticError, ValueError, TypeError):  # a root may have become complex
             return math.inf
-        return float(error) if math.isfinite(error) else math.inf
+        return error if math.isfinite(error) else math.inf
 
 
 def perimeter(a: float, b: float) -> float:

@@ -139,7 +139,7 @@ class AgentProposer(LLMProposer):
             return result
         said = json.loads(completion.text)["said"].splitlines()
         candidate = replace(result, summary=said[-1][:_SUMMARY] if said else "")
-        return await self._verified(context, candidate)
+        return await self._checked(context, candidate)
 
     def request(self, context: Context) -> Request:
         """Return the task, and the files as JSON in a message of their own."""

@@ -16,6 +16,7 @@ from evolve.core.program import Program
 from evolve.llm.base import Completion, Message, Request
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Rejected
+from evolve.propose.novelty import Novelty
 from evolve.propose.prompt import Caps, PromptWriter
 from evolve.propose.quoting import Quotation
 from evolve.propose.verify import Verifier
@@ -23,7 +24,7 @@ from evolve.propose.verify import Verifier
 #: Longest summary kept with a candidate, in characters.
 _SUMMARY = 300
 _DEFAULT_CAPS = Caps()
-_NOT_MENDED = frozenset(("refusal", "truncated", "empty", "no_op"))
+_NOT_MENDED = frozenset(("refusal", "truncated", "empty", "no_op", "constraint"))
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -38,6 +39,8 @@ class LLMProposer(ABC):
         mends: How often an answer that does not apply goes back, with what is wrong with it.
         variants: Probability of each variant of the prompt, by the name of its template in
             ``variants/``; what is left of 1 is the probability of none.
+        novelty: An embedding model tells candidates that are nearly a program that was shown; see
+            `Novelty`. None for no check.
         verifier: Id of a configured model that checks candidates against the problem's
             constraints before an evaluation is spent; None for no check.
 
@@ -52,7 +55,7 @@ class LLMProposer(ABC):
     usual_variants: ClassVar[Mapping[str, float]] = {}
 
     @validate_call
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a configuration file
         self,
         *,
         model: str,
@@ -61,6 +64,7 @@ class LLMProposer(ABC):
         caps: Caps = _DEFAULT_CAPS,
         mends: Annotated[int, Field(ge=0)] = 1,
         variants: dict[str, Probability] | None = None,
+        novelty: Novelty | None = None,
         verifier: str | None = None,
     ) -> None:
         self.model = model
@@ -75,6 +79,7 @@ class LLMProposer(ABC):
             caps=caps,
             later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
         )
+        self._novelty = novelty
         self._verifier = Verifier(verifier, templates, caps) if verifier else None
 
     @abstractmethod
@@ -107,28 +112,35 @@ class LLMProposer(ABC):
 
     async def _settle(self, context: Context, request: Request) -> Candidate | Rejected:
         """Ask, turn the reply into a candidate, and let the model mend what does not apply."""
-        for mends_left in range(self._mends, -1, -1):
+        again = {"too_similar": self._novelty.resamples if self._novelty else 0}
+        while True:
             completion = await context.complete(self.model, request)
             result = self.interpret(context, completion)
             if isinstance(result, Candidate):
-                return await self._verified(context, result)
-            if result.reason in _NOT_MENDED or not mends_left:
+                result = await self._checked(context, result)
+            if isinstance(result, Candidate):
                 return result
+            kind = result.reason if result.reason in again else "mend"
+            left = again.setdefault(kind, self._mends)
+            if result.reason in _NOT_MENDED or not left:
+                return result
+            again[kind] = left - 1
             wrong = Quotation("what is wrong", f"{result.reason}: {result.message}")
-            request = self._next(
-                request, completion, self._writer.later("mend.j2", context, wrong=wrong)
-            )
-        raise AssertionError("the loop returns")
+            message = self._writer.later("mend.j2", context, wrong=wrong)
+            request = self._next(request, completion, message)
 
     def _next(self, request: Request, completion: Completion, message: Message) -> Request:
         """Go on with a conversation."""
         said = Message("assistant", completion.text)
         return Request((*request.messages, said, message), seed=request.seed)
 
-    async def _verified(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
-        if self._verifier is None:
-            return candidate
-        return await self._verifier(context, candidate) or candidate
+    async def _checked(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
+        """Spend what checks were asked for before an evaluation."""
+        for check in (self._novelty, self._verifier):
+            refused = None if check is None else await check(context, candidate)
+            if refused is not None:
+                return refused
+        return candidate
 
     def interpret(self, context: Context, completion: Completion) -> Candidate | Rejected:
         """Turn a reply into what it proposes."""

@@ -85,6 +85,7 @@ def open_portfolio(
         ConfigError: an operator, its model or one of its options is not there.
     """
     opened = open_proposers(config.proposers, models, folder)
+    _check_embeddings(config)
     if config.portfolio.kind == "fixed":
         return opened
     bandit = Bandit(config.portfolio, opened.arms, opened.weights, Credit(objective))
@@ -123,6 +124,23 @@ def open_proposers(
                 "own, or write their weights as one"
             )
     return portfolio
+
+
+def _check_embeddings(config: RunConfig) -> None:
+    """Check that every check for novelty names a model that embeds.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    known = [model.id for model in config.models if model.api == "embeddings"]
+    for proposer in config.proposers:
+        novelty = proposer.options.get("novelty")
+        name = novelty.get("model") if isinstance(novelty, dict) else None
+        if name is not None and name not in known:
+            raise ConfigError(
+                f"proposer {proposer.kind}: novelty asks {name!r}, which is no configured model "
+                f"with `api: embeddings`; there is {', '.join(known) or 'none'}"
+            )
 
 
 def _arm(proposer: Proposer) -> tuple[str, str]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evolve.config.models import RunConfig
 from evolve.core.errors import ConfigError
+from evolve.core.measures import Objective
 from evolve.llm.base import Completion
 from evolve.propose.base import Candidate, Rejected
 from evolve.propose.crossover import CrossoverProposer
 from evolve.propose.diff import DiffProposer
 from evolve.propose.llm import LLMProposer
 from evolve.propose.plan import PlanProposer
+from evolve.propose.portfolio import open_portfolio
 from evolve.propose.pseudocode import PseudocodeProposer
 from evolve.propose.repair import RepairProposer
 from evolve.propose.rewrite import RewriteProposer
@@ -202,3 +207,44 @@ async def test_a_verifier_may_refuse_before_an_evaluation(verdict: str, accepted
     assert "scale = 0.7" in model.told(1)
     if isinstance(result, Rejected):
         assert (result.reason, "breaks the limit" in result.message) == ("constraint", True)
+
+
+def vectors(*rows: list[float]) -> str:
+    return json.dumps(list(rows))
+
+
+async def test_a_candidate_that_is_nearly_known_is_asked_for_again() -> None:
+    other = HUNK.replace("0.7", "0.9")
+    near, far = vectors([1, 0.01], [1, 0], [0, 1]), vectors([1, 1], [1, 0], [0, 1])
+    model = Model([HUNK, near, other, far])
+    operator = made(DiffProposer, novelty={"model": "e"}, mends=0)
+    given = context(individual(1), individual(2, "x = 1\n"), model=model)
+    result = await operator.propose(given)
+    assert isinstance(result, Candidate)
+    assert "scale = 0.9" in result.program.files["solve.py"]
+    assert [name for name, _ in model.asked] == ["m", "e", "m", "e"]
+    assert [len(request.messages) for _, request in model.asked] == [2, 3, 4, 3]
+    assert "nearly the same as the program to improve" in model.told(2)
+
+    model = Model([HUNK, vectors([0, 1], [1, 0], [0.001, 1])])
+    operator = made(DiffProposer, novelty={"model": "e", "resamples": 0})
+    result = await operator.propose(replace(given, complete=model))
+    assert isinstance(result, Rejected)
+    assert (result.reason, "program 1 shown" in result.message) == ("too_similar", True)
+
+
+def test_novelty_needs_a_model_that_embeds() -> None:
+    options = {"novelty": {"model": "openai/e"}}
+    config = {
+        "problem": "p",
+        "models": [{"id": "openai/m"}, {"id": "openai/e"}],
+        "proposers": [{"kind": "diff", "options": options}],
+        "stop": {"evaluations": 1},
+    }
+    with pytest.raises(ConfigError, match="novelty asks 'openai/e', which is no configured model"):
+        open_portfolio(RunConfig.model_validate(config), ["openai/m"], Objective("o"), Path())
+    models = [{"id": "openai/m"}, {"id": "openai/e", "api": "embeddings"}]
+    opened = RunConfig.model_validate({**config, "models": models})
+    assert open_portfolio(opened, ["openai/m"], Objective("o"), Path()).arms == (
+        ("diff", "openai/m"),
+    )
