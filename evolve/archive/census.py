@@ -82,7 +82,6 @@ class Census:
             Demiris, "Quality and diversity optimization: a unifying modular framework", 2018): 1
             more for each that did, half a point less for each that did not, never below 0.
         best_child: Largest fitness of a child, by parent.
-        descendants: The same over all generations of descendants.
         parent: Parent of each program that entered an archive or became a parent.
         islands: By number.
     """
@@ -95,7 +94,6 @@ class Census:
     offspring: dict[int, int] = field(default_factory=dict)
     curiosity: dict[int, float] = field(default_factory=dict)
     best_child: dict[int, float] = field(default_factory=dict)
-    descendants: dict[int, int] = field(default_factory=dict)
     parent: dict[int, int] = field(default_factory=dict)
     islands: dict[int, IslandCensus] = field(default_factory=dict)
 
@@ -131,16 +129,20 @@ class Census:
             self._descended(key, parent, fitness, entered=entered)
 
     def tried(self, parent: int) -> None:
-        """Count a child, or a proposal that came to nothing, for a parent and all before it.
-
-        These counts do not depend on the order in which they are told.
-        """
+        """Count a child of a parent, or a proposal from it that came to nothing."""
         self.trials += 1
         self.offspring[parent] = self.offspring.get(parent, 0) + 1
-        ancestor: int | None = parent
-        while ancestor is not None:
-            self.descendants[ancestor] = self.descendants.get(ancestor, 0) + 1
-            ancestor = self.parent.get(ancestor)
+
+    def descendants(self) -> dict[int, int]:
+        """Return the sums of `offspring` over programs and all that descend from them.
+
+        Takes time in proportion to the programs that entered an archive.
+        """
+        counts = dict(self.offspring)
+        for key in reversed(self.parent):  # children come after their parents
+            above = self.parent[key]
+            counts[above] = counts.get(above, 0) + counts.get(key, 0)
+        return counts
 
     def settled(self, island: int, fitness: float) -> None:
         """Take note that a program of that fitness came to an island from elsewhere."""

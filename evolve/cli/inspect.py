@@ -302,25 +302,27 @@ def _search(run: RunRecord) -> list[str]:
 
 
 def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:
-    """Print what became of each island, if there is more than one."""
+    """Print the islands there are, if there is more than one, and how many were given up."""
     from evolve.view.report import islands
 
     rows = islands(reader, run)
     if len(rows) < 2:
         return
-    columns = (">island", "state", ">evals", ">elites", f">{run.objective.name}", ">program")
+    columns = (">island", ">evals", ">elites", f">{run.objective.name}", ">program")
     shown = [
         (
             row.island,
-            "retired" if row.retired else "live",
             row.evaluations,
             row.elites,
             row.best,
             row.program_id,
         )
         for row in rows
+        if not row.retired
     ]
-    out.print(render.table("islands", columns, shown))
+    gone = len(rows) - len(shown)
+    title = f"islands ({gone} were given up in resets)" if gone else "islands"
+    out.print(render.table(title, columns, shown))
 
 
 def _print_operators(out: Console, reader: Reader, run: RunRecord) -> None:

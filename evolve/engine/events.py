@@ -71,6 +71,7 @@ class ProgramEvaluated:
         status: What the archive did with it; None when it has no score.
         cell: Its flat cell index; None when it has no score.
         is_best: Whether it is the best program of the run so far.
+        island: What it was proposed for.
         clipped: Measures that fell outside their declared bounds.
     """
 
@@ -82,6 +83,7 @@ class ProgramEvaluated:
     cell: int | None
     is_best: bool
     clipped: tuple[str, ...] = ()
+    island: int = 0
 
 
 @dataclass(frozen=True, slots=True)

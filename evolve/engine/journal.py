@@ -201,6 +201,7 @@ class Journal:
                 cell=placed.cell,
                 is_best=placed.is_best,
                 clipped=placed.clipped,
+                island=pending.island,
             )
         )
         self._settle(placed.settled)

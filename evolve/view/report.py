@@ -74,23 +74,26 @@ class IslandRow:
 
 def islands(reader: Reader, run: RunRecord) -> list[IslandRow]:
     """Return the islands of a run by number; one row when it has only one."""
-    retired = {e.island for e in reader.archive_events(run.id) if e.status == "retired"}
+    spec, offset = reader.archive(run.id).spec, run.objective.fitness(run.objective.offset)
+    archives: dict[int, Archive] = {}
+    retired = set()
+    for event in reader.archive_events(run.id):
+        if event.status == "retired":
+            retired.add(event.island)
+        else:
+            fold(archives.setdefault(event.island, spec.build(offset)), [event])
     evaluations = reader.evaluations_by_island(run.id)
-    rows = []
-    for number in sorted({e.island for e in reader.archive_events(run.id)}):
-        archive = archive_of(reader, run, island=number)
-        best = archive.best
-        rows.append(
-            IslandRow(
-                island=number,
-                retired=number in retired,
-                evaluations=evaluations.get(number, 0),
-                elites=len(archive),
-                best=None if best is None else run.objective.fitness(best.fitness),
-                program_id=None if best is None else best.key,
-            )
+    return [
+        IslandRow(
+            island=number,
+            retired=number in retired,
+            evaluations=evaluations.get(number, 0),
+            elites=len(archive),
+            best=None if archive.best is None else run.objective.fitness(archive.best.fitness),
+            program_id=None if archive.best is None else archive.best.key,
         )
-    return rows
+        for number, archive in sorted(archives.items())
+    ]
 
 
 def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:

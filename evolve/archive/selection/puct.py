@@ -32,12 +32,13 @@ def puct(*, exploration: float = 1.0) -> Selector:
         elites, census = state.elites(), state.census
         count = len(elites)
         scale = elites[0].fitness - elites[-1].fitness
+        descendants = census.descendants()
         bonus = exploration * scale * math.sqrt(1 + census.trials)
 
         def bound(rank: int, elite: Elite) -> float:
             prior = (count - rank) / (count * (count + 1) / 2)
             best = census.best_child.get(elite.key, elite.fitness)
-            return best + bonus * prior / (1 + census.descendants.get(elite.key, 0))
+            return best + bonus * prior / (1 + descendants.get(elite.key, 0))
 
         ranked = list(enumerate(elites))
         free = [each for each in ranked if not _blocked(each[1].key, state.busy, census.parent)]
