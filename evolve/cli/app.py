@@ -13,6 +13,7 @@ from evolve.cli import (
     human,
     image,
     inspect,
+    maps,
     models,
     problem,
     program,
@@ -41,7 +42,8 @@ app.command("run")(run.run)
 app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)
 app.command("best")(inspect.best)
-app.command("heatmap")(inspect.heatmap)
+app.command("heatmap")(maps.heatmap)
+app.command("remap")(maps.remap)
 app.command("program")(program.program)
 app.command("replay")(replay.replay)
 app.command("hint")(human.hint)

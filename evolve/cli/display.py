@@ -240,7 +240,7 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
         return
     from evolve.cli.inspect import print_comparison
     from evolve.store.reader import open_reader
-    from evolve.view.heatmap import heatmap
+    from evolve.view.heatmap import heatmap, sides
 
     out = render.console()
     with open_reader(db) as reader:
@@ -248,8 +248,13 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
         color = render.colored(out)
         out.print(heatmap(result.archive, record.objective, width=min(out.width, 80), color=color))
         print_comparison(out, reader, record)
+        seen = reader.measure_ranges(record.id, result.archive.measures)
+    outside = [
+        f"{each.name} {sides(each.below, each.above)}" for each in seen if each.below or each.above
+    ]
+    beyond = [f"programs beyond the bounds: {', '.join(outside)}"] if outside else []
     ended = result.status if result.reason == result.status else f"finished: {result.reason}"
-    for line in (*progress_lines(result.progress), ended):
+    for line in (*progress_lines(result.progress), *beyond, ended):
         out.print(line, markup=False, soft_wrap=True)
     flag = "" if db == render.DEFAULT_DATABASE else f" --db {db}"
     out.print(

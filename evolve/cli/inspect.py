@@ -1,4 +1,4 @@
-"""Looking at what a database holds: `ls`, `show`, `best`, `heatmap`. Nothing here writes to it."""
+"""Looking at what a database holds: `ls`, `show`, `best`. Nothing here writes to it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from evolve.store.records import RunRecord
 
 RUN = typer.Argument("latest", help="A run: its id, its name, or 'latest'.")
+ARCHIVE = typer.Option(
+    None, "--archive", help="Another archive of the run, by number or name: see `evolve remap`."
+)
 
 
 def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
@@ -66,12 +69,13 @@ def show(
         "--provenance",
         help="Print what the run was made with: versions, image, hashes, resolved configuration.",
     ),
+    archive: str | None = ARCHIVE,
     json: bool = render.JSON,
 ) -> None:
-    """Show a run: archive, islands, best programs, operators, failures, spending, comparison.
+    """Show a run: archive, measures, islands, best, operators, failures, spending, comparison.
 
-    JSON: {run, totals, archive, islands, best, operators, failures, spending {model, operator,
-    outcome}, comparison}.
+    JSON: {run, totals, archive, archives, measures, islands, best, operators, failures, spending
+    {model, operator, outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
     from evolve.view.report import archive_of, arms, comparison, islands
@@ -81,14 +85,20 @@ def show(
         if provenance:
             _print_provenance(record, json=json)
             return
-        archive = archive_of(reader, record)
+        shown = archive_of(reader, record, ref=archive)
+        ranges = reader.measure_ranges(record.id, shown.measures)
         if not json:
-            _print_run(render.console(), reader, record, archive, top)
+            _print_run(render.console(), reader, record, shown, top)
             return
         data = {
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
-            "archive": _archive(reader, record, archive),
+            "archive": _archive(reader, record, shown),
+            "archives": [
+                {"number": each.number, "name": each.name, **each.spec.as_dict()}
+                for each in reader.archives(record.id)
+            ],
+            "measures": [each._asdict() for each in ranges],
             "islands": [asdict(row) for row in islands(reader, record)],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "operators": [asdict(arm) for arm in arms(reader, record)],
@@ -136,50 +146,6 @@ def best(
             if len(program.files) > 1:
                 typer.echo(f"# {name}")
             render.echo(text)
-
-
-def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
-    run: str = RUN,
-    measures: tuple[str, str] = typer.Option(
-        ("", ""), "--measures", metavar="X Y", help="The two axes; default: the first two."
-    ),
-    at: int | None = typer.Option(
-        None, "--at", min=0, help="The map as it was after that many changes of it."
-    ),
-    island: int | None = typer.Option(
-        None, "--island", min=0, help="The map of one island, see `evolve show`; default: all."
-    ),
-    png: Path | None = typer.Option(None, "--png", help="Write a PNG picture (needs matplotlib)."),
-    svg: Path | None = typer.Option(None, "--svg", help="Write an SVG picture (needs matplotlib)."),
-    db: str = render.DATABASE,
-    json: bool = render.JSON,
-) -> None:
-    """Draw a run's archive: every cell holds the best program of its kind.
-
-    JSON: {objective, axes, hidden, cells, best, stats}; see docs/results.md.
-    """
-    from evolve.store.reader import open_reader
-    from evolve.view.heatmap import heatmap as draw
-    from evolve.view.heatmap import heatmap_data
-    from evolve.view.report import archive_of
-
-    with open_reader(db) as reader:
-        record = reader.run(run)
-        archive = archive_of(reader, record, at=at, island=island)
-    axes = measures if all(measures) else None
-    for path in filter(None, (png, svg)):
-        from evolve.view.plots import save_heatmap
-
-        title = f"{record.problem}, run {record.id}"
-        with writing(path):
-            save_heatmap(archive, record.objective, path, axes=axes, title=title)
-        typer.echo(f"wrote {path}", err=True)
-    if json:
-        render.echo_json(heatmap_data(archive, record.objective, axes))
-    elif png is None and svg is None:
-        out = render.console()
-        color = render.colored(out)
-        out.print(draw(archive, record.objective, axes=axes, width=min(out.width, 80), color=color))
 
 
 def write_files(files: dict[str, str], output: Path) -> list[Path]:
@@ -274,6 +240,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
+    _print_measures(out, reader, run, archive)
     print_islands(out, reader, run)
     columns = (">program", f">{run.objective.name}", "operator", ">generation", "summary")
     found = reader.leaderboard(run.id, limit=top)
@@ -347,6 +314,22 @@ def _print_operators(out: Console, reader: Reader, run: RunRecord) -> None:
     ]
     if rows:
         out.print(render.table("operators", (*columns, ">reward", ">usd", ">reward/usd"), rows))
+
+
+def _print_measures(out: Console, reader: Reader, run: RunRecord, archive: Archive) -> None:
+    """Print what programs measured beside the bounds, those beyond them counted."""
+    rows = [
+        (axis.name, axis.scale, axis.low, axis.high, seen.least, seen.most, seen.below, seen.above)
+        for axis in archive.measures
+        for seen in reader.measure_ranges(run.id, [axis])
+    ]
+    columns = ("measure", "scale", ">low", ">high", ">least seen", ">most seen")
+    out.print(render.table("", (*columns, ">below low", ">above high"), rows))
+    others = [each for each in reader.archives(run.id) if each.number != run.archive]
+    for each in others:
+        kind = f"{each.spec.kind} over {', '.join(m.name for m in each.spec.measures)}"
+        name = f" ({each.name})" if each.name else ""
+        out.print(f"archive {each.number}{name}: {kind}", markup=False, soft_wrap=True)
 
 
 def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:

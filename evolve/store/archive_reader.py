@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from evolve.core.errors import StoreError
+from evolve.core.measures import Measure
 from evolve.store.archives import (
     ArchiveRecord,
+    MeasureRange,
     Offer,
+    measure_range,
     read_archives,
     read_caused,
     read_events,
@@ -62,6 +65,11 @@ class ArchiveReader(RunReader):
         """Return the newest score of every program that the search found, oldest first."""
         with self._database.read() as connection:
             return read_offers(connection, run_id)
+
+    def measure_ranges(self, run_id: int, measures: Sequence[Measure]) -> tuple[MeasureRange, ...]:
+        """Return what programs of a run measured, beside the bounds of ``measures``."""
+        with self._database.read() as connection:
+            return tuple(measure_range(connection, run_id, measure) for measure in measures)
 
     def facts(
         self, run_id: int, evaluator: str, *, scores: bool = False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, case, func, insert, select
 
 from evolve.archive.spec import ArchiveSpec
+from evolve.core.measures import Measure
 from evolve.store.records import ArchiveEvent
 from evolve.store.results import LEFT
 from evolve.store.schema import archive_events, archives, evaluations, programs, proposals, runs
@@ -41,6 +43,48 @@ class Offer:
     metrics: Mapping[str, float]
     island: int
     iteration: int | None
+
+
+class MeasureRange(NamedTuple):
+    """What programs with a score measured.
+
+    Attributes:
+        name: The measure.
+        least: Smallest value; None when no program has it, and ``most`` likewise.
+        most: Largest value.
+        below: How many programs lie below the lower bound.
+        above: How many programs lie above the upper bound.
+    """
+
+    name: str
+    least: float | None
+    most: float | None
+    below: int
+    above: int
+
+
+def measure_range(connection: Connection, run_id: int, measure: Measure) -> MeasureRange:
+    """Return what programs that the search found measured, beside the bounds."""
+    value = func.coalesce(
+        evaluations.c.measures[measure.name].as_float(),
+        evaluations.c.metrics[measure.name].as_float(),
+    )
+    row = connection.execute(
+        select(
+            func.min(value),
+            func.max(value),
+            func.coalesce(func.sum(case((value < measure.low, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((value > measure.high, 1), else_=0)), 0),
+        )
+        .select_from(evaluations.join(programs, programs.c.id == evaluations.c.program_id))
+        .where(
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.objective.is_not(None),
+            FOUND,
+        )
+    ).one()
+    return MeasureRange(measure.name, *row)
 
 
 def write_archive(

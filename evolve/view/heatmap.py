@@ -8,7 +8,7 @@ from rich.text import Text
 
 from evolve.archive.base import Archive
 from evolve.core.measures import Measure, Objective
-from evolve.view.projection import Projection, Scale, project, scale
+from evolve.view.projection import Projection, Scale, label, project, scale
 from evolve.view.raster import BEST_CHARACTER, BEST_COLOR, Raster, ramp, rasterize
 
 
@@ -46,7 +46,7 @@ def heatmap(
     raster = rasterize(projection, span, columns=width - margin - 3, lines=lines, color=color)
     parts = [
         *_wrapped(_title(archive, objective), width),
-        *_wrapped(projection.y.name if projection.y else "", width),
+        *_wrapped(label(projection.y) if projection.y else "", width),
         *_framed(raster, labels, margin),
         *_ruler(projection.x, indent=margin + 2, columns=raster.pixels.shape[1], width=width),
         *(_legend(span, objective, color=color, width=width) if len(archive) else []),
@@ -71,6 +71,8 @@ def heatmap_data(
             and ``program``.
         best: The best program's entry of ``cells``, or null.
         hidden: Names of the measures not shown; each cell holds the best over them.
+        kind: ``grid``, ``cvt`` or ``novelty``; except for a grid ``x`` and ``y`` say where the
+            measures of the elites lie, not which cell is theirs.
         stats: As `evolve.archive.stats.ArchiveStats` of the whole archive, with ``best`` and
             ``mean`` in the objective's direction; ``cells`` is the number of cells.
 
@@ -100,6 +102,7 @@ def heatmap_data(
         "cells": cells,
         "best": cells[0] if cells else None,
         "hidden": list(projection.hidden),
+        "kind": projection.shape,
         "stats": {
             **stats._asdict(),
             "cells": archive.cells,
@@ -161,11 +164,11 @@ def _framed(raster: Raster, labels: list[str], margin: int) -> list[Text]:
 def _ruler(measure: Measure, *, indent: int, columns: int, width: int) -> list[Text]:
     """Return the horizontal axis' bounds and name, on one line where they fit."""
     low, high = map(_number, _bounds(measure))
-    gap = columns - len(low) - len(high)
-    if gap >= len(measure.name) + 2:
-        return [Text(" " * indent + low + measure.name.center(gap) + high)]
+    gap, name = columns - len(low) - len(high), label(measure)
+    if gap >= len(name) + 2:
+        return [Text(" " * indent + low + name.center(gap) + high)]
     bounds = low + " " * gap + high if gap > 0 else f"{low} to {high}"
-    return [Text(" " * indent + bounds), *_wrapped(measure.name, width)]
+    return [Text(" " * indent + bounds), *_wrapped(name, width)]
 
 
 def _legend(span: Scale, objective: Objective, *, color: bool, width: int) -> list[Text]:
@@ -187,6 +190,9 @@ def _notes(archive: Archive, projection: Projection, pooled: tuple[int, int]) ->
         values = zip(archive.measures, archive.best.measures, strict=True)
         place = ", ".join(f"{measure.name} {_number(value)}" for measure, value in values)
         notes.append(f"best: program {archive.best.key} at {place}")
+    if projection.shape != "grid":
+        kind = "CVT cells" if projection.shape == "cvt" else "niches"
+        notes.append(f"{kind}, shown where the measures of their elites lie")
     if projection.hidden:
         notes.append(f"each cell shows the best over {', '.join(projection.hidden)}")
     if max(pooled) > 1:

@@ -6,17 +6,16 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from evolve.archive.base import Archive
 from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.measures import Objective
 from evolve.view.heatmap import clipped_note
-from evolve.view.projection import Projection, Scale, project, scale
+from evolve.view.projection import Projection, Scale, label, project, scale
+from evolve.view.shapes import draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
+    from matplotlib.collections import Collection
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
@@ -72,25 +71,13 @@ def heatmap_figure(
     """
     figure_class = _figure_class()
     projection = project(archive, axes)
-    grid = np.full((projection.rows, projection.columns), np.nan)
-    for (x, y), elite in projection.elites.items():
-        grid[y, x] = objective.fitness(elite.fitness)
-
     flat = projection.y is None
     figure = figure_class(figsize=(6.4, 2.7 if flat else 4.8), layout="constrained")
     plot = figure.add_subplot()
     plot.set_facecolor(EMPTY_COLOR)
-    y_edges = [0.0, 1.0] if projection.y is None else projection.y.edges()
-    image = plot.pcolormesh(
-        projection.x.edges(),
-        y_edges,
-        np.ma.masked_invalid(grid),
-        cmap="viridis" if objective.direction == "maximize" else "viridis_r",
-        edgecolors="face",  # no hairlines between cells in vector formats
-        linewidth=0.2,
-    )
-    plot.set_xlabel(projection.x.name, parse_math=False)
-    plot.set_ylabel("" if projection.y is None else projection.y.name, parse_math=False)
+    image, best = draw(plot, archive, projection, objective)
+    plot.set_xlabel(label(projection.x), parse_math=False)
+    plot.set_ylabel("" if projection.y is None else label(projection.y), parse_math=False)
     if flat:
         plot.set_yticks([])
     plot.set_title(_caption(archive, objective, title, record), fontsize=10, parse_math=False)
@@ -101,7 +88,8 @@ def heatmap_figure(
         low, high = bar.ax.get_ylim()
         if record is not None and low <= record <= high:
             bar.ax.axhline(record, color="black", linewidth=1.5)
-        _mark_best(plot, next(iter(projection.elites)), projection.x.edges(), y_edges)
+        assert best is not None
+        _mark_best(plot, best)
     return figure
 
 
@@ -118,7 +106,8 @@ def _figure_class() -> type[Figure]:
 
 def _caption(archive: Archive, objective: Objective, title: str, record: float | None) -> str:
     stats = archive.stats()
-    figures = f"{stats.num_elites} of {archive.cells} cells, QD score {stats.qd_score:.6g}"
+    of = f"{stats.num_elites} niches" if archive.cells is None else _occupied(archive)
+    figures = f"{of}, QD score {stats.qd_score:.6g}"
     if stats.best is not None:
         figures += f", best {objective.fitness(stats.best):.6g}"
     if record is not None:
@@ -126,17 +115,23 @@ def _caption(archive: Archive, objective: Objective, title: str, record: float |
     return f"{title}\n{figures}" if title else figures
 
 
+def _occupied(archive: Archive) -> str:
+    elites = f"{len(archive)} elites in " if len(archive) > len(archive.champions()) else ""
+    return f"{elites}{len(archive.champions())} of {archive.cells} cells"
+
+
 def _note(archive: Archive, projection: Projection) -> str:
     hidden = ", ".join(projection.hidden)
+    mark = "cell" if projection.shape == "grid" else "point"
     notes = [
         "star: best" if len(archive) else "the archive is empty",
-        f"each cell: the best over {hidden}" if hidden else "",
+        f"each {mark}: the best over {hidden}" if hidden and mark == "cell" else "",
         clipped_note(archive),
     ]
     return "; ".join(filter(None, notes))
 
 
-def _color_bar(plot: Axes, image: QuadMesh, span: Scale, objective: Objective) -> Colorbar:
+def _color_bar(plot: Axes, image: Collection, span: Scale, objective: Objective) -> Colorbar:
     """Add the colour bar; its pointed end stands for the very bad values beyond the scale."""
     low, high = sorted(objective.fitness(end) for end in (span.low, span.high))
     image.set_clim(low, high)
@@ -148,17 +143,14 @@ def _color_bar(plot: Axes, image: QuadMesh, span: Scale, objective: Objective) -
     return bar
 
 
-def _mark_best(
-    plot: Axes, cell: tuple[int, int], x_edges: list[float], y_edges: list[float]
-) -> None:
-    x, y = cell
+def _mark_best(plot: Axes, place: tuple[float, float]) -> None:
     plot.plot(
-        (x_edges[x] + x_edges[x + 1]) / 2,
-        (y_edges[y] + y_edges[y + 1]) / 2,
+        *place,
         marker="*",
         markersize=13,
         markerfacecolor="white",
         markeredgecolor="black",
         linestyle="none",
         label="best",
+        clip_on=False,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolve.archive.base import Archive, Elite
+from evolve.archive.cvt import Voronoi
+from evolve.archive.spec import ArchiveKind
 from evolve.config.nearest import did_you_mean
 from evolve.core.errors import ConfigError
 from evolve.core.measures import Measure
@@ -22,6 +24,7 @@ class Projection:
         x: The horizontal measure.
         y: The vertical measure; None when the archive has only one.
         hidden: Names of the measures that are not shown: each cell holds the best over them.
+        shape: What the archive's cells are; only a ``grid`` has those of the picture.
         elites: Cells ``(column, row)`` that hold an elite; row 0 is the lowest value, and the only
             row when there is no ``y``.
     """
@@ -29,6 +32,7 @@ class Projection:
     x: Measure
     y: Measure | None
     hidden: tuple[str, ...]
+    shape: ArchiveKind
     elites: dict[tuple[int, int], Elite]
 
     @property
@@ -94,8 +98,21 @@ def project(archive: Archive, axes: tuple[str, str] | None = None) -> Projection
         x=x,
         y=rest[0] if rest else None,
         hidden=tuple(name for index, name in enumerate(names) if index not in shown),
+        shape=_shape(archive),
         elites=elites,
     )
+
+
+def _shape(archive: Archive) -> ArchiveKind:
+    if archive.cells is None:
+        return "novelty"
+    tessellation = getattr(archive, "tessellation", None)
+    return "cvt" if isinstance(tessellation, Voronoi) else "grid"
+
+
+def label(measure: Measure) -> str:
+    """Return the name of an axis, with its scale when that is not the usual one."""
+    return measure.name if measure.scale == "linear" else f"{measure.name} ({measure.scale})"
 
 
 def scale(elites: Iterable[Elite]) -> Scale:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from evolve.archive.grid import GridArchive
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import ConfigError
 from evolve.core.measures import Measure, Objective
 from evolve.view.heatmap import heatmap, heatmap_data
@@ -258,6 +259,7 @@ def test_data_has_documented_keys_and_true_values() -> None:
         ],
         "best": {"x": 0, "y": 3, "objective": 3.0, "program": 1},
         "hidden": ["depth"],
+        "kind": "grid",
         "stats": {
             "num_elites": 2,
             "cells": 48,
@@ -275,3 +277,24 @@ def test_data_of_an_empty_archive_and_of_a_single_axis() -> None:
     assert (data["cells"], data["best"], data["hidden"]) == ([], None, [])
     data = heatmap_data(archive_of([SPREAD], GAIN, (1.0, 0.6)), GAIN)
     assert data["cells"] == [{"x": 2, "y": 0, "objective": 1.0, "program": 0}]
+
+
+def test_scales_and_kinds_are_named() -> None:
+    sizes = Measure("size", 1.0, 1000.0, 3, "log")
+    lines = plain(archive_of([sizes, LENGTH], GAIN, (1.0, 5.0, 1.0)), GAIN)
+    assert any("size (log)" in line for line in lines)
+    novel = ArchiveSpec((SPREAD, LENGTH), kind="novelty", threshold=0.1).build()
+    novel.add(1, 2.0, {"spread": 0.3, "length": 50.0})
+    text = heatmap(novel, GAIN, color=False).plain
+    assert text.startswith("gain (maximize): 1 elite, each in a niche of its own, best 2")
+    assert "niches, shown where the measures of their elites lie" in text
+    spec = ArchiveSpec((SPREAD, LENGTH), kind="cvt", centroids=((0.1, 0.1), (0.9, 0.9)))
+    assert "CVT cells, shown where" in heatmap(spec.build(), GAIN, color=False).plain
+    assert heatmap_data(novel, GAIN)["kind"] == "novelty"
+
+
+def test_cells_of_several_elites_are_counted_apart() -> None:
+    deep = GridArchive([SPREAD], depth=2)
+    for key in range(3):
+        deep.add(key, float(key), {"spread": 0.1 + 0.01 * key})
+    assert "2 elites in 1 of 4 cells, coverage 0.25" in heatmap(deep, GAIN, color=False).plain

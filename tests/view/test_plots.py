@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.path import Path as MplPath
 from numpy.typing import NDArray
 
+from evolve.archive.base import Archive
 from evolve.archive.grid import GridArchive
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.measures import Measure, Objective
 from evolve.view.plots import heatmap_figure, save_heatmap
@@ -121,3 +124,68 @@ def test_without_matplotlib_the_error_names_the_extra(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(PrerequisiteError, match=r"pip install 'evolve-engine\[plot\]'"):
         save_heatmap(GridArchive([SPREAD]), GAIN, tmp_path / "map.png")
+
+
+TIMES = Measure("time", 1.0, 1000.0, 3, "log")
+PARTS = Measure("parts", 0.0, 90.0, 3, "quantile", (10.0, 30.0))
+CENTROIDS = ((0.25, 0.5), (0.75, 0.25), (0.75, 0.75))
+
+
+def offered(spec: ArchiveSpec, *rows: tuple[float, float, float]) -> Archive:
+    archive = spec.build()
+    for key, (value, x, y) in enumerate(rows):
+        archive.add(key, value, {spec.measures[0].name: x, spec.measures[1].name: y})
+    return archive
+
+
+def test_scaled_axes_have_true_edges_and_cells_that_look_equal() -> None:
+    archive = offered(ArchiveSpec((TIMES, PARTS)), (1.0, 5.0, 20.0), (2.0, 500.0, 80.0))
+    figure = heatmap_figure(archive, GAIN)
+    plot = figure.axes[0]
+    corners = plot.collections[0].get_coordinates()  # type: ignore[attr-defined] # a QuadMesh
+    np.testing.assert_allclose(corners[0, :, 0], [1.0, 10.0, 100.0, 1000.0])
+    assert corners[:, 0, 1].tolist() == [0.0, 10.0, 30.0, 90.0]
+    assert (plot.get_xlabel(), plot.get_ylabel()) == ("time (log)", "parts (quantile)")
+    assert (plot.get_xlim(), plot.get_ylim()) == ((1.0, 1000.0), (0.0, 90.0))
+    shown = plot.transData.transform(np.column_stack([corners[0, :, 0], corners[:, 0, 1]]))
+    for axis in (0, 1):
+        widths = np.diff(shown[:, axis])
+        np.testing.assert_allclose(widths, widths[0])
+    star = np.asarray(plot.lines[0].get_xydata())
+    np.testing.assert_allclose(star, [[10**2.5, 60.0]])
+
+
+def test_cells_around_centroids_are_drawn_as_they_are() -> None:
+    spec = ArchiveSpec((SPREAD, TIMES), kind="cvt", centroids=CENTROIDS)
+    archive = offered(spec, (1.0, 0.1, 5.0), (2.0, 0.9, 900.0))
+    plot = heatmap_figure(archive, GAIN).axes[0]
+    polygons = plot.collections[0]
+    values = polygons.get_array()
+    assert isinstance(values, np.ma.MaskedArray)
+    assert values.tolist() == [1.0, None, 2.0]
+    corners = [np.asarray(path.vertices) for path in polygons.get_paths()]
+    for x, y in np.random.default_rng(0).random((200, 2)).tolist():
+        cell = int(np.square(np.array(CENTROIDS) - (x, y)).sum(axis=1).argmin())
+        place = SPREAD.value(x), TIMES.value(y)
+        log_corners = np.column_stack([corners[cell][:, 0], np.log(corners[cell][:, 1])])
+        assert MplPath(log_corners).contains_point((place[0], np.log(place[1])), radius=1e-9)
+    np.testing.assert_allclose(np.asarray(plot.lines[0].get_xydata()), [[0.75, 10**2.25]])
+
+
+def test_niches_are_points_where_their_elites_lie() -> None:
+    spec = ArchiveSpec((SPREAD, LENGTH), kind="novelty", threshold=0.2)
+    archive = offered(spec, (1.0, 0.1, 100.0), (9.0, 0.9, 900.0))
+    figure = heatmap_figure(archive, GAIN)
+    points = figure.axes[0].collections[0]
+    assert np.asarray(points.get_offsets()).tolist() == [[0.1, 100.0], [0.9, 600.0]]
+    assert np.asarray(points.get_array()).tolist() == [1.0, 9.0]
+    assert "2 niches" in figure.axes[0].get_title()
+    assert heatmap_figure(spec.build(), GAIN)
+
+
+def test_more_than_two_measures_around_centroids_are_points() -> None:
+    spec = ArchiveSpec((SPREAD, LENGTH, DEPTH), kind="cvt", centroids=((0.2, 0.2, 0.2),))
+    archive = spec.build()
+    archive.add(1, 1.0, {"spread": 0.3, "code_length": 10.0, "depth": 2.0})
+    plot = heatmap_figure(archive, GAIN, axes=("depth", "spread")).axes[0]
+    assert np.asarray(plot.collections[0].get_offsets()).tolist() == [[2.0, 0.3]]
