@@ -54,7 +54,9 @@ def show(
 ) -> None:
     """Show everything about one problem: statement, seed program, measures, limits, record.
 
-    JSON: {id, title, folder, hash, statement, entrypoint, evaluator, evaluator_options,
+    JSON: {id, title, folder, hash, statement, entrypoint, command {run, build} or null,
+    image {name, dockerfile, base, requirements, system_packages} or null,
+    evaluator, evaluator_options,
     objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
     record {value, source} or null, harness, seed_program {path: text},
     baselines [{name, files {path: text}}]}.
@@ -87,6 +89,8 @@ def _everything(problem: Problem) -> dict[str, object]:
         "hash": problem.hash,
         "statement": problem.statement,
         "entrypoint": problem.entrypoint,
+        "command": asdict(problem.command) if problem.command else None,
+        "image": asdict(problem.image) if problem.image.given else None,
         "evaluator": problem.evaluator,
         "evaluator_options": problem.evaluator_options,
         "objective": asdict(problem.objective),
@@ -109,6 +113,9 @@ def _print(problem: Problem, out: Console) -> None:
         ("QD offset", problem.objective.offset),
         ("record", f"{record.value:.12g} ({record.source})" if record else None),
         ("entrypoint", problem.entrypoint),
+        ("build", " ".join(problem.command.build) if problem.command else None),
+        ("run", " ".join(problem.command.run) if problem.command else None),
+        ("image", problem.image.contents),
         ("evaluator", problem.evaluator),
         *((f"  {name}", value) for name, value in problem.evaluator_options.items()),
         ("harness", "harness.py" if problem.harness else None),

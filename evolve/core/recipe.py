@@ -34,6 +34,16 @@ class ImageRecipe:
         """Whether it asks for anything that is not the default."""
         return self != DEFAULT_IMAGE
 
+    @property
+    def contents(self) -> str:
+        """What is asked for, in words; empty for the default."""
+        if self.name:
+            return self.name
+        file = self.dockerfile.name if self.dockerfile else ""
+        return ", ".join(
+            filter(None, [file, self.base, *(self.requirements or ()), *self.system_packages])
+        )
+
 
 DEFAULT_IMAGE = ImageRecipe()
 

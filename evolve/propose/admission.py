@@ -20,7 +20,7 @@ def refusal(program: Program, parent: Program, problem: Problem) -> Rejected | N
     Args:
         program: The candidate.
         parent: The program it was made from.
-        problem: Says which function must be there.
+        problem: Says which function must be there, if programs are not run by a command.
     """
     if program == parent:
         return Rejected("no_op", "the edit leaves the program as it was")
@@ -35,10 +35,11 @@ def refusal(program: Program, parent: Program, problem: Problem) -> Rejected | N
         return Rejected("syntax", wrong)
     if program.syntax_id == parent.syntax_id:
         return Rejected("no_op", "the edit changes comments and white space only")
-    try:
-        check_entrypoint(program, problem.entrypoint, problem.folder)
-    except ConfigError as error:
-        return Rejected("no_entrypoint", error.message)
+    if problem.command is None:
+        try:
+            check_entrypoint(program, problem.entrypoint, problem.folder)
+        except ConfigError as error:
+            return Rejected("no_entrypoint", error.message)
     return None
 
 

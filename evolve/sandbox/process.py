@@ -162,17 +162,18 @@ class ProcessSandbox:
         if self._greeting is None:
             return ["a process of this machine; how isolated is known when a slot has been opened"]
         obtained = self._greeting.obtained
+        apart, filtered = "namespaces" in obtained, "filter" in obtained
         return [
             "own file system (a read-only Python, a private folder), processes, network (none)"
-            if "namespaces" in obtained
-            else "not isolated: programs see this machine's files, processes and network as its "
-            "user does (neither root nor user namespaces here)",
-            "a fresh user id for every program"
-            if "users" in obtained
-            else "not isolated: programs run as the runner's user and can kill it",
+            if apart
+            else "not isolated: programs see this machine's files and processes as its user does "
+            "(neither root nor user namespaces here)",
+            _users(fresh="users" in obtained, apart=apart),
             "system calls filtered"
-            if "filter" in obtained
-            else "system calls not filtered (the filter knows x86-64 machines)",
+            + ("" if apart else "; no network, but the sockets of local services")
+            if filtered
+            else "system calls not filtered (the filter knows x86-64 machines)"
+            + ("" if apart else "; not isolated: the network"),
             "empty environment; limits on memory and processes (looked at every 50 ms), CPU, time, "
             "file sizes and output; the process tree is killed and the private folder wiped",
             "CPU time is exact for a program's first process, and for the others once they end",
@@ -195,3 +196,12 @@ def device_files(gpus: Sequence[Device], folder: Path = Path("/dev")) -> tuple[s
     instances = ["nvidia-caps"] if any(gpu.is_instance for gpu in gpus) else []
     paths = (folder / name for name in dict.fromkeys([*_CONTROL, *names, *instances]))
     return tuple(str(path) for path in paths if path.exists())
+
+
+def _users(*, fresh: bool, apart: bool) -> str:
+    """Say whom programs run as, and whom they can therefore kill."""
+    if fresh:
+        return "a fresh user id for every program"
+    if apart:
+        return "programs run as the runner's user and can kill it, which ends their evaluation"
+    return "not isolated: programs can kill the processes of the user they run as"

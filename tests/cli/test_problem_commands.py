@@ -92,6 +92,8 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
         "hash",
         "statement",
         "entrypoint",
+        "command",
+        "image",
         "evaluator",
         "evaluator_options",
         "objective",

@@ -89,7 +89,8 @@ def test_a_model_improves_a_cpp_program_of_several_files(
             Outcome.SIGNAL: 1,
             Outcome.INVALID: 1,
         }
-        assert totals.rejected == {"outside_blocks": 1}
+        assert "changes lines outside of the evolve blocks" in writer.prompts[2]  # asked again
+        assert len(writer.prompts) == 5
         messages = [failure.example for failure in reader.failures(1)]
         assert any("the build ended with status 1" in text and "tuor" in text for text in messages)
 

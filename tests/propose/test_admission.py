@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import anyio
 import pytest
 
+from evolve.core.command import Command
 from evolve.core.program import Program
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Rejected
@@ -38,9 +40,11 @@ def test_refusals_of_python(source: str, reason: str) -> None:
 )
 def test_other_languages_are_compared_as_text(body: str, reason: str) -> None:
     def program(text: str) -> Program:
-        return Program({"a.cpp": f"// EVOLVE-BLOCK-START\n{text}\n// EVOLVE-BLOCK-END\n"})
+        block = f"// EVOLVE-BLOCK-START\n{text}\n// EVOLVE-BLOCK-END\n"
+        return Program({"a.cpp": "int main() {}\n", "a.hpp": block})
 
-    refused = refusal(program(body), program("int a = 1;"), PROBLEM)
+    problem = replace(PROBLEM, entrypoint="", command=Command(("./a",)))
+    refused = refusal(program(body), program("int a = 1;"), problem)
     assert (refused.reason if refused else "") == reason
 
 

@@ -99,7 +99,7 @@ async def test_a_dockerfile_is_built_with_its_folder(
 ) -> None:
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("ARG BASE\nFROM ${BASE}\nCOPY inlaid.py /opt/python/packages/\n")
-    (tmp_path / "inlaid.py").write_text("VALUE = 5\n")
+    (tmp_path / "inlaid.py").write_text(f"VALUE = 5  # {tmp_path}\n")
     recipe = ImageRecipe(dockerfile=dockerfile, base=base)
     said: list[str] = []
     first = ensure_image(client, recipe, tag="evolve-tests:file", say=said.append)
@@ -110,8 +110,8 @@ async def test_a_dockerfile_is_built_with_its_folder(
     (tmp_path / "inlaid.py").write_text("VALUE = 6\n")
     second = ensure_image(client, recipe)
     assert second.digest != first.digest
-    for name in ("evolve-tests:file", second.tag):
-        remove_image(client, name)
+    for name in (first.digest, second.digest):
+        client.images.remove(name, force=True)
     dockerfile.write_text(f"FROM {base}\nCOPY nothing /\n")
     with pytest.raises(SandboxUnavailable, match="Dockerfile does not build: COPY failed"):
         ensure_image(client, recipe)
