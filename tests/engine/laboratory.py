@@ -12,7 +12,9 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig, RunConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import EvolveError
+from evolve.core.evaluation import Evaluation
 from evolve.core.limits import Limits
+from evolve.core.program import Program
 from evolve.engine.assess import Assessor
 from evolve.engine.draw import Draw, redraw
 from evolve.engine.events import Event
@@ -35,7 +37,7 @@ from evolve.propose.base import Individual, Proposer
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import NewRun, ProposalRecord
 from evolve.store.store import Store
-from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox
+from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox, scored
 
 _Event = TypeVar("_Event")
 
@@ -45,6 +47,7 @@ class Laboratory:
     """One run in a database; what may vary of a search is an attribute, to be set before it.
 
     Attributes:
+        judge_seed: Makes the seed program's evaluation.
         more: Operators beside ``proposer``, drawn as often.
         on_start: Given the loop before it runs.
         utilisation: Shares of the last search's time that slots were lent, draining included.
@@ -68,6 +71,7 @@ class Laboratory:
     order: str = "arrival"
     window: int = 4
     archive: ArchiveSpec | None = None
+    judge_seed: Callable[[Program], Evaluation] = scored
 
     def __post_init__(self) -> None:
         problem = self.problem
@@ -119,7 +123,7 @@ class Laboratory:
         seed = self.problem.seed_program
         added = self.store.add_program(self.run_id, seed, operator="seed")
         pending = Pending(added.id, seed, "seed", None)
-        self.journal.record(Judged(pending, self.evaluate.judge(seed)))
+        self.journal.record(Judged(pending, self.judge_seed(seed)))
         return pending
 
     async def search(self, **rules: float) -> str:

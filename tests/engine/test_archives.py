@@ -66,6 +66,7 @@ def laboratory(tmp_path: Path, problem: Problem) -> Callable[[ArchiveSpec], Labo
             FakeEvaluate(judge),
             FakeProposer(anything),
             archive=spec,
+            judge_seed=judge,
             **changes,  # type: ignore[arg-type] # the test names the fields
         )
 
