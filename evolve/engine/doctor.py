@@ -52,7 +52,10 @@ def _cpus() -> Check:
     from evolve.core.resources import ranges
     from evolve.pool.cpus import cores, usable_cpus
 
-    cpus = usable_cpus()
+    try:
+        cpus = usable_cpus()
+    except EvolveError as error:
+        return Check("cpus", "missing", f"{os.cpu_count()}; {error}")
     numbers, apart = ranges(cpu.number for cpu in cpus), len(cores(cpus))
     shared = f" on {apart} cores" if apart < len(cpus) else ""
     return Check(

@@ -67,8 +67,9 @@ def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool
         if record is None:
             _check_evaluator(store.latest_run(identity), version)
     if record is not None:
-        notes = tuple(_changes(record.provenance, provenance(loaded, parts)))
-        return claim_run(store, record, resumed=True, notes=notes)
+        before, now = record.provenance, provenance(loaded, parts)
+        moved = _moved(before, now) if parts.problem.timed else ()
+        return claim_run(store, record, resumed=True, notes=(*_changes(before, now), *moved))
     prices = {name: quoted.as_dict() for name, quoted in parts.prices.items()}
     return claim_run(store, create_run(store, loaded, parts, {"prices": prices}), resumed=False)
 
@@ -163,7 +164,25 @@ def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
         "platform": platform.platform(),
         "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
+        **bench.allotment.hardware(),
         "evaluator": bench.evaluate.version,
         "sandbox": bench.sandbox.name,
         **bench.sandbox.provenance(),
     }
+
+
+def _moved(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
+    """Say when programs are no longer timed on the hardware they were timed on before."""
+    old, new = (_hardware(each) for each in (before, now))
+    if old and old != new:
+        yield (
+            f"earlier programs were timed on {old}, this is {new}: their times do not compare. "
+            "`--new` begins a run on this machine"
+        )
+
+
+def _hardware(provenance: Mapping[str, object]) -> str:
+    """Return the names of the CPU and GPUs that a run was made with; empty when not recorded."""
+    gpus = provenance.get("gpus")
+    names = [provenance.get("cpu"), *(gpus if isinstance(gpus, list) else [])]
+    return ", ".join(str(name) for name in names if name)

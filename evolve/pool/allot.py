@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -23,6 +24,7 @@ from evolve.core.resources import Device, Resources
 from evolve.pool.cpus import (
     assign_cpus,
     cores,
+    cpu_model,
     keeping_off,
     share_cores,
     slow_governors,
@@ -69,6 +71,11 @@ class Allotment:
     timed: bool = False
     turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
+    def hardware(self) -> dict[str, object]:
+        """Return what scores that are times depend on."""
+        gpus = {gpu.name for slot in self.resources for gpu in slot.gpus}
+        return {"cpu": cpu_model(), "gpus": sorted(gpus)}
+
     def guard(self, slot: int) -> DeviceGuard | None:
         """Return what watches the devices of a slot, if it has any."""
         gpus = self.resources[slot].gpus
@@ -98,6 +105,11 @@ def allotted(
         PrerequisiteError: there are not enough of them.
         ConfigError: what slots may share contradicts what the problem is.
     """
+    if need.timed and sys.platform != "linux":
+        raise PrerequisiteError(
+            "a timed problem needs Linux, which tells who uses the CPUs; set `timed: false` in "
+            "problem.yaml to run it here"
+        )
     pinned = need.timed if config.pin_cpus == "auto" else config.pin_cpus
     notes: list[str] = []
     with ExitStack() as stack:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import platform
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +39,12 @@ def usable_cpus(system: Path = _SYSTEM, usable: set[int] | None = None) -> list[
     Args:
         system: The kernel's folder of CPUs.
         usable: Their numbers; default: this process's own affinity.
+
+    Raises:
+        PrerequisiteError: this is no Linux.
     """
+    if sys.platform != "linux":
+        raise PrerequisiteError("only Linux pins programs to CPUs: `pool: {pin_cpus: false}`")
     numbers = os.sched_getaffinity(0) if usable is None else usable
     return sorted(_cpu(system / f"cpu{number}" / "topology", number) for number in numbers)
 
@@ -49,6 +56,13 @@ def _cpu(topology: Path, number: int) -> Cpu:
         return Cpu(package, int((topology / "core_id").read_text()), number)
     except (OSError, ValueError):
         return Cpu(0, number, number)
+
+
+def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what this machine's CPUs are called."""
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def cores(cpus: Sequence[Cpu]) -> list[tuple[int, ...]]:

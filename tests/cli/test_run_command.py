@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -186,3 +188,22 @@ def test_a_problem_that_needs_a_gpu_says_so_where_there_is_none(tmp_path: Path) 
     assert ran.returncode == 3
     assert "limits: {gpus: 1}" in ran.stderr
     assert "Set `gpus` in problem.yaml lower" in ran.stderr or "set `gpus: 0`" in ran.stderr
+
+
+def test_times_of_another_machine_are_pointed_out_on_resume(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    problem = tmp_path / "parabola" / "problem.yaml"
+    problem.write_text(problem.read_text() + "timed: true\n")
+    arguments = ("run", config, "--set", "slots=1", "--set", "stop.evaluations=3")
+    first = evolve(tmp_path, *arguments, TMPDIR=str(tmp_path))
+    assert first.returncode == 0, first.stderr
+    with closing(sqlite3.connect(tmp_path / "evolve.db")) as database, database:
+        [(kept,)] = database.execute("SELECT provenance FROM runs").fetchall()
+        provenance = json.loads(kept) | {"cpu": "Z80", "gpus": ["Voodoo"]}
+        database.execute(
+            "UPDATE runs SET status = 'interrupted', provenance = ?", (json.dumps(provenance),)
+        )
+    again = evolve(tmp_path, *arguments[:-1], "stop.evaluations=5", TMPDIR=str(tmp_path))
+    assert again.returncode == 0, again.stderr
+    assert "resuming run 1" in again.stdout
+    assert "note: earlier programs were timed on Z80, Voodoo, this is " in again.stdout
