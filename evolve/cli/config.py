@@ -117,7 +117,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     from evolve.config.problem import load_problem
     from evolve.core.errors import PrerequisiteError
     from evolve.engine.archives import configured_archive
-    from evolve.engine.assemble import configured_problem, policy_of
+    from evolve.engine.assemble import check_language, configured_problem, policy_of
     from evolve.engine.isolation import choose_sandbox
     from evolve.llm.prices import check_prices, quotes
     from evolve.propose.portfolio import open_proposers
@@ -125,6 +125,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     config, folder = loaded.config, loaded.folder
     with loaded.at("problem"):
         problem = load_problem(config.problem, folder)
+    check_language(loaded, problem)
     notes = []
     for index, model in enumerate(config.models):
         with loaded.at("models", index, "id"):

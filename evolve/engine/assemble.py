@@ -103,7 +103,7 @@ async def open_bench(
     """
     config = loaded.config
     problem = configured_problem(loaded)
-    _check_language(loaded, problem)
+    check_language(loaded, problem)
     portfolio = open_portfolio(config, writers(config), problem.objective, loaded.folder)
     async with AsyncExitStack() as stack:
         sandbox = choose_sandbox(
@@ -154,8 +154,12 @@ def configured_problem(loaded: Loaded[RunConfig]) -> Problem:
     )
 
 
-def _check_language(loaded: Loaded[RunConfig], problem: Problem) -> None:
-    """Refuse the operator that edits Python where programs are something else."""
+def check_language(loaded: Loaded[RunConfig], problem: Problem) -> None:
+    """Refuse the operator that edits Python where programs are something else.
+
+    Raises:
+        ConfigError: there is such an operator.
+    """
     for index, proposer in enumerate(loaded.config.proposers):
         if problem.command is not None and proposer.kind == "genetic":
             raise loaded.error(

@@ -39,14 +39,19 @@ def choose_sandbox(
         SandboxUnavailable: the sandbox is too weak for such programs and nobody insisted.
     """
     docker_only = _docker_only(config)
+    elsewhere = bool(image.name) or image.dockerfile is not None
     kind = config.kind
     if kind == "auto":
-        elsewhere = bool(image.name) or image.dockerfile is not None
         kind = "docker" if arbitrary_code or docker_only or elsewhere else "process"
     if docker_only and kind in SANDBOXES and kind != "docker":
         raise ConfigError(
             f"sandbox.{docker_only[0]} is for containers, and sandbox.kind is {kind}: leave it "
             "out, or set `kind: docker`"
+        )
+    if kind == "process" and elsewhere:
+        say(
+            f"the process sandbox has no images: programs see this machine's own files, not those "
+            f"of {image.contents}"
         )
     factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
     wanted = image if config.image is None else config.image

@@ -134,3 +134,10 @@ def test_the_schema_refuses_unknown_keys(arguments: Sequence[str], key: str) -> 
     schema = json.loads(_invoke("schema", *arguments))
     assert key in schema["required"]
     assert schema["additionalProperties"] is False
+
+
+def test_check_refuses_the_operator_of_another_language(tmp_path: Path) -> None:
+    config = tmp_path / "cpp.yaml"
+    config.write_text("problem: tsp_cpp\nproposers: [{kind: genetic}]\nstop: {evaluations: 3}\n")
+    with pytest.raises(ConfigError, match="the genetic operator edits Python"):
+        _invoke("check", config)

@@ -46,6 +46,13 @@ def test_programs_with_devices_get_containers_of_their_own_unless_told_otherwise
 def test_a_problem_with_an_image_of_its_own_gets_a_container() -> None:
     image = ImageRecipe(name="solver:2")
     assert choose_sandbox(SandboxConfig(), arbitrary_code=False, image=image).name == "docker"
+    said: list[str] = []
+    process = SandboxConfig(kind="process")
+    choose_sandbox(process, arbitrary_code=False, image=image, say=said.append)
+    assert said == [
+        "the process sandbox has no images: programs see this machine's own files, not those of "
+        "solver:2"
+    ]
     tools = ImageRecipe(system_packages=("g++",))  # this machine has them as well
     assert choose_sandbox(SandboxConfig(), arbitrary_code=False, image=tools).name == "process"
 
