@@ -74,8 +74,8 @@ def show(
 ) -> None:
     """Show a run: archive, measures, islands, best, operators, failures, spending, comparison.
 
-    JSON: {run, totals, archive, archives, measures, islands, best, operators, failures, spending
-    {model, operator, outcome}, comparison}.
+    JSON: {run, totals, behaviours, archive, archives, measures, islands, best, operators,
+    failures, spending {model, operator, outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
     from evolve.view.report import archive_of, arms, comparison, islands
@@ -93,6 +93,7 @@ def show(
         data = {
             "run": _run_row(reader, record) | {"provenance": record.provenance},
             "totals": asdict(reader.totals(record.id)),
+            "behaviours": reader.behaviours(record.id)._asdict(),
             "archive": _archive(reader, record, shown),
             "archives": [
                 {"number": each.number, "name": each.name, **each.spec.as_dict()}
@@ -193,6 +194,15 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
     }
 
 
+def _behaviours(reader: Reader, run: RunRecord) -> list[str]:
+    """Say how many programs do the same as others, and how many evaluations were taken over."""
+    found = reader.behaviours(run.id)
+    lines = [f"{found.distinct} behaviours of {found.scored} programs with a score"]
+    if found.copied:
+        lines.append(f"{found.copied} evaluations taken over from this database")
+    return lines if found.scored else lines[1:]
+
+
 def _print_provenance(run: RunRecord, *, json: bool) -> None:
     """Print all that a run was made with."""
     from evolve.config.file import dump_yaml
@@ -235,6 +245,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
         *_search(run),
         f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
         f"({totals.duplicates} duplicates)",
+        *_behaviours(reader, run),
         f"archive: {describe(archive)}, QD score {render.text(stats.qd_score)}, "
         f"digest {reader.archive_digest(run.id)[:16]}",
     ]

@@ -29,7 +29,7 @@ def program(
 ) -> None:
     """Show a program: source, difference to its parent, prompt, reply, feedback, lineage.
 
-    JSON: {entry, files, diff, evaluations, completions, inspirations, lineage}.
+    JSON: {entry, files, diff, evaluations, completions, inspirations, same_behaviour, lineage}.
     """
     from evolve.store.reader import open_reader
 
@@ -45,6 +45,7 @@ def program(
                     "evaluations": [_evaluation(each) for each in record.evaluations],
                     "completions": [asdict(call) for call in record.completions],
                     "inspirations": list(record.inspirations),
+                    "same_behaviour": _same_behaviour(reader, record),
                     "lineage": [asdict(entry) for entry in reader.lineage(record.entry.id)],
                 }
             )
@@ -84,6 +85,9 @@ def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) ->
         out.print(Text(entry.summary))
     for evaluation in record.evaluations:
         _print_evaluation(out, evaluation)
+    if alike := _same_behaviour(reader, record):
+        named = ", ".join(map(str, alike[:10])) + (", ..." if len(alike) > 10 else "")
+        out.print(f"the same outputs as {len(alike)} other programs: {named}", markup=False)
     for path, text in record.program.files.items():
         out.rule(path)
         _print_code(out, text, path)
@@ -103,6 +107,15 @@ def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) ->
         (e.id, e.generation, e.operator, e.objective, e.summary) for e in reader.lineage(entry.id)
     ]
     out.print(render.table("lineage, newest first", columns, rows))
+
+
+def _same_behaviour(reader: Reader, record: ProgramRecord) -> list[int]:
+    """Return the other programs of the run that return the same for every search case."""
+    searched = [e for e in record.evaluations if e.stage == "search" and e.signature]
+    if not searched:
+        return []
+    alike = reader.behaving_like(record.entry.run_id, searched[-1].signature)
+    return [number for number in alike if number != record.entry.id]
 
 
 def _print_code(out: Console, text: str, path: str) -> None:

@@ -281,6 +281,11 @@ class RunConfig(Section):
         description="arrival: results enter the archive as they come; strict: in the order of "
         "iterations, so that a run repeats whatever the number of slots and the timing",
     )
+    reuse: bool = Field(
+        default=True,
+        description="take over evaluations of the same sources by the same evaluator in the same "
+        "sandbox from this database, where the problem is deterministic and not timed",
+    )
     window: PositiveInt = Field(
         default=8,
         description="strict order: an iteration is drawn from the archive as it was this many "

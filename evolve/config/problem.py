@@ -69,6 +69,7 @@ class Problem:
             entrypoint or command, harness, limits, timing, objective, names of measures, and what
             the image is made from.
         timed: Whether the score is made of time.
+        deterministic: Whether it follows from the program and the cases alone.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
@@ -90,6 +91,7 @@ class Problem:
     baselines: tuple[Baseline, ...]
     hash: str
     timed: bool = False
+    deterministic: bool = False
     warmup: int = 0
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
@@ -177,6 +179,7 @@ def _load(place: Path) -> Problem:
         ),
         hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
         timed=config.timed,
+        deterministic=config.deterministic,
         warmup=config.warmup,
         command=command_of(config),
         image=image_of(loaded),

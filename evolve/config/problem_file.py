@@ -85,6 +85,11 @@ class ProblemConfig(Section):
     objective: ObjectiveConfig
     measures: Measures
     limits: LimitsConfig = LimitsConfig()
+    deterministic: bool = Field(
+        default=False,
+        description="the score follows from program and cases alone, so that an evaluation in the "
+        "database is taken over where the same sources come up again",
+    )
     timed: bool = Field(
         default=False,
         description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",

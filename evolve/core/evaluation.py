@@ -97,13 +97,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case of one evaluation. ``score`` is there exactly when ``outcome`` is ``OK``."""
+    """One case of one evaluation. ``score`` is there exactly when ``outcome`` is ``OK``.
+
+    ``behaviour`` is a digest of the output, when it was scored; it is not stored by case.
+    """
 
     case: str
     outcome: Outcome
     score: Score | None = None
     usage: Usage = field(default_factory=Usage)
     message: str = ""
+    behaviour: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,9 @@ class Evaluation:
     stderr: str = ""
     evaluator: str = ""  #: version hash of the evaluator and problem that judged
     stage: Stage = "search"
+    signature: str = ""  #: hash of the outputs on all cases; programs that do the same share it
+    environment: str = ""  #: hash of the sandbox it ran in
+    copied_from: int | None = None  #: the stored evaluation it was taken over from
 
     @property
     def disturbed(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -11,6 +13,12 @@ from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError, SandboxUnavailable
 from evolve.core.recipe import DEFAULT_IMAGE, ImageRecipe
 from evolve.sandbox.base import SANDBOXES, Sandbox
+
+
+def environment_of(sandbox: Sandbox) -> str:
+    """Return a hash of a sandbox: its kind, image, isolation, and all else it says of itself."""
+    described = [sandbox.name, sorted(sandbox.provenance().items()), sorted(sandbox.guarantees())]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
 def choose_sandbox(

@@ -28,6 +28,7 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "preset": "",
     "slots": 1,
     "proposals": None,
+    "reuse": True,
     "pool": PoolConfig(),
     "stop": StopConfig(evaluations=1),
 }

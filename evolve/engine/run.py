@@ -18,6 +18,8 @@ from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
 from evolve.core.errors import ConfigError, EvolveError, StoreError
+from evolve.core.evaluation import Evaluation, Stage
+from evolve.core.program import Program
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
@@ -33,6 +35,7 @@ from evolve.engine.events import (
 )
 from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
+from evolve.engine.isolation import environment_of
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.mail import Mail
@@ -159,7 +162,16 @@ class _Search:
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(config.slots, config.proposals, answered)
-        self.assess = Assessor(parts.pool, parts.evaluate, self.emit, self.width.evaluated)
+        reuse = config.reuse and parts.problem.deterministic and not parts.problem.timed
+        self.environment = environment_of(parts.sandbox)
+        self.assess = Assessor(
+            parts.pool,
+            parts.evaluate,
+            self.emit,
+            self.width.evaluated,
+            environment=self.environment,
+            known=self._known if reuse else lambda *_: None,
+        )
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled
         )
@@ -310,6 +322,10 @@ class _Search:
         evaluation = await self.assess(seed)
         check_seed(evaluation, self.parts.problem.id)
         self.journal.record(Judged(Pending(added.id, seed, "seed", None), evaluation))
+
+    def _known(self, program: Program, stage: Stage) -> Evaluation | None:
+        version = self.parts.evaluate.version
+        return self.store.known_evaluation(program.id, stage, version, self.environment)
 
     def _individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.parts.evaluate.version)

@@ -31,6 +31,7 @@ from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError, EvaluatorError
 from evolve.core.evaluation import Case, Stage, Usage
 from evolve.core.values import Value
+from evolve.evaluate.behaviour import digest_of
 from evolve.evaluate.evaluator import Evaluator, Invalid
 from evolve.evaluate.scores import clean, pack_score, unpack_score
 from evolve.sandbox import wire
@@ -116,13 +117,19 @@ class Scorer:
         return {"cases": made.encoded, "digest": made.digest}
 
     def score(self, stage: Stage, digest: str, index: int, usage: list[int]) -> Value:
-        """Judge the output that came before this request, or of the interaction before it."""
+        """Judge the output that came before this request, or of the interaction before it.
+
+        Returns:
+            The score, and a digest of the output.
+        """
         encoded, self.output = self.output, None
         output, self._interacted = self._interacted, None
         if encoded is not None:
             output = _decoded(encoded)
         case = self._checked(stage, digest)[index]
-        return pack_score(self._evaluator.score(case, output, Usage(*usage)))
+        digest_of_output = digest_of(output)  # before the evaluator could change it
+        score = pack_score(self._evaluator.score(case, output, Usage(*usage)))
+        return {"score": score, "behaviour": digest_of_output}
 
     def interact(self, stage: Stage, digest: str, index: int) -> Value:
         """Drive the program through one case and keep what comes of it."""

@@ -23,6 +23,7 @@ from evolve.core.evaluation import (
 )
 from evolve.core.program import Program
 from evolve.core.values import Value
+from evolve.evaluate.behaviour import signature_of
 from evolve.evaluate.evaluator import Invalid
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
@@ -125,14 +126,14 @@ class EvaluationService:
     async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
         """Run and score one case."""
         relay = _Relay(session)
-        score, outcome, message = None, Outcome.OK, ""
+        score, behaviour, outcome, message = None, "", Outcome.OK, ""
         try:
-            score = await self._score(relay, cases, index)
+            score, behaviour = await self._score(relay, cases, index)
         except (ProgramFailed, BadOutput, Invalid, EvaluatorError) as error:
             outcome, message = _blame(error, relay.failure)
-        return CaseResult(cases.names[index], outcome, score, relay.usage, message)
+        return CaseResult(cases.names[index], outcome, score, relay.usage, message, behaviour)
 
-    async def _score(self, relay: _Relay, cases: Cases, index: int) -> Score:
+    async def _score(self, relay: _Relay, cases: Cases, index: int) -> tuple[Score, str]:
         """Get the program's output for a case, one way or the other, and have it judged."""
         request = {**cases.request(), "index": index}
         output = b""
@@ -143,7 +144,8 @@ class EvaluationService:
                 await scorer.ask("interact", request, relay=relay)
             used = relay.usage
             request["usage"] = [used.wall_ns, used.cpu_ns, used.peak_memory_bytes]
-            return unpack_score(await scorer.ask("score", request, output=output))
+            judged = await scorer.ask("score", request, output=output)
+        return unpack_score(judged["score"]), judged["behaviour"]
 
     async def _conclude(
         self, program: Program, cases: Cases, results: Sequence[CaseResult]
@@ -164,6 +166,7 @@ class EvaluationService:
             cases=tuple(results),
             evaluator=self.version,
             stage=cases.stage,
+            signature=signature_of(each.behaviour for each in results) if score else "",
         )
 
     async def _combine(

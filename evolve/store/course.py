@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
-from sqlalchemy import literal, select, true, union_all
+from sqlalchemy import func, literal, select, true, union_all
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
@@ -17,6 +18,22 @@ from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import known_program, read_program
 from evolve.store.schema import evaluations, programs, proposals
+
+#: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
+REPEATABLE = (
+    Outcome.OK.value,
+    Outcome.INVALID.value,
+    Outcome.BAD_OUTPUT.value,
+    Outcome.EXCEPTION.value,
+)
+
+
+class Behaviours(NamedTuple):
+    """Search evaluations with a signature, distinct signatures, and evaluations taken over."""
+
+    scored: int
+    distinct: int
+    copied: int
 
 
 class CourseReader:
@@ -91,6 +108,59 @@ class CourseReader:
         """
         with self._database.read() as connection:
             return summaries.standing(connection, run_id, before)
+
+    def known_evaluation(
+        self, program_hash: str, stage: Stage, evaluator: str, environment: str
+    ) -> Evaluation | None:
+        """Return an evaluation of the same sources by the same evaluator in the same sandbox.
+
+        Any run of the database may have made it. What may have been the fault of a busy machine,
+        such as a time limit, does not count.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(evaluations)
+                .join(programs, programs.c.id == evaluations.c.program_id)
+                .where(
+                    programs.c.hash == program_hash,
+                    evaluations.c.stage == stage,
+                    evaluations.c.evaluator == evaluator,
+                    evaluations.c.environment == environment,
+                    evaluations.c.outcome.in_(REPEATABLE),
+                    evaluations.c.copied_from.is_(None),
+                )
+                .limit(1)
+            ).one_or_none()
+            if row is None:
+                return None
+            return replace(read_evaluation(connection, row), copied_from=row.id)
+
+    def behaving_like(self, run_id: int, signature: str) -> tuple[int, ...]:
+        """Return the programs of a run whose outputs on the search cases have that signature."""
+        with self._database.read() as connection:
+            return tuple(
+                connection.scalars(
+                    select(evaluations.c.program_id)
+                    .where(
+                        evaluations.c.run_id == run_id,
+                        evaluations.c.signature == signature,
+                        evaluations.c.stage == "search",
+                    )
+                    .order_by(evaluations.c.program_id)
+                )
+            )
+
+    def behaviours(self, run_id: int) -> Behaviours:
+        """Return how many programs of a run do something that no other does, and the rest."""
+        with self._database.read() as connection:
+            scored, distinct, copied = connection.execute(
+                select(
+                    func.count(evaluations.c.signature),
+                    func.count(evaluations.c.signature.distinct()),
+                    func.count(evaluations.c.copied_from),
+                ).where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
+            ).one()
+        return Behaviours(scored, distinct, copied)
 
     def planted(self, run_id: int) -> tuple[int, ...]:
         """Return the evaluated programs that no proposal made, baselines left out, by id."""

@@ -39,6 +39,9 @@ def write_evaluation(
             **_numbers(evaluation),
             "stage": evaluation.stage,
             "evaluator": evaluation.evaluator,
+            "signature": evaluation.signature or None,
+            "environment": evaluation.environment or None,
+            "copied_from": evaluation.copied_from,
             "message": evaluation.feedback,
             "texts_blob": put_blob(connection, json.dumps(texts)) if texts else None,
         },
@@ -100,6 +103,9 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
         stderr=texts.get("stderr", ""),
         evaluator=row.evaluator,
         stage=row.stage,
+        signature=row.signature or "",
+        environment=row.environment or "",
+        copied_from=row.copied_from,
     )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0007"
+VERSION = "0008"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -117,6 +117,7 @@ proposals = Table(
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     UniqueConstraint("run_id", "iteration"),
+    Index(None, "run_id", "status", "reason"),
 )
 
 completions = Table(
@@ -212,6 +213,9 @@ evaluations = Table(
     Column("program_id", ForeignKey(programs.c.id), nullable=False),
     Column("stage", String(16), nullable=False),
     Column("evaluator", String(64), nullable=False),  # version hash
+    Column("signature", String(64)),  # hash of the outputs on all cases; null without a score
+    Column("environment", String(64)),  # hash of the sandbox it ran in
+    Column("copied_from", Integer),  # the evaluation it was taken over from
     Column("outcome", String(32), nullable=False),
     Column("objective", Float),
     Column("measures", JSON, nullable=False),
@@ -224,6 +228,7 @@ evaluations = Table(
     Column("created_at", Float, nullable=False),
     Column("texts_blob", ForeignKey(blobs.c.id)),
     UniqueConstraint("program_id", "stage", "evaluator"),
+    Index(None, "run_id", "signature"),
     Index(None, "run_id", "stage", "objective"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
 )
