@@ -130,6 +130,9 @@ class ModelConfig(Section):
     price: PriceConfig | None = Field(
         default=None, description="default: from the table of list prices, where the model is in it"
     )
+    grammar_field: str = Field(
+        default="grammar", description="request field in which the server takes a GBNF grammar"
+    )
     extra_body: Body = Field(default_factory=dict, description="further fields of every request")
     pass_env: tuple[VariableName, ...] = Field(
         default=(), description="NAMES of environment variables that a command/ program gets"

@@ -41,15 +41,18 @@ class AnthropicModel(ServerModel):
         )
 
     def _settings(self, request: Request | None) -> dict[str, object]:
-        del request  # the protocol has no seed
-        config = self._config
+        config, schema = self._config, self._schema(request)
+        output = {
+            "effort": config.effort,
+            "format": None if schema is None else {"type": "json_schema", "schema": schema},
+        }
         return self._wanted(
             {
                 "max_tokens": config.max_tokens,
                 "temperature": config.temperature,
                 "top_p": config.top_p,
                 "stop_sequences": list(config.stop) or None,
-                "output_config": None if config.effort is None else {"effort": config.effort},
+                "output_config": {name: each for name, each in output.items() if each} or None,
             }
         )
 

@@ -20,21 +20,40 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """What a reply must look like, for servers that decode under constraints.
+
+    Attributes:
+        grammar: In GBNF, as llama.cpp and others read it; empty for a schema.
+        schema: A JSON schema that the whole reply follows; None for a grammar.
+    """
+
+    grammar: str = ""
+    schema: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of a model.
 
     Attributes:
         messages: The conversation, a system message first where there is one.
         seed: Passed to servers that honour it; derived from the run's seed and the iteration.
+        constraint: None lets the model say anything.
     """
 
     messages: tuple[Message, ...]
     seed: int | None = None
+    constraint: Constraint | None = None
 
     def to_json(self) -> str:
         """Return the request as JSON text: what the store keeps, and what is hashed."""
         messages = [{"role": m.role, "content": m.content} for m in self.messages]
-        return json.dumps({"messages": messages, "seed": self.seed}, sort_keys=True)
+        request: dict[str, object] = {"messages": messages, "seed": self.seed}
+        if self.constraint is not None:
+            form = {"grammar": self.constraint.grammar, "schema": self.constraint.schema}
+            request["constraint"] = {name: value for name, value in form.items() if value}
+        return json.dumps(request, sort_keys=True)
 
     @property
     def sha256(self) -> str:

@@ -70,7 +70,17 @@ class OpenAIModel(OpenAIServer):
                 "reasoning_effort": config.effort,
             }
         )
-        return {limit: config.max_tokens, **optional}
+        return {limit: config.max_tokens, **optional, **self._form(request)}
+
+    def _form(self, request: Request | None) -> dict[str, object]:
+        """Return the parameters of constrained decoding."""
+        constraint = None if request is None else request.constraint
+        if constraint is None:
+            return {}
+        if constraint.schema is None:
+            return {self._config.grammar_field: constraint.grammar}
+        schema = {"name": "reply", "strict": True, "schema": constraint.schema}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
     def _can_do_without(self, parameter: str) -> bool:
         return parameter == self._limits[0] or super()._can_do_without(parameter)

@@ -21,7 +21,6 @@ class ResponsesModel(OpenAIServer):
     dispensable = frozenset({"temperature", "top_p", "reasoning", "store"})
 
     def _settings(self, request: Request | None) -> dict[str, object]:
-        del request  # nothing depends on it
         config = self._config
         optional = self._wanted(
             {
@@ -31,7 +30,10 @@ class ResponsesModel(OpenAIServer):
                 "store": False,
             }
         )
-        return {"max_output_tokens": config.max_tokens, **optional}
+        schema = self._schema(request)
+        form = {"type": "json_schema", "name": "reply", "strict": True, "schema": schema}
+        wanted = {} if schema is None else {"text": {"format": form}}
+        return {"max_output_tokens": config.max_tokens, **optional, **wanted}
 
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
         turns = [{"role": m.role, "content": m.content} for m in request.messages]

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import anyio
 
 from evolve.config.models import ModelConfig
-from evolve.core.errors import EvolveError, InfrastructureError, ReplyLost
+from evolve.core.errors import EvolveError, InfrastructureError, ModelUnavailable, ReplyLost
 from evolve.llm.base import Completion, Request
 from evolve.llm.faults import Server, explain, no_reply
 from evolve.llm.secrets import NO_KEY, read_key, scrub
@@ -98,6 +98,19 @@ class ServerModel(ABC):
             for name, value in settings.items()
             if value is not None and name not in self._refused
         }
+
+    def _schema(self, request: Request | None) -> Mapping[str, object] | None:
+        """Return the JSON schema that a reply must follow, where grammars are not understood.
+
+        Raises:
+            ModelUnavailable: the request wants a grammar.
+        """
+        constraint = None if request is None else request.constraint
+        if constraint is not None and constraint.schema is None:
+            raise ModelUnavailable(
+                f"{self.name}: this API takes no grammar; use constrain: json_schema, or none"
+            )
+        return None if constraint is None else constraint.schema
 
     def _client_settings(self, http: type[Any]) -> dict[str, Any]:
         """Return how to make the SDK's client; ``http`` is the SDK's transport."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, validate_call
@@ -13,7 +14,7 @@ from pydantic import Field, validate_call
 from evolve.core.errors import ConfigError, PatchError
 from evolve.core.hunks import without_thoughts
 from evolve.core.program import Program
-from evolve.llm.base import Completion, Message, Request
+from evolve.llm.base import Completion, Constraint, Message, Request
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.novelty import Novelty
@@ -25,6 +26,8 @@ from evolve.propose.verify import Verifier
 _SUMMARY = 300
 _DEFAULT_CAPS = Caps()
 _NOT_MENDED = frozenset(("refusal", "truncated", "empty", "no_op", "constraint"))
+#: How a server is to be bound in what it says.
+Constrain: TypeAlias = Literal["none", "grammar", "json_schema"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -43,9 +46,12 @@ class LLMProposer(ABC):
             `Novelty`. None for no check.
         verifier: Id of a configured model that checks candidates against the problem's
             constraints before an evaluation is spent; None for no check.
+        constrain: Have the server decode under a ``grammar`` or a ``json_schema`` made from the
+            program at hand, where operator and server can.
 
     Raises:
-        ConfigError: a template is missing or broken, or the probabilities pass 1.
+        ConfigError: a template is missing or broken, the probabilities pass 1, or the operator
+            cannot be constrained.
     """
 
     name: ClassVar[str]
@@ -53,6 +59,8 @@ class LLMProposer(ABC):
     #: Templates of messages after the first.
     later: ClassVar[tuple[str, ...]] = ()
     usual_variants: ClassVar[Mapping[str, float]] = {}
+    #: Constraints beside ``none`` that the operator can make.
+    constraints: ClassVar[tuple[Constrain, ...]] = ()
 
     @validate_call
     def __init__(  # noqa: PLR0913 - the options of a configuration file
@@ -66,15 +74,19 @@ class LLMProposer(ABC):
         variants: dict[str, Probability] | None = None,
         novelty: Novelty | None = None,
         verifier: str | None = None,
+        constrain: Constrain = "none",
     ) -> None:
+        if constrain not in ("none", *self.constraints):
+            raise ConfigError(f"the operator {self.name} cannot be constrained by a {constrain}")
         self.model = model
+        self.constrain = constrain
         self._mends = mends
         self._variants = dict(self.usual_variants if variants is None else variants)
         if sum(self._variants.values()) > 1 + 1e-9:
             raise ConfigError(f"the probabilities of variants pass 1: {self._variants}")
         templates = None if template_dir is None else folder / template_dir
         self._writer = PromptWriter(
-            f"{self.name}.j2",
+            self._template(),
             template_dir=templates,
             caps=caps,
             later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
@@ -90,6 +102,18 @@ class LLMProposer(ABC):
             PatchError: it does not apply.
         """
 
+    def _template(self) -> str:
+        """Return the name of the first message's template."""
+        return f"{self.name}.j2"
+
+    def _constraint(self, program: Program) -> Constraint | None:  # noqa: ARG002 - the default
+        """Return what a reply about ``program`` must look like."""
+        return None
+
+    def _summary(self, reply: str) -> str:
+        """Return what a reply says that it does."""
+        return summary_of(reply)
+
     def prepared(self, context: Context) -> Context:
         """Return the context as the operator uses it; doing so twice changes nothing."""
         return context
@@ -99,7 +123,9 @@ class LLMProposer(ABC):
         context = self.prepared(context)
         variant = self._draw_variant(context.rng)
         text = self._writer.later(_variant_file(variant), context).content if variant else ""
-        return Request(self._writer.write(context, variant=text), seed=context.seed)
+        messages = self._writer.write(context, variant=text)
+        form = self._constraint(context.parent.program)
+        return Request(messages, seed=context.seed, constraint=form)
 
     async def propose(self, context: Context) -> Candidate | Rejected:
         """Ask the model for a change of the parent."""
@@ -132,7 +158,7 @@ class LLMProposer(ABC):
     def _next(self, request: Request, completion: Completion, message: Message) -> Request:
         """Go on with a conversation."""
         said = Message("assistant", completion.text)
-        return Request((*request.messages, said, message), seed=request.seed)
+        return replace(request, messages=(*request.messages, said, message))
 
     async def _checked(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
         """Spend what checks were asked for before an evaluation."""
@@ -155,7 +181,7 @@ class LLMProposer(ABC):
         refused = refusal(program, parent, problem)
         if refused is not None:
             return refused
-        return Candidate(program, self.parents(context), summary=summary_of(completion.text))
+        return Candidate(program, self.parents(context), summary=self._summary(completion.text))
 
     def _draw_variant(self, rng: np.random.Generator) -> str:
         """Draw the name of a variant, or nothing."""
