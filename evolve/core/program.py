@@ -84,12 +84,11 @@ class Program:
     def syntax_id(self) -> str:
         """SHA-256 of paths and syntax: equal for programs that differ in comments and layout only.
 
-        Files that are not Python, or do not parse, count with their text.
+        Files that are not Python, do not parse, or are nested too deeply count with their text.
         """
         digest = hashlib.sha256()
         for path, text in self.files.items():
-            tree = parse_quietly(text) if path.endswith(".py") else None
-            body = ast.dump(tree) if isinstance(tree, ast.Module) else text
+            body = _syntax(text) if path.endswith(".py") else text
             for part in (path, body):
                 digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
         return digest.hexdigest()
@@ -152,6 +151,17 @@ class Program:
         if replaced.outside != self.outside:
             raise ValueError(f"a line with {START} or {END} stands in the text of an evolve block")
         return replaced
+
+
+def _syntax(text: str) -> str:
+    """Return the syntax of a Python source as text; the source itself when that cannot be had."""
+    tree = parse_quietly(text)
+    if isinstance(tree, Exception):
+        return text
+    try:
+        return ast.dump(tree)
+    except RecursionError:
+        return text
 
 
 def _is_inside(path: str) -> bool:

@@ -43,7 +43,7 @@ class Proposing:
         self._scopes.add(scope)
         try:
             with scope:
-                result = admissible(await operator.propose(context), context)
+                result = await proposed(operator, context)
         except BudgetExhausted as error:
             self.interrupt(error.rule)
             return Rejected("budget", str(error))
@@ -67,6 +67,17 @@ class Proposing:
                 await self._ended.wait()
         for scope in self._scopes:
             scope.cancel()
+
+
+async def proposed(operator: Proposer, context: Context) -> Candidate | Rejected:
+    """Return what an operator makes, if it may be evaluated.
+
+    Programs are strangers' texts: one may be nested more deeply than an operator can follow.
+    """
+    try:
+        return admissible(await operator.propose(context), context)
+    except RecursionError:
+        return Rejected("syntax", "a program is nested too deeply to be worked on")
 
 
 def admissible(result: Candidate | Rejected, context: Context) -> Candidate | Rejected:

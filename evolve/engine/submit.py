@@ -17,7 +17,7 @@ from evolve.engine.events import Event, Observer
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.mail import Mail
-from evolve.engine.proposing import admissible
+from evolve.engine.proposing import proposed
 from evolve.engine.replay import configuration_of
 from evolve.engine.restore import restore
 from evolve.engine.stop import Counters
@@ -103,7 +103,7 @@ async def _take_all(
         drawn = draw(seed, iteration, bench.portfolio, population, history)
         proposal = journal.begin(iteration, drawn)
         context = drawn.context(bench.problem, _no_model)
-        result = admissible(await drawn.operator.propose(context), context)
+        result = await proposed(drawn.operator, context)
         admitted = journal.admit(proposal, result)
         if isinstance(admitted, Pending):
             journal.record(Judged(admitted, await assess(admitted.program)))

@@ -407,4 +407,18 @@ RESOURCES = {
             return []
         """,
     ),
+    "memory bomb of many that look small": attack(
+        """
+        def solve():
+            for _ in range(20):
+                if os.fork() == 0:
+                    with open("/proc/self/oom_score_adj", "w") as file:
+                        file.write("0")  # the fork server is larger now
+                    held = b"".join(os.urandom(1 << 20) for _ in range(30))
+                    time.sleep(60)
+            time.sleep(60)
+        """,
+        Outcome.OUT_OF_MEMORY,
+        wall_s=4.0,
+    ),
 }

@@ -177,3 +177,28 @@ def test_killed_at_any_moment_nothing_is_left(client: docker.DockerClient, seed:
         soon(lambda: processes(controller.pid))  # the watchdog included: its work is done
         assert labelled(client, name) == []
         assert folders(controller.pid) == []
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_killed_again_and_again_leaves_nothing(
+    client: docker.DockerClient, tmp_path: Path
+) -> None:
+    name = f"killed-{os.getpid()}"
+    evolve = str(Path(sys.executable).with_name("evolve"))
+    command = [evolve, "run", "quickstart", "--db", "run.db"]
+    for setting in ("sandbox.kind=docker", "stop.evaluations=150", f"name={name}"):
+        command += ["--set", setting]
+    moments = np.random.default_rng(0)
+    for _ in range(4):
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
+            time.sleep(moments.uniform(1.0, 5.0))
+            run.kill()
+            soon(lambda run=run: processes(run.pid))  # type: ignore[misc]
+            assert folders(run.pid) == []
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "150 evaluations" in done.stdout
+    mine = {"label": f"evolve.run={name}"}
+    assert client.containers.list(all=True, filters=mine) == []  # type: ignore[arg-type]
