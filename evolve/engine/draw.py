@@ -51,6 +51,7 @@ def draw(
 ) -> Draw:
     """Choose operator, island, parent and inspirations for ``iteration``."""
     rng = np.random.default_rng([seed, iteration])
+    island = population.turn(iteration, rng)
 
     def can_work(operator: Proposer) -> bool:
         kind = varies(operator)
@@ -59,11 +60,11 @@ def draw(
         if kind == "series":
             return _root(operator, population, history) is not None
         mates: int = getattr(operator, "mates", 0)
-        return mates <= population.most_inspirations
+        return mates <= population.most_inspirations(island)
 
     sent = history.mail.submitted(iteration)
     operator = sent or portfolio.choose(rng, can_work)
-    island, parent, inspirations = population.choose(iteration, rng)
+    parent, inspirations = population.choose(island, rng)
     if sent is not None and history.seed is not None:
         parent, inspirations = population.individual(history.seed), ()
     failure = history.failure()

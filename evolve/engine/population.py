@@ -75,9 +75,8 @@ class Policy:
 
 
 class Chosen(NamedTuple):
-    """The island of an iteration, its parent and its inspirations."""
+    """A parent and the inspirations to show with it."""
 
-    island: int
     parent: Individual
     inspirations: tuple[Individual, ...]
 
@@ -148,10 +147,9 @@ class Population:
         """The archive of the whole run."""
         return self.islands.everything
 
-    @property
-    def most_inspirations(self) -> int:
-        """How many inspirations a proposal can be shown now."""
-        return min(self._policy.inspirations, len(self.archive) - 1)
+    def most_inspirations(self, island: int) -> int:
+        """Return how many inspirations a proposal for an island can be shown now."""
+        return min(self._policy.inspirations, len(self.islands.live[island].champions()) - 1)
 
     def elites(self) -> list[int]:
         """Return the ids of all elites, fittest first."""
@@ -191,16 +189,19 @@ class Population:
                 settled = self._cut() or settled
         return settled
 
-    def choose(self, iteration: int, rng: np.random.Generator) -> Chosen:
-        """Draw an island, a parent and the inspirations to show with it."""
-        island = self.islands.turn(iteration, self.census, rng)
+    def turn(self, iteration: int, rng: np.random.Generator) -> int:
+        """Return the island whose turn an iteration is."""
+        return self.islands.turn(iteration, self.census, rng)
+
+    def choose(self, island: int, rng: np.random.Generator) -> Chosen:
+        """Draw a parent and the inspirations to show with it, all of one island."""
         archive, busy = self.islands.live[island], Counter(self._engaged.values())
         state = State(archive, self.census, island, busy, self._profile)
         parent = self.individual(self._policy.selector(state, rng))
         shown = inspirations(
             archive, _elite(archive, parent), self._policy.inspirations, rng, self._policy.mix
         )
-        return Chosen(island, parent, tuple(self.individual(elite.key) for elite in shown))
+        return Chosen(parent, tuple(self.individual(elite.key) for elite in shown))
 
     def engage(self, iteration: int, parent: int) -> None:
         """Note that an iteration from that parent is under way."""

@@ -14,7 +14,7 @@ from evolve.archive.selection import SELECTORS
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
-from evolve.engine.population import Policy
+from evolve.engine.population import Chosen, Policy, Population
 from evolve.propose.base import Rejected
 from evolve.view.report import archive_of, islands
 from tests.engine.laboratory import Laboratory
@@ -39,6 +39,12 @@ def judge(program: Program) -> Evaluation:
     if number % 4 == 1:
         return Evaluation(Outcome.EXIT, evaluator=FakeEvaluate.version, message="no")
     return scored(program)
+
+
+def _chosen(population: Population, iteration: int) -> tuple[int, Chosen]:
+    rng = np.random.default_rng(iteration)
+    island = population.turn(iteration, rng)
+    return island, population.choose(island, rng)
 
 
 async def searched(lab: Laboratory, kind: str) -> None:
@@ -68,9 +74,7 @@ async def test_a_resumed_run_has_the_islands_and_the_census_it_had(
         n: each.elites() for n, each in before.islands.live.items()
     }
     for iteration in range(1000, 1020):
-        one, two = (
-            each.choose(iteration, np.random.default_rng(iteration)) for each in (before, after)
-        )
+        one, two = (_chosen(each, iteration) for each in (before, after))
         assert one == two
     await lab.resume(evaluations=90)
     assert lab.evaluations() == lab.journal.population.census.evaluations == 90
