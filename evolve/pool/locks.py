@@ -72,8 +72,10 @@ class Claims:
 
     def _open(self, name: str) -> int:
         path = self._folder / f"evolve-{name}.lock"
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             return os.open(path, flags)
         except FileNotFoundError:
-            return os.open(path, flags | os.O_CREAT, 0o644)
+            descriptor = os.open(path, flags | os.O_CREAT)
+            os.fchmod(descriptor, 0o644)  # for runs of other users, whatever the umask
+            return descriptor

@@ -24,6 +24,8 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 ALLOWANCE_S = 0.03
 #: Evaluations that take less are not judged: the kernel counts in ticks of 10 ms.
 SHORTEST_S = 0.5
+#: Seconds between two looks at the CPUs' accounts.
+LOOK_S = 0.05
 #: How much longer than ours a slot's clock may say that a call took: in seconds, and as a share.
 AHEAD_S, AHEAD = 0.002, 0.005
 #: How much longer than a slot says a call may take to come back: likewise.
@@ -84,13 +86,26 @@ class TimedSlot:
         await self._slot.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A moment of a session: when, what its CPUs have done, and the program's own share of it."""
+
+    at: float
+    cpus: CpuTimes
+    own_s: float
+
+
 class _TimedSession(Session):
-    """Checks every call's time, and keeps the CPUs' accounts from the first to the last."""
+    """Checks every call's time, and keeps the CPUs' accounts.
+
+    The first call loads libraries and the program, on account of the runner: if there are more, the
+    account begins after it.
+    """
 
     def __init__(self, session: Session, cpus: Sequence[int]) -> None:
         self._session, self._cpus = session, cpus
-        self._calls = 0
-        self._began = self._ended = (0.0, CpuTimes(0.0, 0.0))
+        self._own_s = 0.0
+        self._marks: list[_Mark] = []  #: before and after the first call, and the latest
         self._disturbed: float | None = None
 
     async def call(self, inputs: Mapping[str, Value], *, function: str = "") -> Reply:
@@ -100,28 +115,36 @@ class _TimedSession(Session):
         return await self._timed(partial(self._session.forward, inputs, function=function))
 
     async def _timed(self, ask: Callable[[], Awaitable[Reply]]) -> Reply:
-        if not self._calls:
-            self._began = (time.monotonic(), CpuTimes.of(self._cpus))
+        loading = not self._marks
+        if loading:
+            self._mark()
         started = time.monotonic_ns()
         reply = await ask()
         elapsed = (time.monotonic_ns() - started) / 1e9
-        # The first call waits for the program to load, which is no part of its time.
-        check_clock(reply.usage.wall_ns / 1e9, elapsed, loading=not self._calls)
-        self._calls += 1
-        self._ended = (time.monotonic(), CpuTimes.of(self._cpus))
+        check_clock(reply.usage.wall_ns / 1e9, elapsed, loading=loading)
+        self._own_s += reply.usage.cpu_ns / 1e9
+        if loading or time.monotonic() - self._marks[-1].at > LOOK_S:
+            self._mark()
         return reply
 
+    def _mark(self) -> None:
+        del self._marks[2:]
+        self._marks.append(_Mark(time.monotonic(), CpuTimes.of(self._cpus), self._own_s))
+
     def conclude(self) -> None:
-        """Work out how much the program was disturbed, now that its own share is known."""
-        (began, before), (ended, after) = self._began, self._ended
-        if ended - began < SHORTEST_S:
+        """Work out how much the program was disturbed, now that all it used is known."""
+        if len(self._marks) < 2:
             return
-        others = after.stolen - before.stolen
+        began, ended = self._marks[-2:]
+        alone = len(self._marks) == 2  # a single call: what it used to load is its own as well
+        own_s = self._session.report.usage.cpu_ns / 1e9 if alone else ended.own_s - began.own_s
+        seconds = ended.at - began.at
+        if seconds < SHORTEST_S:
+            return
+        others = ended.cpus.stolen - began.cpus.stolen
         if self._cpus:
-            own = self._session.report.usage.cpu_ns / 1e9 + ALLOWANCE_S
-            others += max(after.busy - before.busy - own, 0.0)
-        count = len(self._cpus) or os.cpu_count() or 1
-        self._disturbed = min(others / (count * (ended - began)), 1.0)
+            others += max(ended.cpus.busy - began.cpus.busy - own_s - ALLOWANCE_S, 0.0)
+        self._disturbed = min(others / ((len(self._cpus) or os.cpu_count() or 1) * seconds), 1.0)
 
     @property
     def report(self) -> Report:

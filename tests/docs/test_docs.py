@@ -74,6 +74,11 @@ def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     assert "iteration 0, diff" in asked
     assert "finished: evaluations" in asked
 
+    slow, fast = follow("devices.md", tmp_path)
+    assert slow.startswith("outcome: ok")
+    assert "seed 1: " in fast
+    assert "seed 0: " not in fast, "the first case is for warming up"
+
     watched, opened = follow("library.md", tmp_path)
     assert watched.startswith("1 6.657269542558757\n")
     assert watched.endswith("finished evaluations\n")

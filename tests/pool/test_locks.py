@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def test_a_claim_is_held_once(tmp_path: Path) -> None:
     with Claims(tmp_path) as later:
         assert later.take("cpu0")
         assert later.take("cpu1")
+
+
+def test_claims_are_for_all_users_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with Claims(tmp_path) as claims:
+            assert claims.take("cpu0")
+    finally:
+        os.umask(before)
+    [path] = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:

@@ -129,7 +129,20 @@ async def test_without_cpus_of_its_own_only_what_the_host_withholds_is_told(
     busy = iter(range(0, 100, 10))
     monkeypatch.setattr(CpuTimes, "of", lambda cpus: CpuTimes(next(busy), 0.0))
     monkeypatch.setattr(timing, "SHORTEST_S", 0.01)
-    assert (await run(TimedSlot(PlayedSlot(), ()))).disturbed == 0.0
+    assert (await run(TimedSlot(PlayedSlot(), ()), calls=1)).disturbed == 0.0
+
+
+async def test_after_the_first_call_of_several_loading_no_longer_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    accounts = [CpuTimes(0.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(10.0, 0.0)]
+    left = iter(accounts)
+    monkeypatch.setattr(CpuTimes, "of", lambda cpus: next(left))
+    monkeypatch.setattr(timing, "SHORTEST_S", 0.01)
+    monkeypatch.setattr(timing, "LOOK_S", 0.01)
+    assert (await run(TimedSlot(PlayedSlot(), (0,)), calls=2)).disturbed == 0.0
+    left = iter(accounts)
+    assert (await run(TimedSlot(PlayedSlot(), (0,)), calls=3)).disturbed == 1.0
 
 
 @pytest.mark.parametrize("calls", [0, 3])
