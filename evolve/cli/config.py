@@ -11,11 +11,14 @@ from evolve.cli import render
 from evolve.cli.run import PRESET, load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from evolve.config.archive import ArchiveConfig, MeasureConfig
     from evolve.config.file import LoadedConfig
     from evolve.config.models import IslandsConfig, ModelConfig
     from evolve.config.problem import Problem
+    from evolve.core.measures import Measure
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,7 +42,7 @@ def check(file: str = _FILE, settings: list[str] = _SET, preset: str = PRESET) -
     rows = [
         ("problem", f"{problem.id}: {problem.title}"),
         ("objective", f"{problem.objective.direction} {problem.objective.name}"),
-        ("map", " x ".join(f"{axis.name} ({axis.cells})" for axis in axes)),
+        ("archive", _archive(config.archive, axes)),
         ("preset", config.preset or "none: the defaults"),
         ("selection", config.selection.kind),
         ("islands", _islands(config.islands)),
@@ -153,6 +156,25 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         except PrerequisiteError as error:
             notes.append(str(error))
     return problem, notes
+
+
+def _archive(config: ArchiveConfig, axes: Sequence[MeasureConfig | Measure]) -> str:
+    """Say in one line what cells are and what they hold."""
+    if config.kind == "grid":
+        names = [
+            f"{axis.name} ({axis.cells}{'' if axis.scale == 'linear' else f', {axis.scale}'})"
+            for axis in axes
+        ]
+        parts = [f"grid, {' x '.join(names)}"]
+    else:
+        parts = [f"{config.kind}, {' x '.join(axis.name for axis in axes)}"]
+    if config.cells:
+        parts.append(f"{config.cells} cells")
+    if config.objectives:
+        parts.append(f"fronts over {', '.join(each.name for each in config.objectives)}")
+    if config.depth:
+        parts.append(f"{config.depth} elites in a cell")
+    return "; ".join(parts)
 
 
 def _islands(config: IslandsConfig) -> str:

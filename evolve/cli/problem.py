@@ -128,8 +128,10 @@ def _print(problem: Problem, out: Console) -> None:
     out.line()
     out.print(render.facts(rows))
     out.line()
-    measures = [(axis.name, axis.low, axis.high, axis.cells) for axis in problem.measures]
-    out.print(render.table("measures", ("name", ">low", ">high", ">cells"), measures))
+    measures = [
+        (axis.name, axis.low, axis.high, axis.cells, axis.scale) for axis in problem.measures
+    ]
+    out.print(render.table("measures", ("name", ">low", ">high", ">cells", "scale"), measures))
     out.print("limits")
     out.print(render.facts(asdict(problem.limits).items()))
     out.line()

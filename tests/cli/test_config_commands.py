@@ -141,3 +141,40 @@ def test_check_refuses_the_operator_of_another_language(tmp_path: Path) -> None:
     config.write_text("problem: tsp_cpp\nproposers: [{kind: genetic}]\nstop: {evaluations: 3}\n")
     with pytest.raises(ConfigError, match="the genetic operator edits Python"):
         _invoke("check", config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ((), "grid, code_length (10)"),
+        (
+            ("archive.measures=[{name: code_length, low: 1, high: 9, cells: 4, scale: log}]",),
+            "grid, code_length (4, log)",
+        ),
+        (("archive={kind: cvt, cells: 3, depth: 2}",), "3 cells; 2 elites in a cell"),
+        (("archive={objectives: [{name: ast_nodes}]}",), "fronts over ast_nodes"),
+        (("archive={kind: novelty, threshold: 0.2}",), "novelty, code_length"),
+    ],
+)
+def test_the_archive_is_said_in_one_line(path: Path, settings: tuple[str, ...], line: str) -> None:
+    assert line in _check(path, *settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("archive={cells: 9}", "archive: cells is for kind cvt"),
+        ("archive={threshold: 0.1}", "threshold and neighbors are for kind novelty, not grid"),
+        ("archive={kind: novelty, depth: 2}", "a niche of novelty holds one elite"),
+        ("archive={depth: 1, objectives: [{name: ast_nodes}]}", "with objectives depth is at leas"),
+        ("archive={objectives: [{name: ones}]}", "ones is the objective already"),
+        ("archive={kind: novelty, threshold: 3}", "threshold is 3.0, must be above 0 and at most"),
+        (
+            "archive.measures=[{name: code_length, low: 0, high: 9, scale: log}]",
+            "scale log needs low above 0, it is 0; use sqrt or linear, or raise low",
+        ),
+    ],
+)
+def test_an_archive_that_cannot_be_teaches(path: Path, setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _check(path, setting)

@@ -86,10 +86,8 @@ def inspirations(
 
 def _position(archive: Archive, elite: Elite) -> NDArray[np.float64]:
     """Return where an elite lies in the unit cube, by its measures."""
-    low = np.array([measure.low for measure in archive.measures])
-    high = np.array([measure.high for measure in archive.measures])
-    scaled: NDArray[np.float64] = (np.array(elite.measures) - low) / (high - low)
-    return scaled.clip(0.0, 1.0)
+    places = zip(archive.measures, elite.measures, strict=True)
+    return np.array([measure.fraction(value) for measure, value in places])
 
 
 def _squared_distances(
