@@ -129,7 +129,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     with loaded.at("problem"):
         problem = load_problem(config.problem, folder)
     check_language(loaded, problem)
-    notes = []
+    notes = _missing_for_slots(loaded, problem)
     for index, model in enumerate(config.models):
         with loaded.at("models", index, "id"):
             notes += _open_model(model, folder)
@@ -156,6 +156,19 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
         except PrerequisiteError as error:
             notes.append(str(error))
     return problem, notes
+
+
+def _missing_for_slots(loaded: LoadedConfig, problem: Problem) -> list[str]:
+    """Give slots their CPUs and devices, for a moment; return what this machine lacks for that."""
+    from evolve.core.errors import PrerequisiteError
+    from evolve.pool.allot import Need, allotted
+
+    need = Need(loaded.config.slots, problem.limits, problem.timed)
+    try:
+        with loaded.at("pool"), allotted(need, loaded.config.pool) as allotment:
+            return list(allotment.notes)
+    except PrerequisiteError as error:
+        return [str(error)]
 
 
 def _archive(config: ArchiveConfig, axes: Sequence[MeasureConfig | Measure]) -> str:

@@ -178,3 +178,20 @@ def test_the_archive_is_said_in_one_line(path: Path, settings: tuple[str, ...], 
 def test_an_archive_that_cannot_be_teaches(path: Path, setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _check(path, setting)
+
+
+def test_check_says_what_the_machine_lacks_for_the_slots(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert "cannot be pinned" not in _check(path)
+    output = _check(path, "slots=5000", "pool.pin_cpus=true")
+    assert "5000 slots of 1 CPUs each cannot be pinned" in " ".join(output.split())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    problem = path.parent / "ones" / "problem.yaml"
+    problem.write_text(problem.read_text() + "limits: {gpus: 1}\ntimed: true\n")
+    assert "limits: {gpus: 1}" in _check(path)
+    path.write_text(CONFIG + "pool: {gpu_slots: 2}\n")
+    with pytest.raises(ConfigError, match="never share a GPU") as caught:
+        _check(path)
+    assert caught.value.line == path.read_text().count("\n")
