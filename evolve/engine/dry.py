@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import count
 from typing import TypeAlias
 
 import anyio
@@ -23,6 +22,8 @@ from evolve.llm.ledger import tokens_bound
 from evolve.llm.prices import Quote, dearest_usd
 from evolve.propose.base import Context, Individual
 
+#: Draws that are looked at for one of an operator that asks a model.
+_DRAWS = 1000
 #: How an operator says what it would ask a model.
 Asker: TypeAlias = Callable[[Context], Request]
 
@@ -90,15 +91,20 @@ def _first_request(
     spec = configured_archive(loaded, parts.problem)
     population = population_of(loaded, parts, spec, lambda _: seed)
     population.insert(seed.id, evaluation)
-    if not any(hasattr(operator, "request") for operator in parts.portfolio.proposers):
+    asking = [each for each in parts.portfolio.proposers if hasattr(each, "request")]
+    if not asking:
         return None
-    for iteration in count():
-        drawn = draw(loaded.config.seed, iteration, parts.portfolio, population, History())
-        request: Asker | None = getattr(drawn.operator, "request", None)
-        if request is not None:
-            context = drawn.context(parts.problem, _never)
-            return request(context), str(getattr(drawn.operator, "model", ""))
-    raise AssertionError("counting does not end")
+    draws = (
+        draw(loaded.config.seed, iteration, parts.portfolio, population, History())
+        for iteration in range(_DRAWS)
+    )
+    drawn = next((each for each in draws if each.operator in asking), None)
+    if drawn is None:  # none that asks can work before there is more than the seed program
+        drawn = draw(loaded.config.seed, 0, parts.portfolio, population, History())
+        drawn = replace(drawn, operator=asking[0])
+    request: Asker = drawn.operator.request  # type: ignore[attr-defined]  # looked for above
+    context = drawn.context(parts.problem, _never)
+    return request(context), str(getattr(drawn.operator, "model", ""))
 
 
 async def _never(model: str, request: Request) -> Completion:

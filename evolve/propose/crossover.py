@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from evolve.core.patch import extract_rewrite
 from evolve.core.program import Program
-from evolve.propose.base import Context
+from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.llm import LLMProposer
 
 
@@ -18,6 +18,12 @@ class CrossoverProposer(LLMProposer):
 
     name = "crossover"
     mates = 1
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        """Ask for a program that has the strengths of both parents."""
+        if not context.inspirations:
+            return Rejected("no_mate", "there is no second elite, or selection.inspirations is 0")
+        return await super().propose(context)
 
     def prepared(self, context: Context) -> Context:
         """Keep one inspiration: the mate."""

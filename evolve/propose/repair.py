@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.diff import DiffProposer
 
 
@@ -14,3 +15,9 @@ class RepairProposer(DiffProposer):
 
     name = "repair"
     varies = "failure"
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        """Ask for a repair of the parent, which has failed."""
+        if context.parent.evaluation.score is not None:
+            return Rejected("no_failure", "no program has failed that was not repaired yet")
+        return await super().propose(context)

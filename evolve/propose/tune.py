@@ -56,6 +56,8 @@ class TuneProposer:
             ) from None
         self.series_length = evaluations
         self._spread, self._most = spread, most
+        #: Parent and trials that the newest search was told of, so that the next goes on from it.
+        self._latest: tuple[list[int], CMA] | None = None
 
     def suits(self, program: Program) -> bool:
         """Return whether the program has numbers to tune."""
@@ -79,17 +81,19 @@ class TuneProposer:
         """Return the search as it stands after the trials made so far."""
         from cmaes import CMA
 
-        search = CMA(mean=np.zeros(len(start)), sigma=self._spread, seed=0)
-        told = [
-            (trial, (found - start) / scale)
-            for trial in context.trials
-            if len(found := _values(trial.program)) == len(start)
-        ]
+        trials = [each for each in context.trials if len(_values(each.program)) == len(start)]
+        ids = [context.parent.id, *(trial.id for trial in trials)]
+        told, search = self._latest or ([], None)
+        if search is None or ids[: len(told)] != told:
+            told = [context.parent.id]
+            search = CMA(mean=np.zeros(len(start)), sigma=self._spread, seed=0)
         size = search.population_size
-        for first in range(0, len(told) - size + 1, size):
-            trials = told[first : first + size]
-            losses = _losses([trial for trial, _ in trials], context)
-            search.tell([(point, loss) for (_, point), loss in zip(trials, losses, strict=True)])
+        for first in range(len(told) - 1, len(trials) - size + 1, size):
+            generation = trials[first : first + size]
+            points = [(_values(trial.program) - start) / scale for trial in generation]
+            search.tell(list(zip(points, _losses(generation, context), strict=True)))
+            told = ids[: first + size + 1]
+        self._latest = told, search
         return search
 
 

@@ -19,6 +19,7 @@ from evolve.core.evaluation import Outcome
 from evolve.engine.dry import dry_run
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
+from evolve.view.report import arms
 from tests.command import environment, evolve, write_config
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 
@@ -244,3 +245,50 @@ def test_a_model_that_cannot_be_had_is_told_before_anything_is_stored(
     with pytest.raises(ModelUnavailable, match="TEST_KEY is not set"):
         run(config, db=str(tmp_path / "evolve.db"))
     assert not (tmp_path / "evolve.db").exists()
+
+
+def test_a_dry_run_ends_where_no_model_operator_can_work_yet(tmp_path: Path) -> None:
+    with FakeLLMServer([]) as server:
+        proposers = [{"kind": "genetic"}, {"kind": "crossover"}, {"kind": "repair"}]
+        config = configure(tmp_path, server, proposers=proposers, stop={"evaluations": 3})
+        preview = dry_run(load_run_config(config))
+    assert "Combine the two parents" in preview.prompt[-1].content
+    assert server.calls == []
+
+
+def test_a_run_of_many_operators_accounts_for_every_call(tmp_path: Path) -> None:
+    """Plan, pseudocode, crossover, repair and mending at once, with programs that fail."""
+    answered: list[str] = []
+
+    def answer(call: Call) -> Reply:
+        number, prompt = len(answered), messages(call)[-1]["content"]
+        answered.append(prompt)
+        if "Write no code yet" in prompt:
+            return Reply("1. A parabola, O(1).\n2. Another one, O(1).")
+        body = "1 / 0" if number % 3 == 0 else f"x * x + {number}"
+        if "could not be used" in prompt or number % 5 == 0:
+            return Reply("I have no idea.")
+        code = f"# EVOLVE-BLOCK-START\ndef f(x):\n    return {body}\n# EVOLVE-BLOCK-END\n"
+        old = re.findall(r"^    return .*$", prompt, re.MULTILINE)
+        if "in exactly this form" in prompt and old:
+            return Reply(f"Idea {number}.\n" + hunk(old[-1], f"    return {body}"))
+        return Reply(f"Idea {number}.\n```python\n{code}```\n")
+
+    kinds = ("diff", "plan", "pseudocode", "crossover", "repair")
+    with FakeLLMServer(answer) as server:
+        proposers = [{"kind": kind} for kind in kinds]
+        config = configure(
+            tmp_path,
+            server,
+            proposers=proposers,
+            portfolio={"kind": "bandit"},
+            stop={"evaluations": 30},
+        )
+        run(config, db=str(tmp_path / "evolve.db"))
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        totals = reader.totals(1)
+        assert totals.completions == {"received": len(server.calls)}
+        assert {entry.operator for entry in reader.programs(1)} >= set(kinds)
+        for entry in reader.programs(1, operator="plan"):
+            assert len(reader.program(entry.id).completions) >= 2
+        assert {arm.operator for arm in arms(reader, reader.run())} == set(kinds)

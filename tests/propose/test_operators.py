@@ -209,6 +209,17 @@ async def test_a_verifier_may_refuse_before_an_evaluation(verdict: str, accepted
         assert (result.reason, "breaks the limit" in result.message) == ("constraint", True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(RepairProposer, "no_failure"), (CrossoverProposer, "no_mate")]
+)
+async def test_nothing_is_asked_where_there_is_nothing_to_work_on(
+    kind: type[LLMProposer], reason: str
+) -> None:
+    result = await made(kind).propose(context(individual(1), model=Model([])))
+    assert isinstance(result, Rejected)
+    assert result.reason == reason
+
+
 def vectors(*rows: list[float]) -> str:
     return json.dumps(list(rows))
 
