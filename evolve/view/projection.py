@@ -112,7 +112,9 @@ def _shape(archive: Archive) -> ArchiveKind:
 
 def label(measure: Measure) -> str:
     """Return the name of an axis, with its scale when that is not the usual one."""
-    return measure.name if measure.scale == "linear" else f"{measure.name} ({measure.scale})"
+    if measure.scale == "linear":
+        return measure.name
+    return f"{measure.name} ({measure.scale}{'' if measure.settled else ', not cut yet'})"
 
 
 def scale(elites: Iterable[Elite]) -> Scale:

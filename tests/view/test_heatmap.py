@@ -283,6 +283,8 @@ def test_scales_and_kinds_are_named() -> None:
     sizes = Measure("size", 1.0, 1000.0, 3, "log")
     lines = plain(archive_of([sizes, LENGTH], GAIN, (1.0, 5.0, 1.0)), GAIN)
     assert any("size (log)" in line for line in lines)
+    uncut = Measure("size", 1.0, 1000.0, 3, "quantile")
+    assert "size (quantile, not cut yet)" in heatmap(GridArchive([uncut]), GAIN, color=False).plain
     novel = ArchiveSpec((SPREAD, LENGTH), kind="novelty", threshold=0.1).build()
     novel.add(1, 2.0, {"spread": 0.3, "length": 50.0})
     text = heatmap(novel, GAIN, color=False).plain
