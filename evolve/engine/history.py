@@ -12,6 +12,8 @@ from evolve.store.records import Ended
 
 #: Newest attempts kept for one parent.
 ATTEMPTS = 12
+#: Parents whose attempts are kept: those that were tried last.
+PARENTS = 2**14
 #: Newest failed programs that may still be repaired.
 FAILURES = 32
 _NO_MAIL = Mail()
@@ -69,7 +71,11 @@ class History:
         attempt = Attempt(
             ended.operator, ended.summary, ended.ended, ended.objective, ended.message
         )
-        self._attempts.setdefault(parent, deque(maxlen=ATTEMPTS)).append(attempt)
+        attempts = self._attempts.pop(parent, None) or deque(maxlen=ATTEMPTS)
+        attempts.append(attempt)
+        self._attempts[parent] = attempts
+        if len(self._attempts) > PARENTS:
+            del self._attempts[next(iter(self._attempts))]
         if ended.operator in self._serial:
             self._told[ended.operator, parent] = self.tried(ended.operator, parent) + 1
             if ended.program_id is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -87,8 +88,8 @@ class CourseReader:
         *,
         program: int | None = None,
         proposal: int | None = None,
-    ) -> tuple[Ended, ...]:
-        """Return what came of proposals, in the order it became known.
+    ) -> Iterator[Ended]:
+        """Yield what came of proposals, in the order it became known.
 
         Args:
             run_id: The run.
@@ -97,7 +98,7 @@ class CourseReader:
             proposal: Only this proposal, if it came to nothing.
         """
         with self._database.read() as connection:
-            return ended(connection, run_id, evaluator, program=program, proposal=proposal)
+            yield from ended(connection, run_id, evaluator, program=program, proposal=proposal)
 
     def standing(self, run_id: int, before: int | None = None) -> Standing:
         """Return the best objective of a run's search and how many evaluations came after it.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from heapq import merge
+
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import Ended
 from evolve.store.schema import completions, evaluations, programs, proposals
 from evolve.store.summaries import FOUND
+
+#: Rows in memory at a time.
+_AT_ONCE = 10_000
 
 
 def ended(
@@ -17,8 +23,8 @@ def ended(
     *,
     program: int | None = None,
     proposal: int | None = None,
-) -> tuple[Ended, ...]:
-    """Return what ended, oldest first; proposals still under way are left out.
+) -> Iterator[Ended]:
+    """Yield what ended, oldest first; proposals still under way are left out.
 
     Args:
         connection: A transaction.
@@ -27,15 +33,14 @@ def ended(
         program: Only what this program came from.
         proposal: Only this one, if it came to nothing.
     """
-    found: list[Ended] = []
+    found: list[Iterator[Ended]] = []
     if program is None:
-        found += _fruitless(
-            connection, run_id, true() if proposal is None else proposals.c.id == proposal
-        )
+        which = true() if proposal is None else proposals.c.id == proposal
+        found.append(_fruitless(connection, run_id, which))
     if proposal is None:
         judged = true() if program is None else programs.c.id == program
-        found += _evaluated(connection, run_id, evaluator, judged)
-    return tuple(sorted(found, key=lambda each: each.at))
+        found.append(_evaluated(connection, run_id, evaluator, judged))
+    return merge(*found, key=lambda each: each.at)
 
 
 _COST = (
@@ -45,8 +50,8 @@ _COST = (
 )
 
 
-def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) -> list[Ended]:
-    rows = connection.execute(
+def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) -> Iterator[Ended]:
+    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
         select(proposals, _COST.label("cost_usd"))
         .where(
             proposals.c.run_id == run_id,
@@ -55,8 +60,8 @@ def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) 
         )
         .order_by(proposals.c.ended_at, proposals.c.id)
     )
-    return [
-        Ended(
+    for row in rows:
+        yield Ended(
             iteration=row.iteration,
             operator=row.operator,
             model=row.model,
@@ -70,14 +75,12 @@ def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) 
             cost_usd=row.cost_usd,
             at=row.ended_at,
         )
-        for row in rows
-    ]
 
 
 def _evaluated(
     connection: Connection, run_id: int, evaluator: str, which: ColumnElement[bool]
-) -> list[Ended]:
-    rows = connection.execute(
+) -> Iterator[Ended]:
+    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
         select(
             proposals.c.iteration,
             proposals.c.model,
@@ -100,8 +103,8 @@ def _evaluated(
         )
         .order_by(evaluations.c.id)
     )
-    return [
-        Ended(
+    for row in rows:
+        yield Ended(
             iteration=row.iteration,
             operator=row.operator,
             model=row.model or "",
@@ -115,5 +118,3 @@ def _evaluated(
             cost_usd=row.cost_usd,
             at=row.at,
         )
-        for row in rows
-    ]

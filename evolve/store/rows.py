@@ -98,13 +98,18 @@ def known_program(
         program: What is looked for.
         alike: Whether one that differs in comments and layout only is the same.
     """
-    same = programs.c.hash == program.id
+    # One look-up for each key and no ORDER BY: else SQLite may read all programs of the run.
+    keys = [programs.c.hash == program.id]
     if alike:
-        same |= programs.c.syntax == program.syntax_id
-    found = connection.scalar(
-        select(programs.c.id).where(programs.c.run_id == run_id, same).order_by(programs.c.id)
-    )
-    return None if found is None else int(found)
+        keys.append(programs.c.syntax == program.syntax_id)
+    found = [
+        int(number)
+        for key in keys
+        for number in connection.scalars(
+            select(programs.c.id).where(programs.c.run_id == run_id, key)
+        )
+    ]
+    return min(found, default=None)
 
 
 def write_sources(

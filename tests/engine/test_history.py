@@ -9,7 +9,7 @@ import pytest
 
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
-from evolve.engine.history import ATTEMPTS, FAILURES, History
+from evolve.engine.history import ATTEMPTS, FAILURES, PARENTS, History
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.propose.base import Candidate, Context, Rejected, Varies
 from evolve.store.records import Ended
@@ -52,6 +52,14 @@ def test_attempts_are_kept_by_parent_the_newest_last() -> None:
     assert len(history.attempts(1)) == ATTEMPTS
     assert [attempt.ended for attempt in history.attempts(2)] == ["not_found"]
     assert history.attempts(3) == ()
+
+
+def test_attempts_of_parents_tried_long_ago_are_forgotten() -> None:
+    parents = [*range(1, PARENTS + 1), 1, PARENTS + 1]
+    history = told(ended(n, parent) for n, parent in enumerate(parents))
+    assert len(history.attempts(1)) == 2, "it was tried again"
+    assert history.attempts(2) == ()
+    assert len(history.attempts(3)) == 1
 
 
 def test_a_failure_is_repaired_once_and_a_failed_repair_is_left_alone() -> None:
