@@ -43,7 +43,7 @@ class TuneProposer:
     arbitrary_code = False
     varies = "series"
 
-    def __init__(self, *, evaluations: int = 120, spread: float = 0.3, most: int = 60) -> None:
+    def __init__(self, *, evaluations: int = 300, spread: float = 0.3, most: int = 60) -> None:
         if evaluations < 1 or most < 1:
             raise ValueError("evaluations and most must be at least 1")
         if not 0 < spread <= 10:
