@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from docker.models.images import Image as EngineImage
 
 REPOSITORY = "evolve-sandbox"
+_SHORT_ID = len("sha256:") + 12  #: what the engine's own listings show, and takes as a name
 CONTENTS = "evolve.image"  #: label: what the image holds, in words
 
 #: Told what is being done, a line each.
@@ -119,7 +120,7 @@ def list_images(client: docker.DockerClient) -> list[Image]:
     found = {
         tag: _as_image(tag, image, used.count(str(image.id)))
         for image in images
-        for tag in image.tags or [str(image.id)]
+        for tag in image.tags or [str(image.id)[:_SHORT_ID]]
     }
     return [found[tag] for tag in sorted(found)]
 
