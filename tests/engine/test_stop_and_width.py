@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +139,46 @@ def test_a_width_the_user_fixed_stays() -> None:
     width.proposed(100.0, fruitful=True)
     width.evaluated(0.001)
     assert width.limit == 9
+
+
+def utilisation(slots: int, latency_s: tuple[float, float], evaluation_s: float) -> float:
+    """Simulate a search whose proposals take a time between two bounds, log-uniformly.
+
+    Returns:
+        The share of slot time in use, the first 50 evaluations left out.
+    """
+    rng, width = np.random.default_rng(slots), Width(slots)
+    low, high = np.log(latency_s)
+    events: list[tuple[float, int, float]] = []  # when, what number, proposal time or 0
+    now, begun, in_flight, waiting, free, done, start = 0.0, 0, 0, 0, slots, 0, 0.0
+    while done < 1550:
+        while in_flight < width.limit:
+            took = float(np.exp(rng.uniform(low, high)))
+            in_flight, begun = in_flight + 1, begun + 1
+            heapq.heappush(events, (now + took, begun, took))
+        now, _, took = heapq.heappop(events)
+        if took:
+            width.proposed(took, fruitful=True)
+            waiting += 1
+        else:
+            width.evaluated(evaluation_s)
+            free, in_flight, done = free + 1, in_flight - 1, done + 1
+            start = now if done == 50 else start
+        while waiting and free:
+            waiting, free, begun = waiting - 1, free - 1, begun + 1
+            heapq.heappush(events, (now + evaluation_s, begun, 0.0))
+    return 1500 * evaluation_s / (slots * (now - start))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("latency_s", "evaluation_s"), [((0.15, 1.5), 0.2), ((1.0, 10.0), 0.2), ((3.0, 30.0), 1.0)]
+)
+def test_slots_do_not_starve_when_latency_varies_tenfold(
+    slots: int, latency_s: tuple[float, float], evaluation_s: float
+) -> None:
+    assert utilisation(slots, latency_s, evaluation_s) > 0.92
+
+
+def test_slots_are_busy_when_latency_is_steady() -> None:
+    assert utilisation(2, (0.5, 0.5), 0.2) > 0.97
