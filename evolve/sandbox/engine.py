@@ -70,6 +70,7 @@ class Engine:
 
     def ask_now(self, function: Callable[[], T]) -> T:
         """Return what ``function`` returns, and keep no connection: a sandbox has no end."""
+        _knock()
         try:
             return function()
         finally:

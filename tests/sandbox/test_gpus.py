@@ -10,9 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -31,6 +29,7 @@ from evolve.sandbox.docker import DockerSandbox
 from evolve.sandbox.image import ensure_image
 from evolve.sandbox.process import ProcessSandbox, device_files
 from evolve.sandbox.reaper import LABEL, Controller
+from tests.sandbox.private_engine import PrivateEngine, private_engine
 
 IDS = ("8ad5a6f2-2b0e-44e4-bd5a-000000000001", "8ad5a6f2-2b0e-44e4-bd5a-0000000000ff")
 GPUS = tuple(Device(f"GPU-{each}", "H100", 80_000, minor=n, gpu=n) for n, each in enumerate(IDS))
@@ -116,44 +115,14 @@ async def test_an_engine_without_the_toolkit_is_told_what_to_install() -> None:
 
 
 @pytest.fixture(scope="module")
-def engine_with_toolkit() -> Iterator[str]:
-    """An engine of our own that believes it can lend GPUs: its toolkit does nothing."""
-    folder = Path(tempfile.mkdtemp(prefix="evd-"))
-    hook = folder / "bin" / "nvidia-container-runtime-hook"
-    hook.parent.mkdir()
-    hook.write_text("#!/bin/sh\n")
-    hook.chmod(0o755)
-    (folder / "daemon.json").write_text("{}")
-    host = f"unix://{folder}/docker.sock"
-    command: list[str | Path] = [
-        "dockerd",
-        *("--iptables=false", "--ip6tables=false", "--bridge=none", "--host", host),
-        *("--config-file", folder / "daemon.json", "--pidfile", folder / "pid"),
-        *("--data-root", folder / "data", "--exec-root", folder / "exec"),
-    ]
-    environment = os.environ | {"PATH": f"{hook.parent}:{os.environ['PATH']}"}
-    with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 30
-        while not (folder / "docker.sock").exists():
-            assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
-        yield host
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def connected(host: str) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=host)
-    try:
-        yield client
-    finally:
-        client.close()
+def engine_with_toolkit() -> Iterator[PrivateEngine]:
+    """An engine that believes it can lend GPUs: its toolkit does nothing."""
+    with private_engine() as engine:
+        hook = engine.tools / "nvidia-container-runtime-hook"
+        hook.write_text("#!/bin/sh\n")
+        hook.chmod(0o755)
+        engine.start()
+        yield engine
 
 
 def image_with(client: docker.DockerClient, library: Path) -> str:
@@ -175,10 +144,10 @@ def image_with(client: docker.DockerClient, library: Path) -> str:
 @pytest.mark.docker
 @pytest.mark.slow
 async def test_containers_see_the_devices_lent_to_them_and_no_others(
-    engine_with_toolkit: str, fake_cuda: Path, monkeypatch: pytest.MonkeyPatch
+    engine_with_toolkit: PrivateEngine, fake_cuda: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", engine_with_toolkit)
-    with connected(engine_with_toolkit) as client:
+    monkeypatch.setenv("DOCKER_HOST", engine_with_toolkit.host)
+    with engine_with_toolkit.client() as client:
         image = await anyio.to_thread.run_sync(image_with, client, fake_cuda)
         sandbox = DockerSandbox(image=image, isolation="container")
         slot = await sandbox.open_slot(0, LIMITS, Resources(gpus=GPUS))
