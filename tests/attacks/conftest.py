@@ -44,11 +44,13 @@ class Secrets:
         answer: The text.
         port: Where something listens.
         problem: Folder of the problem, the evaluator and the answer in it.
+        mark: What code makes that got out of a sandbox.
     """
 
     answer: str
     port: int
     problem: Path
+    mark: Path
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +63,14 @@ def secrets() -> Iterator[Secrets]:
     answer = "answer-" + "123456" * 2
     # Where a careless evaluator might keep it: not in pytest's folders, which only root may enter.
     folder = Path(tempfile.mkdtemp(prefix="attack-suite-"))
-    folder.chmod(0o755)
+    folder.chmod(0o777)
     (folder / "problem.yaml").write_text(_PROBLEM.format(answer=answer))
     (folder / "prompt.md").write_text("Find the secret.\n")
     (folder / "seed.py").write_text("def solve():\n    return []\n")
     shutil.copy(Path(__file__).with_name("vault.py"), folder)
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as server:
         patch.setenv("EVOLVE_ATTACK_SUITE_KEY", answer)
-        yield Secrets(answer, server.getsockname()[1], folder)
+        yield Secrets(answer, server.getsockname()[1], folder, folder / "mark")
     shutil.rmtree(folder)
 
 

@@ -172,7 +172,7 @@ FORGERY = {
     "a pickle bomb": attack(
         """
         class Bomb:
-            def __reduce__(self): return os.system, ("touch /tmp/pwned",)
+            def __reduce__(self): return os.system, ("touch MARK",)
         def solve(): return Bomb()
         """,
         Outcome.BAD_OUTPUT,
@@ -181,7 +181,7 @@ FORGERY = {
         """
         import numpy as np
         class Bomb:
-            def __reduce__(self): return os.system, ("touch /tmp/pwned",)
+            def __reduce__(self): return os.system, ("touch MARK",)
         def solve(): return np.array([Bomb()], dtype=object)
         """,
         Outcome.BAD_OUTPUT,
@@ -384,8 +384,8 @@ FORGERY = {
     "a float that runs code when it is copied": attack(
         """
         class Bomb(float):
-            def __reduce__(self): return os.system, ("touch /tmp/pwned",)
-            __reduce_ex__ = lambda self, protocol: (os.system, ("touch /tmp/pwned",))
+            def __reduce__(self): return os.system, ("touch MARK",)
+            __reduce_ex__ = lambda self, protocol: (os.system, ("touch MARK",))
         def solve(): return Bomb(0.0)
         """,
         value=0.0,

@@ -79,26 +79,29 @@ def below(pid: int) -> list[int]:
     return found
 
 
-async def processes(slot: RunnerSlot) -> int:
-    """Return how many processes a slot has, seen from outside."""
+async def processes(slot: RunnerSlot) -> list[object]:
+    """Return the processes a slot has, seen from outside."""
     host = slot._host
     if isinstance(host, DockerHost):
         container = host._container
         assert container is not None
-        return len((await anyio.to_thread.run_sync(container.top))["Processes"])
+        return list((await anyio.to_thread.run_sync(container.top))["Processes"])
     assert isinstance(host, ProcessHost)
     assert host._process is not None
-    return 1 + len(below(host._process.pid))
+    return [host._process.pid, *below(host._process.pid)]
 
 
-def escaped() -> bool:
+def escaped(secrets: Secrets) -> bool:
     """Return whether code that was to be run outside of the sandbox has left its mark."""
-    return Path("/tmp/pwned").exists()
+    return secrets.mark.exists()
 
 
 @pytest.fixture(scope="module")
 async def at_rest(slot: RunnerSlot) -> int:
-    return await processes(slot)
+    program = Program({"program.py": "def solve(): return 1"})
+    async with slot.session(Job(program, "solve", LIMITS)) as session:
+        assert (await session.call({})).value == 1
+    return len(await processes(slot))
 
 
 def note(name: str, kind: str, outcome: Outcome) -> None:
@@ -137,6 +140,7 @@ async def test_attack(
         pytest.skip("the process sandbox promises no such isolation to an ordinary user")
 
     source = ATTACKS[name].program.replace("SECRET_PORT", str(secrets.port))
+    source = source.replace("MARK", str(secrets.mark))
     limited = _Limited(slot, replace(LIMITS, **ATTACKS[name].limits))  # type: ignore[arg-type]
     evaluation = await evaluate(limited, Program({"program.py": source}))
     note(name, kind, evaluation.outcome)
@@ -147,8 +151,9 @@ async def test_attack(
     assert evaluation.score is not None, evaluation.message
     assert evaluation.score.objective == 0.0
     assert evaluation.score.artifacts["output"] == repr({"product": 42, "left": []})
-    assert await processes(slot) == at_rest
-    assert not escaped()
+    running = await processes(slot)
+    assert len(running) == at_rest, running
+    assert not escaped(secrets)
 
 
 def test_there_are_enough_of_them() -> None:
