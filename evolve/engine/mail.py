@@ -9,7 +9,7 @@ from evolve.propose.submit import SubmitProposer
 from evolve.store.inbox import Inbox
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mail:
     """The inbox of one run. What an iteration saw in it can be read again later.
 
@@ -20,17 +20,22 @@ class Mail:
 
     inbox: Inbox | None = None
     run_id: int = 0
+    _empty: bool = False  #: nothing was sent up to the newest iteration collected for
 
     def collect(self, iteration: int) -> None:
         """Commit that ``iteration`` sees what is there now; before it is drawn."""
         if self.inbox is not None:
-            self.inbox.collect(self.run_id, iteration)
+            self._empty = not self.inbox.collect(self.run_id, iteration)
 
     def hints(self, iteration: int) -> tuple[str, ...]:
         """Return the guidance that an iteration was given, oldest first."""
-        return () if self.inbox is None else self.inbox.hints(self.run_id, iteration)
+        if self.inbox is None or self._empty:
+            return ()
+        return self.inbox.hints(self.run_id, iteration)
 
     def submitted(self, iteration: int) -> Proposer | None:
         """Return the program that an iteration took, as an operator."""
-        found = None if self.inbox is None else self.inbox.program(self.run_id, iteration)
+        if self.inbox is None or self._empty:
+            return None
+        found = self.inbox.program(self.run_id, iteration)
         return None if found is None else SubmitProposer(*found)

@@ -87,16 +87,21 @@ class Inbox:
         """Return how many programs no iteration has taken."""
         return len(self._rows((inbox.c.run_id == run_id) & _WAITING & (inbox.c.kind == "program")))
 
-    def collect(self, run_id: int, iteration: int) -> None:
+    def collect(self, run_id: int, iteration: int) -> bool:
         """Note that ``iteration``, which is about to be drawn, sees what is there now.
 
         It is told of all hints, and takes the oldest program that waits.
+
+        Returns:
+            Whether anything was ever sent to the run.
         """
         mine = inbox.c.run_id == run_id
+        if not self._rows(mine):
+            return False  # as nearly always; a reader waits for nobody
         gone = inbox.c.withdrawn_at.is_not(None) & inbox.c.first.is_not(None)
         gone &= inbox.c.last.is_(None) & (inbox.c.kind == "hint")
         if not self._rows(mine & (_WAITING | gone)):
-            return  # as nearly always; a reader waits for nobody
+            return True
         with self._database.write() as connection:
             hints = mine & _WAITING & (inbox.c.kind == "hint")
             connection.execute(update(inbox).where(hints).values(first=iteration))
@@ -105,6 +110,7 @@ class Inbox:
             oldest = select(inbox.c.id).where(programs).order_by(inbox.c.id).limit(1)
             taken = inbox.c.id == oldest.scalar_subquery()
             connection.execute(update(inbox).where(taken).values(first=iteration))
+        return True
 
     def hints(self, run_id: int, iteration: int) -> tuple[str, ...]:
         """Return the hints that an iteration was told, oldest first."""
