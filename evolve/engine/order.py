@@ -84,7 +84,11 @@ class Arrival:
         return self._next - 1, None
 
     async def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | None:
-        """Commit at once."""
+        """Commit at once; one that was given up with a reply paid for stays open for a resume."""
+        given_up = isinstance(result, Rejected) and result.reason == "interrupted"
+        if given_up and self._journal.store.answered(proposal.id):
+            self.give_up(proposal.iteration)
+            return None
         admitted = self._journal.admit(proposal, result)
         if isinstance(admitted, Refused):
             self._journal.refuse(admitted)

@@ -18,7 +18,7 @@ from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord,
 from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import known_program, read_program
-from evolve.store.schema import evaluations, programs, proposals
+from evolve.store.schema import completions, evaluations, programs, proposals
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
 REPEATABLE = (
@@ -177,6 +177,16 @@ class CourseReader:
                         programs.c.id.in_(judged),
                     )
                     .order_by(programs.c.id)
+                )
+            )
+
+    def answered(self, proposal_id: int) -> bool:
+        """Return whether a model has answered for a proposal."""
+        received = completions.c.state == "received"
+        with self._database.read() as connection:
+            return bool(
+                connection.scalar(
+                    select(func.count()).where(completions.c.proposal_id == proposal_id, received)
                 )
             )
 

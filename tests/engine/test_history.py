@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import anyio
 import pytest
 
 from evolve.core.evaluation import Evaluation, Outcome
@@ -167,3 +168,27 @@ async def test_replies_of_a_proposal_of_several_calls_are_not_paid_for_again(
     assert (found.iteration, found.operator, found.objective) == (0, "two", -7)
     states = [call.state for call in lab.store.program(found.id).completions]
     assert states == ["received", "unknown", "received"], lost
+
+
+@pytest.mark.anyio
+async def test_a_first_reply_is_kept_when_the_second_is_given_up(lab: Laboratory) -> None:
+    from evolve.config.models import ModelConfig, PriceConfig
+
+    class Slow(Scripted):
+        async def complete(self, request: Request) -> Completion:
+            if request.messages[-1].content != "one":
+                await anyio.sleep(60)
+            return await super().complete(request)
+
+    model = Slow()
+    lab.models = {"m": model}
+    lab.model_configs = (ModelConfig(id="m", price=PriceConfig(input=1, output=1)),)
+    lab.proposer, lab.slots = TwoCalls(), 1  # type: ignore[assignment]  # any operator will do
+    assert await lab.search(wall_s=0.3, grace_s=0.1) == "wall_s"
+    given_up = len(model.asked)
+    assert given_up > 0
+    lab.models = {"m": Scripted()}
+    await lab.resume(evaluations=2)
+    (first, *_) = lab.store.programs(lab.run_id, operator="two")
+    calls = lab.store.program(first.id).completions
+    assert [call.state for call in calls] == ["received", "failed", "received"]
