@@ -32,6 +32,14 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "pool": PoolConfig(),
     "stop": StopConfig(evaluations=1),
 }
+#: The same of every model: what its calls cost, and how patient one is with it.
+MODELS_WITHOUT_EFFECT: Mapping[str, object] = {
+    "price": None,
+    "concurrency": 1,
+    "timeout_s": 1.0,
+    "retries": 0,
+    "outage_s": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +156,9 @@ def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterato
 
 def search_hash(config: RunConfig, problem: Problem) -> str:
     """Return the SHA-256 of what steers a search, beside what `Problem.hash` covers."""
+    models = tuple(model.model_copy(update=dict(MODELS_WITHOUT_EFFECT)) for model in config.models)
     steering = {
-        "config": config_hash(config.model_copy(update=dict(WITHOUT_EFFECT))),
+        "config": config_hash(config.model_copy(update={**WITHOUT_EFFECT, "models": models})),
         "seed_program": problem.seed_program.id,
         "statement": problem.statement,
         "measures": [measure.as_dict() for measure in problem.measures],

@@ -272,9 +272,12 @@ class _Search:
         return redraw(self.config.seed, begun, portfolio, self.population, self.history)
 
     def _prices(self) -> dict[str, Quote]:
-        """Return the prices stored with the run: those it began with, on a resume too."""
+        """Return the configured prices, else those the run began with, else those of today."""
         stored = cast("Mapping[str, Any]", self.opened.record.provenance.get("prices", {}))
-        return {**self.parts.prices, **{name: quote_from(each) for name, each in stored.items()}}
+        now = self.parts.prices
+        began = {name: quote_from(each) for name, each in stored.items() if each["price"]}
+        given = {name: each for name, each in now.items() if each.source == "configuration"}
+        return {**now, **began, **given}
 
     def _model_fault(self, message: str) -> None:
         self.emit(FaultOccurred("a model", message))

@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 
 from evolve.config.file import load_run_config
-from evolve.core.errors import ModelUnavailable, SandboxUnavailable
+from evolve.config.models import ModelConfig
+from evolve.config.problem import load_problem
+from evolve.core.errors import ConfigError, ModelUnavailable, SandboxUnavailable
 from evolve.core.evaluation import Outcome
 from evolve.engine.dry import dry_run
+from evolve.engine.events import Event, RunStarted
+from evolve.engine.resume import search_hash
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.view.report import arms
@@ -292,3 +296,43 @@ def test_a_run_of_many_operators_accounts_for_every_call(tmp_path: Path) -> None
         for entry in reader.programs(1, operator="plan"):
             assert len(reader.program(entry.id).completions) >= 2
         assert {arm.operator for arm in arms(reader, reader.run())} == set(kinds)
+
+
+def test_an_unknown_price_is_said_stored_and_no_part_of_the_runs_identity(tmp_path: Path) -> None:
+    pupil, db = Pupil(), str(tmp_path / "evolve.db")
+    pupil.useless.clear()
+    unpriced = {"id": "openai/tiny", "api_key_env": "TEST_KEY", "concurrency": 1}
+    told: list[RunStarted] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            told.append(event)
+
+    with FakeLLMServer(pupil) as server:
+        models = [{**unpriced, "base_url": server.openai_url}]
+        with pytest.raises(ConfigError, match=r"stop\.cost_usd needs the price .* openai/tiny"):
+            run(configure(tmp_path, server, models=models, stop={"cost_usd": 1}), db=db)
+        first = configure(tmp_path, server, models=models, stop={"calls": 2})
+        run(first, db=db, observers=[watch])
+        with open_reader(db) as reader:
+            assert reader.run(1).provenance["prices"] == {
+                "openai/tiny": {"source": "unknown", "price": None}
+            }
+            assert reader.totals(1).unpriced_calls == 2
+        shown = evolve(tmp_path, "show")
+        models = [{**models[0], "price": {"input": 1, "output": 10}, "timeout_s": 9}]
+        config = load_run_config(configure(tmp_path, server, models=models, stop={"calls": 4}))
+        problem = load_problem("./parabola", tmp_path)
+        assert search_hash(config.config, problem) == search_hash(
+            config.config.model_copy(
+                update={
+                    "models": (
+                        ModelConfig.model_validate({**unpriced, "base_url": server.openai_url}),
+                    )
+                }
+            ),
+            problem,
+        )
+    assert [event.unpriced for event in told] == [("openai/tiny",)]
+    assert "price of openai/tiny: UNKNOWN, not counted" in shown.stdout
+    assert "2 calls of UNKNOWN price are not in these sums" in shown.stdout
