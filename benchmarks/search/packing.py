@@ -6,16 +6,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from evolve.config.bundled import bundled
 from evolve.config.file import load_run_config
+from evolve.config.yaml12 import dump, parse
 from evolve.engine.events import Event, ProgramEvaluated
 from evolve.engine.run import run
 
 #: The bundled problem's search cases; one held-out case, since that is not looked at here.
-OPTIONS = """evaluator_options:
-  search: {weibull_1000: 2}
-  held_out: {weibull_1000: 1}
-"""
+OPTIONS: JsonValue = {"search": {"weibull_1000": 2}, "held_out": {"weibull_1000": 1}}
 CONFIG = """
 problem: ./packing
 slots: 1
@@ -46,12 +46,13 @@ def course(preset: str, seed: int, marks: Sequence[int]) -> list[float]:
 
 
 def _write_problem(folder: Path) -> None:
-    """Copy the bundled problem with shorter cases and no baselines."""
+    """Copy the bundled problem with other held-out cases and no baselines."""
     source = bundled("problems") / "online_bin_packing"
     folder.mkdir()
     for name in ("seed.py", "harness.py", "prompt.md"):
         (folder / name).write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
-    text = (source / "problem.yaml").read_text(encoding="utf-8")
-    before, _, rest = text.partition("evaluator_options:")
-    after = rest[rest.index("# Percent above") :].partition("baselines:")[0]
-    (folder / "problem.yaml").write_text(before + OPTIONS + after, encoding="utf-8")
+    file = source / "problem.yaml"
+    data = parse(file.read_text(encoding="utf-8"), str(file)).data
+    assert isinstance(data, dict)
+    changed = {key: value for key, value in data.items() if key != "baselines"}
+    (folder / "problem.yaml").write_text(dump(changed | {"evaluator_options": OPTIONS}))
