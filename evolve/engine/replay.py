@@ -19,6 +19,7 @@ from evolve.engine.draw import Draw, draw, redraw
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.mail import Mail
+from evolve.engine.proposing import proposed
 from evolve.engine.recorder import stored_completion
 from evolve.engine.reexecute import Moved, compared, evaluate_again, evaluated_programs
 from evolve.engine.stop import Counters
@@ -289,7 +290,7 @@ class _Replay:
             return self.journal.admit(proposal, Rejected(stored.reason, stored.message))
         context = drawn.context(self.problem, self._complete(stored))
         try:
-            result = await drawn.operator.propose(context)
+            result = await proposed(drawn.operator, context)
         except InfrastructureError as error:
             result = Rejected("model_error", str(error))
         admitted = self.journal.admit(proposal, self._compare(stored, result))

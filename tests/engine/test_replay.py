@@ -36,6 +36,22 @@ class Parabola(Evaluator):
         error = abs(output - 5)
         return Score(error + (OFFSET if error > 3 else 0), {"mean": min(output, 20)})
 """
+CARELESS = """
+from evolve.core.program import Program
+from evolve.propose.base import Candidate
+
+
+class Careless:
+    name = "careless"
+    arbitrary_code = False
+
+    async def propose(self, context):
+        source = context.parent.program.files["seed.py"]
+        number = int(context.rng.integers(2, 99))
+        careless = source.replace("def f(x)", "def g(x)") if number % 2 else source
+        changed = careless.replace("return ", f"return {number} + ")
+        return Candidate(Program({"seed.py": changed}), (context.parent.id,))
+"""
 
 
 def again(folder: Path, *, re_evaluate: bool = False, scratch: str = "") -> Replayed:
@@ -76,6 +92,18 @@ def test_a_run_with_a_model_is_made_again_without_it(
         found = reader.totals(1)
         assert reader.archive_digest(1) == digest
     assert (found.rejected, found.duplicates) == (totals.rejected, totals.duplicates)
+
+
+@BOTH
+def test_what_was_refused_before_an_evaluation_is_refused_again(tmp_path: Path, order: str) -> None:
+    (tmp_path / "careless.py").write_text(CARELESS)
+    proposers = [{"kind": "./careless.py:Careless"}]
+    config = write_config(tmp_path, order=order, proposers=proposers)
+    run(config, db=str(tmp_path / "evolve.db"))
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        assert reader.totals(1).rejected["no_entrypoint"] > 3
+    report = again(tmp_path)
+    assert (report.same, report.differences) == (True, [])
 
 
 @BOTH
