@@ -263,7 +263,9 @@ class _Search:
             completer=partial(completer, ledger, self.store, self.counters),
             assess=self.assess,
             journal=self.journal,
-            order=order_of(self.config, self.journal, self.opened.record.inserted, unfinished),
+            order=order_of(
+                self.config, self.journal, self.store.run(self.run_id).inserted, unfinished
+            ),
             width=self.width,
         )
 

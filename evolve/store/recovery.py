@@ -90,7 +90,13 @@ def read_draws(connection: Connection, run_id: int) -> tuple[Drawn, ...]:
 
 def _not_inserted(connection: Connection, run_id: int) -> tuple[ProposalRecord, ...]:
     """Return, of a run in strict order, what has ended and waits for its turn."""
-    inserted = connection.scalars(select(runs.c.inserted).where(runs.c.id == run_id)).one()
+    # Refusals are not written down when their turn comes, but a draw tells how many had had theirs.
+    drawn_from = connection.scalar(
+        select(func.max(proposals.c.inserted)).where(proposals.c.run_id == run_id)
+    )
+    run = runs.c.id == run_id
+    inserted = max(connection.scalars(select(runs.c.inserted).where(run)).one(), drawn_from or 0)
+    connection.execute(update(runs).where(run).values(inserted=inserted))
     strict = proposals.c.inserted.is_not(None)
     ended = proposals.c.status.in_(["rejected", "duplicate", "evaluated"])
     return read_proposals(connection, run_id, strict & ended & (proposals.c.iteration >= inserted))

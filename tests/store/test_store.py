@@ -298,3 +298,14 @@ def test_what_is_written_is_there_for_the_next_process(path: Path) -> None:
     with open_store(str(path), create=False) as store:
         assert store.runs() == (run,)
         assert store.program(seed).program == program(0)
+
+
+def test_a_draw_tells_how_many_iterations_had_their_turn(store: Store, run_id: int) -> None:
+    for iteration, inserted in ((0, 0), (1, 0), (2, 1), (3, 2)):
+        proposal = store.begin_proposal(run_id, iteration, "diff", 0, [], [], inserted=inserted)
+        if iteration < 3:
+            store.reject(proposal, "syntax", "no")
+    recovery = store.recover(run_id)
+    assert store.run(run_id).inserted == 2, "the first two were refused and had been counted"
+    assert [ended.iteration for ended in recovery.ended] == [2]
+    assert [begun.iteration for begun in recovery.unanswered] == [3]
