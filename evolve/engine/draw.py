@@ -63,7 +63,7 @@ def draw(
         return mates <= population.most_inspirations(island)
 
     sent = history.mail.submitted(iteration)
-    operator = sent or portfolio.choose(rng, can_work)
+    operator = sent or portfolio.choose(rng, can_work, island)
     parent, inspirations = population.choose(island, rng)
     if sent is not None and history.seed is not None:
         parent, inspirations = population.individual(history.seed), ()

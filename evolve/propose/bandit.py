@@ -1,8 +1,9 @@
 """Which operator with which model next, learnt from what came of earlier proposals.
 
 Thompson sampling (Thompson, 1933) with discounted counts (Raj and Kalyani, 2017), since what helps
-early in a search is not what helps late. The state is a fold over what ended, so that a resumed run
-chooses as an uninterrupted one.
+early in a search is not what helps late. Every island learns for itself and begins with what the
+others have learnt. The state is a fold over what ended, so that a resumed run chooses as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,53 +40,62 @@ class Bandit:
     arms: Sequence[tuple[str, str]]
     weights: Sequence[float]
     credit: Credit
-    _pulls: NDArray[np.float64] = field(init=False)
-    _wins: NDArray[np.float64] = field(init=False)
-    _rewards: NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._pulls, self._wins, self._rewards = np.zeros((3, len(self.arms)))
+    _islands: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def tell(self, ended: Ended) -> None:
         """Take note of what came of a proposal."""
         reward = self.credit.tell(ended)
         key = ended.operator, ended.model
         if key in self.arms and ended.parents:
-            index = self.arms.index(key)
-            for counts in (self._pulls, self._wins, self._rewards):
-                np.multiply(counts, self.config.discount, out=counts)
-            self._pulls[index] += 1
-            self._wins[index] += reward > 0
-            self._rewards[index] += reward
+            counts = self._islands.setdefault(ended.island, self._none())
+            counts *= self.config.discount
+            counts[:, self.arms.index(key)] += 1, reward > 0, reward
 
-    def choose(self, rng: np.random.Generator, usable: Sequence[bool]) -> int:
+    def choose(self, rng: np.random.Generator, usable: Sequence[bool], island: int = 0) -> int:
         """Draw the index of a usable arm.
 
         Args:
             rng: The same state and the same told facts give the same choice.
             usable: For each arm; at least one is.
+            island: Where the parent lives.
         """
         allowed = np.array(usable)
         weights = np.array(self.weights) * allowed
         if rng.random() < self.config.explore:
             return int(rng.choice(len(weights), p=weights / weights.sum()))
-        often = self._believed(rng) * self._sizes() / self.prices()
+        often = self._believed(rng, island) * self._sizes(island) / self.prices()
         return int(np.argmax(np.where(allowed, often, -1.0)))
 
-    def _believed(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _believed(self, rng: np.random.Generator, island: int) -> NDArray[np.float64]:
         """Draw how often each arm improves on anything."""
-        total = self._pulls.sum()
-        mean = self._wins.sum() / total if total else 0.5
-        mean = min(max(mean, _LEAST_MEAN), _GREATEST_MEAN)
-        losses = np.maximum(self._pulls - self._wins, 0.0)
-        return rng.beta(_PRIOR * mean + self._wins, _PRIOR * (1 - mean) + losses)
+        pulls, wins, _ = here = self._here(island)
+        everywhere = self._everywhere()
+        elsewhere = everywhere - here
+        total = everywhere[0].sum()
+        mean = everywhere[1].sum() / total if total else 0.5
+        prior = (elsewhere[1] + _PRIOR * mean) / (elsewhere[0] + _PRIOR)
+        prior = np.clip(prior, _LEAST_MEAN, _GREATEST_MEAN)
+        losses = np.maximum(pulls - wins, 0.0)
+        often: NDArray[np.float64] = rng.beta(_PRIOR * prior + wins, _PRIOR * (1 - prior) + losses)
+        return often
 
-    def _sizes(self) -> NDArray[np.float64]:
+    def _sizes(self, island: int) -> NDArray[np.float64]:
         """Return the mean reward of an arm's improvements, drawn towards that of all."""
-        wins = self._wins.sum()
-        usual = self._rewards.sum() / wins if wins else 0.5
-        sizes: NDArray[np.float64] = (self._rewards + _PRIOR * usual) / (self._wins + _PRIOR)
+        _, wins, rewards = self._here(island)
+        _, all_wins, all_rewards = self._everywhere()
+        usual = all_rewards.sum() / all_wins.sum() if all_wins.any() else 0.5
+        sizes: NDArray[np.float64] = (rewards + _PRIOR * usual) / (wins + _PRIOR)
         return sizes
+
+    def _here(self, island: int) -> NDArray[np.float64]:
+        """Return discounted pulls, wins and rewards on an island, shape ``(3, arms)``."""
+        return self._islands.get(island, self._none())
+
+    def _everywhere(self) -> NDArray[np.float64]:
+        return sum(self._islands.values(), start=self._none())
+
+    def _none(self) -> NDArray[np.float64]:
+        return np.zeros((3, len(self.arms)))
 
     def prices(self) -> NDArray[np.float64]:
         """Return what a pull of each arm costs, 1 on the mean, as far as money counts."""

@@ -35,16 +35,19 @@ class Portfolio:
     bandit: Bandit | None = None
 
     def choose(
-        self, rng: np.random.Generator, can_work: Callable[[Proposer], bool] = lambda _: True
+        self,
+        rng: np.random.Generator,
+        can_work: Callable[[Proposer], bool] = lambda _: True,
+        island: int = 0,
     ) -> Proposer:
         """Draw an operator that can work now, by its weight or as the bandit has learnt.
 
-        Where none can, all may be drawn.
+        Where none can, all may be drawn. What was learnt is that of the ``island``.
         """
         usable = [can_work(proposer) for proposer in self.proposers]
         usable = usable if any(usable) else [True] * len(usable)
         if self.bandit is not None:
-            return self.proposers[self.bandit.choose(rng, usable)]
+            return self.proposers[self.bandit.choose(rng, usable, island)]
         weights = np.array(self.weights) * usable
         return self.proposers[rng.choice(len(weights), p=weights / weights.sum())]
 

@@ -108,8 +108,10 @@ def bandit(**config: float) -> Bandit:
     return Bandit(settings, (A, B, C), (1.0, 1.0, 2.0), credit())
 
 
-def choices(made: Bandit, usable: tuple[bool, ...] = (True, True, True)) -> Counter[int]:
-    return Counter(made.choose(np.random.default_rng([1, n]), usable) for n in range(400))
+def choices(
+    made: Bandit, usable: tuple[bool, ...] = (True, True, True), island: int = 0
+) -> Counter[int]:
+    return Counter(made.choose(np.random.default_rng([1, n]), usable, island) for n in range(400))
 
 
 def test_it_chooses_what_helps_and_never_forgets_the_others() -> None:
@@ -122,6 +124,21 @@ def test_it_chooses_what_helps_and_never_forgets_the_others() -> None:
     assert drawn[1] > 300
     assert drawn[2] > drawn[0] > 5, "exploring goes by weight"
     assert set(choices(bandit(explore=1.0))) == {0, 1, 2}
+
+
+def test_every_island_learns_for_itself_and_begins_with_what_others_have_learnt() -> None:
+    made = bandit(explore=0.0)
+    before = choices(made, island=7)
+    for n in range(60):
+        made.tell(fact(A, 1.0 + n, program=10 + n))
+        made.tell(fact(B))
+    assert choices(made)[0] > 300
+    assert choices(made, island=7)[0] > before[0] + 50
+    for n in range(60):
+        made.tell(fact(A, island=1))
+        made.tell(fact(B, 100.0 + n, program=100 + n, island=1))
+    assert choices(made, island=1)[1] > 300
+    assert choices(made)[0] > 300
 
 
 def test_it_draws_usable_arms_only() -> None:
