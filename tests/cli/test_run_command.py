@@ -43,8 +43,8 @@ def test_piped_output_is_plain_lines(tmp_path: Path) -> None:
     assert "\r" not in ran.stdout
     lines = ran.stdout.splitlines()
     assert lines[0] == ("starting run 1 (search): A parabola, seed 0, 2 slots, in-process sandbox")
-    assert lines[1] == "  nothing is isolated"
-    assert lines[2].startswith("new best 2.5  seed, seed, program 1")
+    assert lines[1:3] == ["  search: adaptive selection", "  nothing is isolated"]
+    assert lines[3].startswith("new best 2.5  seed, seed, program 1")
     assert "stopping: evaluations; finishing what is in flight" in lines
     assert "finished: evaluations" in lines
     for column in ("best found", "seed program", "constant", "held-out cases"):
