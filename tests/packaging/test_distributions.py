@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROBLEMS = ["autocorrelation_1", "circle_packing_26", "online_bin_packing"]
+PROBLEMS = ["autocorrelation_1", "circle_packing_26", "online_bin_packing", "tsp_cpp"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -57,6 +57,7 @@ def check(folder: Path, *requirement: str) -> Path:
         row["id"] for row in json.loads(run(evolve, "problem", "list", "--json", cwd=elsewhere))
     ] == PROBLEMS
     run(evolve, "config", "check", "quickstart", cwd=elsewhere)
+    run(evolve, "config", "show", "quickstart", "--preset", "islands", cwd=elsewhere)
     seed = folder / "seed.py"
     shutil.copy(ROOT / "problems" / "circle_packing_26" / "seed.py", seed)
     scored = json.loads(run(evolve, "evaluate", "circle_packing_26", seed, "--json", cwd=elsewhere))
