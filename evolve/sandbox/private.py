@@ -106,8 +106,13 @@ class PrivateFolder:
                 accepted = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's
                 connection = socket.socket(fileno=accepted.detach())
                 group.cancel_scope.cancel()
+        except BaseException:  # cancelled while `ended` waits for an engine that does not answer
+            if connection is not None:
+                connection.close()
+            raise
         finally:
-            await listener.aclose()
+            with anyio.CancelScope(shield=True):
+                await listener.aclose()
             self.socket.unlink(missing_ok=True)
         if connection is None:
             raise EOFError
