@@ -99,13 +99,17 @@ class OpenAIModel(OpenAIServer):
         text = text_of(dig(choice, "message", "content"))
         refusal = text_of(dig(choice, "message", "refusal"))
         finish = _FINISH.get(str(dig(choice, "finish_reason")), "other")
-        if refusal:
-            text, finish = text or refusal, "refusal"
-        elif finish in ("stop", "other") and not text.strip():
-            finish = "empty"
-        return Completion(
-            text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
-        )
+        tokens = _tokens(body.get("usage"))
+        return completion(text, refusal, finish, tokens, text_of(body.get("model")))
+
+
+def completion(text: str, refusal: str, finish: Finish, tokens: Tokens, model: str) -> Completion:
+    """Return what a reply comes to: a refusal, nothing at all, or its text."""
+    if refusal:
+        text, finish = text or refusal, "refusal"
+    elif finish in ("stop", "other") and not text.strip():
+        finish = "empty"
+    return Completion(text, finish, tokens, model=model)
 
 
 def _tokens(usage: object) -> Tokens:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from evolve.llm.base import Completion, Finish, Request, Tokens
-from evolve.llm.openai import OpenAIServer
+from evolve.llm.openai import OpenAIServer, completion
 from evolve.llm.server import count_of, dig, text_of
 
 _CUT: Mapping[str, Finish] = {"max_output_tokens": "length", "content_filter": "refusal"}
@@ -55,13 +55,8 @@ class ResponsesModel(OpenAIServer):
         refusal = "".join(_refusals(content) for content in said)
         finish: Finish = "stop" if body.get("status") == "completed" else "other"
         finish = _CUT.get(str(dig(body, "incomplete_details", "reason")), finish)
-        if refusal:
-            text, finish = text or refusal, "refusal"
-        elif finish in ("stop", "other") and not text.strip():
-            finish = "empty"
-        return Completion(
-            text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
-        )
+        tokens = _tokens(body.get("usage"))
+        return completion(text, refusal, finish, tokens, text_of(body.get("model")))
 
 
 def _refusals(content: object) -> str:
