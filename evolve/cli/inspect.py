@@ -120,6 +120,13 @@ def best(
         "--output",
         help="Write the program there: a file, or a folder for several files.",
     ),
+    select: str = typer.Option(
+        "",
+        "--select",
+        metavar="RULE",
+        help="How to choose: objective, or b4, codet, max_pass, mutual, which go by who passes "
+        "which case, for cases that may be wrong. Default: as the problem says.",
+    ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
@@ -129,10 +136,11 @@ def best(
     """
     from evolve.core.errors import StoreError
     from evolve.store.reader import open_reader
+    from evolve.view.report import reported_entry
 
     with open_reader(db) as reader:
         record = reader.run(run)
-        entry = reader.best(record.id)
+        entry = reported_entry(reader, record, select)
         if entry is None:
             raise StoreError(f"run {record.id} has no program with a score yet")
         program = reader.program(entry.id).program

@@ -47,6 +47,14 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Select:
+    """How the program to report is chosen, and the objective from which on a case is passed."""
+
+    rule: str = "objective"
+    passes: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A problem folder, read and checked.
 
@@ -73,6 +81,7 @@ class Problem:
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
+        select: Which program found is reported; it plays no part in the search.
     """
 
     id: str
@@ -95,6 +104,7 @@ class Problem:
     warmup: int = 0
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
+    select: Select = Select()
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -183,6 +193,7 @@ def _load(place: Path) -> Problem:
         warmup=config.warmup,
         command=command_of(config),
         image=image_of(loaded),
+        select=Select(**config.select.model_dump()),
     )
 
 

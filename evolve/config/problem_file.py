@@ -51,6 +51,19 @@ class RecordConfig(Section):
     source: str
 
 
+class SelectConfig(Section):
+    """Which of the programs found is reported; see `evolve.archive.plausible`."""
+
+    rule: Literal["objective", "b4", "codet", "max_pass", "mutual"] = Field(
+        default="objective",
+        description="objective: the best one; the others choose by who passes which search case, "
+        "for cases that were generated and may be wrong",
+    )
+    passes: float = Field(
+        default=1.0, description="objective of a case that is as good as passed, or better"
+    )
+
+
 class BaselineConfig(Section):
     """A known program that results are compared with."""
 
@@ -100,6 +113,7 @@ class ProblemConfig(Section):
         "count",
     )
     record: RecordConfig | None = None
+    select: SelectConfig = SelectConfig()
     baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
     image: str | None = Field(default=None, description="Docker image that programs run in")
     dockerfile: str | None = Field(

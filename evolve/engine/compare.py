@@ -10,7 +10,6 @@ from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.engine.assess import Assessor
-from evolve.engine.population import Population
 from evolve.store.store import Store
 
 
@@ -25,21 +24,20 @@ class Compared:
 
 async def compare(
     problem: Problem,
-    population: Population,
+    best: Program | None,
     store: Store,
     run_id: int,
     assess: Assessor,
     stages: tuple[Stage, ...],
 ) -> tuple[Compared, ...]:
-    """Evaluate and commit what has no evaluation yet; return one row per program.
+    """Evaluate and commit what has no evaluation yet; return one row per program, ``best`` first.
 
     Baselines become programs of the run, but they never enter its archive.
     """
     rows: list[Compared] = []
     found: dict[int, dict[Stage, Evaluation]] = {}  # two names may mean one program
-    best = population.best
     async with anyio.create_task_group() as tasks:
-        for name, program in _contestants(problem, best.program if best else None):
+        for name, program in _contestants(problem, best):
             added = store.add_program(
                 run_id,
                 program,

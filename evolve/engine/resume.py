@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 from evolve.archive.spec import ArchiveSpec
@@ -18,6 +18,7 @@ from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
 from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Bench, Parts
+from evolve.engine.reported import KEY
 from evolve.store.archives import ArchiveRecord
 from evolve.store.records import NewRun, RunRecord
 from evolve.store.store import Store
@@ -176,6 +177,7 @@ def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
         **{name: version(name) for name in packages},
         **bench.allotment.hardware(),
         "evaluator": bench.evaluate.version,
+        KEY: asdict(bench.problem.select),
         "sandbox": bench.sandbox.name,
         **bench.sandbox.provenance(),
     }

@@ -40,6 +40,7 @@ from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.mail import Mail
 from evolve.engine.recorder import completer
+from evolve.engine.reported import reported
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.resume import Opened, open_run
 from evolve.engine.stop import Counters, used_fraction
@@ -65,7 +66,7 @@ class Result:
         database: URL of the database.
         status: ``finished`` or ``interrupted``.
         reason: The stop rule that ended it.
-        best: The best program of the archive.
+        best: The best program of the archive, or what the problem's ``select`` chose.
         archive: The map; keys are program ids.
         progress: The last counts.
         comparison: Best, seed and baselines on all cases; empty when interrupted.
@@ -208,7 +209,7 @@ class _Search:
             reason = await loop.run(unfinished)
             if reason != "interrupted":
                 comparison = await self._compare()
-        best = self.population.best
+        best = self._reported()
         if best is None:
             raise KeyboardInterrupt
         return Result(
@@ -338,7 +339,17 @@ class _Search:
 
     async def _compare(self) -> tuple[Compared, ...]:
         problem, stages = self.parts.problem, self.parts.evaluate.stages
-        return await compare(problem, self.population, self.store, self.run_id, self.assess, stages)
+        best = self._reported()
+        program = None if best is None else best.program
+        return await compare(problem, program, self.store, self.run_id, self.assess, stages)
+
+    def _reported(self) -> Individual | None:
+        """Return the best of the archive, or what the problem's rule selects."""
+        problem = self.parts.problem
+        if problem.select.rule == "objective":
+            return self.population.best
+        chosen = reported(self.store, self.run_id, problem.objective, problem.select)
+        return None if chosen is None else self._individual(chosen)
 
     @asynccontextmanager
     async def _reporting(self) -> AsyncIterator[None]:

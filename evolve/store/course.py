@@ -18,7 +18,7 @@ from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord,
 from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import known_program, read_program
-from evolve.store.schema import completions, evaluations, programs, proposals
+from evolve.store.schema import case_results, completions, evaluations, programs, proposals
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
 REPEATABLE = (
@@ -162,6 +162,31 @@ class CourseReader:
                 ).where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
             ).one()
         return Behaviours(scored, distinct, copied)
+
+    def case_objectives(self, run_id: int) -> dict[int, tuple[float, tuple[float, ...]]]:
+        """Return the objective of every program that a search found, with those of its cases.
+
+        Programs without a score are left out, baselines too; cases are in their order.
+        """
+        scored = (
+            (evaluations.c.run_id == run_id)
+            & (evaluations.c.stage == "search")
+            & evaluations.c.objective.is_not(None)
+        )
+        query = (
+            select(programs.c.id, evaluations.c.objective, case_results.c.objective.label("case"))
+            .join_from(evaluations, programs)
+            .join(case_results, isouter=True)
+            .where(scored, summaries.FOUND)
+            .order_by(programs.c.id, case_results.c.position)
+        )
+        found: dict[int, tuple[float, tuple[float, ...]]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(query):
+                _, before = found.get(row.id, (0.0, ()))
+                cases = before if row.case is None else (*before, row.case)
+                found[row.id] = (row.objective, cases)
+        return found
 
     def planted(self, run_id: int) -> tuple[int, ...]:
         """Return the evaluated programs that no proposal made, baselines left out, by id."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from evolve.archive.base import Archive, fold
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation
+from evolve.engine.reported import reported, select_of
 from evolve.propose.credit import Arm, Credit
 from evolve.store.reader import Reader
-from evolve.store.records import RunRecord
+from evolve.store.records import ProgramEntry, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,27 @@ def islands(reader: Reader, run: RunRecord) -> list[IslandRow]:
     ]
 
 
+def reported_entry(reader: Reader, run: RunRecord, rule: str = "") -> ProgramEntry | None:
+    """Return the program to report of a run: its best, or what its problem's rule selects.
+
+    Args:
+        reader: Reads the run.
+        run: The run.
+        rule: Takes the place of that rule.
+
+    Raises:
+        ConfigError: there is no such rule.
+    """
+    select = select_of(run, rule)
+    if select.rule == "objective":
+        return reader.best(run.id)
+    chosen = reported(reader, run.id, run.objective, select)
+    return None if chosen is None else reader.program(chosen).entry
+
+
 def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:
     """Return the best program, the seed program and the baselines, as far as they were compared."""
-    best = reader.best(run.id)
+    best = reported_entry(reader, run)
     named = [] if best is None else [("best found", best)]
     named += [("seed program", entry) for entry in reader.programs(run.id, operator="seed")]
     named += [

@@ -98,7 +98,7 @@ async def test_the_comparison_evaluates_each_program_once_and_leaves_the_archive
         assess = Assessor(pool, lab.evaluate, lab.events.append, lambda _: None)
         rows = await compare(
             problem,
-            lab.journal.population,
+            problem.seed_program,
             lab.store,
             lab.run_id,
             assess,
