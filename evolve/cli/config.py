@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 _FILE = typer.Argument(
-    ..., metavar="FILE", help="Configuration file, or the name of a bundled one."
+    ..., metavar="FILE", help="Configuration file, the name of a bundled one, or a problem."
 )
 _SET = typer.Option([], "--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
 

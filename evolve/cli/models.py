@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def models(
     config: str = typer.Argument(
-        "", help="Configuration file, or the name of a bundled one; default: only --model."
+        "",
+        help="Configuration file, the name of a bundled one, or a problem; default: only --model.",
     ),
     model: list[str] = typer.Option(
         [], "--model", metavar="MODEL", help="Also this model, such as openai/NAME."

@@ -21,10 +21,10 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_(json: bool = render.JSON) -> None:
-    """List the bundled problems: objective, direction and best value known.
+    """List the bundled problems: what is improved, a simple method's value and the best known.
 
-    JSON: a list of {id, title, objective, direction, record, source}, record and source null when
-    there is none; {id, error} for a problem that cannot be loaded.
+    JSON: a list of {id, family, title, objective, direction, baseline, record, source}, null what
+    is not known; {id, error} for a problem that cannot be loaded.
     """
     from evolve.config.problem import list_problems
     from evolve.core.errors import ConfigError
@@ -38,12 +38,17 @@ def list_(json: bool = render.JSON) -> None:
     if json:
         render.echo_json(rows)
         return
-    columns = ("id", "title", "objective", "direction", ">record", "source")
-    shown = [[row.get(column.lstrip(">")) for column in columns] for row in rows]
+    columns = ("id", "family", "improve", ">baseline", ">record", "title")
+    listed = sorted(rows, key=lambda row: (str(row.get("family", "~")), str(row["id"])))
+    for row in listed:
+        row["improve"] = " ".join(str(row.get(key, "")) for key in ("direction", "objective"))
+    shown = [[row.get(column.lstrip(">")) for column in columns] for row in listed]
     out = render.console()
     out.print(render.table("", columns, shown))
-    for row in rows:
-        if "error" in row:
+    for row in listed:
+        if row.get("source"):
+            out.print(f"record of {row['id']}: {row['source']}", markup=False, soft_wrap=True)
+        elif "error" in row:
             out.print(f"{row['id']} cannot be loaded: {row['error']}", markup=False, soft_wrap=True)
 
 
@@ -55,11 +60,11 @@ def show(
     """Show everything about one problem: statement, seed program, measures, limits, record.
 
     JSON: {id, title, folder, hash, statement, entrypoint, command {run, build} or null,
-    image {name, dockerfile, base, requirements, system_packages} or null,
+    image {name, dockerfile, base, requirements, system_packages} or null, family,
     evaluator, evaluator_options,
     objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
-    record {value, source} or null, harness, seed_program {path: text},
-    baselines [{name, files {path: text}}]}.
+    record {value, source} or null, baseline {value, source} or null, harness,
+    seed_program {path: text}, baselines [{name, files {path: text}}]}.
     """
     from evolve.config.problem import load_problem
 
@@ -73,9 +78,11 @@ def show(
 def _summary(problem: Problem) -> dict[str, object]:
     return {
         "id": problem.id,
+        "family": problem.family,
         "title": problem.title,
         "objective": problem.objective.name,
         "direction": problem.objective.direction,
+        "baseline": problem.baseline.value if problem.baseline else None,
         "record": problem.record.value if problem.record else None,
         "source": problem.record.source if problem.record else None,
     }
@@ -85,6 +92,7 @@ def _everything(problem: Problem) -> dict[str, object]:
     return {
         "id": problem.id,
         "title": problem.title,
+        "family": problem.family,
         "folder": str(problem.folder),
         "hash": problem.hash,
         "statement": problem.statement,
@@ -97,6 +105,7 @@ def _everything(problem: Problem) -> dict[str, object]:
         "measures": [measure.as_dict() for measure in problem.measures],
         "limits": asdict(problem.limits),
         "record": asdict(problem.record) if problem.record else None,
+        "baseline": asdict(problem.baseline) if problem.baseline else None,
         "harness": problem.harness,
         "seed_program": dict(problem.seed_program.files),
         "baselines": [
@@ -107,11 +116,16 @@ def _everything(problem: Problem) -> dict[str, object]:
 
 
 def _print(problem: Problem, out: Console) -> None:
-    record = problem.record
+    figures = {"baseline": problem.baseline, "record": problem.record}
     rows = [
+        ("family", problem.family),
         ("objective", f"{problem.objective.direction} {problem.objective.name}"),
         ("QD offset", problem.objective.offset),
-        ("record", f"{record.value:.12g} ({record.source})" if record else None),
+        *(
+            (name, f"{figure.value:.12g} ({figure.source})")
+            for name, figure in figures.items()
+            if figure
+        ),
         ("entrypoint", problem.entrypoint),
         ("build", " ".join(problem.command.build) if problem.command else None),
         ("run", " ".join(problem.command.run) if problem.command else None),

@@ -23,7 +23,9 @@ PRESET = typer.Option(
 
 def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     config: str = typer.Argument(
-        ..., help="Configuration file, or the name of a bundled one, such as 'quickstart'."
+        ...,
+        help="Configuration file, the name of a bundled one, such as 'quickstart', or a problem: "
+        "its bundled name or its folder.",
     ),
     settings: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="Override a key, such as --set stop.wall_s=600."
@@ -54,7 +56,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     Everything is kept in the database as it happens. Ctrl-C once finishes what is in flight and
     saves; twice stops at once. The same command resumes; nothing is evaluated or paid for twice.
 
+    A problem alone is searched by the genetic operator, or by diffs and rewrites of the model that
+    --model names, for 200 evaluations; --set and --preset change what they name.
+
     Example: evolve run quickstart --set seed=3
+
+    Example: evolve run autocorrelation_2 --model openai/NAME
     """
     loaded = load(config, settings, model, preset)
     if dry_run:
@@ -71,14 +78,20 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 
 def load(config: str, settings: list[str], model: str = "", preset: str = "") -> Loaded[RunConfig]:
-    """Read a configuration file or bundled configuration, with preset and overrides."""
-    from evolve.config.file import load_run_config
+    """Read a configuration file, a bundled configuration or a problem alone, with overrides."""
+    from evolve.config.bundled import bundled
+    from evolve.config.file import load_problem_run, load_run_config
     from evolve.engine.shorthand import with_model
 
     path = Path(config)
     if not path.exists() and "/" not in config and not path.suffix:
-        path = _bundled(config)
-    loaded = load_run_config(path, settings, preset)
+        path = bundled("configs") / f"{config}.yaml"
+        if not path.is_file():
+            path = _bundled_problem(config)
+    if path.is_dir():
+        loaded = load_problem_run(path, settings, preset)
+    else:
+        loaded = load_run_config(path, settings, preset)
     return with_model(loaded, from_here(model)) if model else loaded
 
 
@@ -93,17 +106,18 @@ def from_here(model: str) -> str:
     return model
 
 
-def _bundled(name: str) -> Path:
-    """Return the file of a bundled configuration."""
+def _bundled_problem(name: str) -> Path:
+    """Return the folder of a bundled problem, for a name that is no bundled configuration."""
     from evolve.config.bundled import bundled
     from evolve.config.nearest import did_you_mean
     from evolve.core.errors import ConfigError
 
-    files = {file.stem: file for file in sorted(bundled("configs").glob("*.yaml"))}
-    if name not in files:
-        hint = did_you_mean(name, files)
-        raise ConfigError(f"'{name}' is no file and no bundled configuration{hint}")
-    return files[name]
+    folders = {file.parent.name: file.parent for file in bundled("problems").glob("*/problem.yaml")}
+    if name not in folders:
+        names = sorted({*folders, *(file.stem for file in bundled("configs").glob("*.yaml"))})
+        hint = did_you_mean(name, names)
+        raise ConfigError(f"'{name}' is no file, bundled configuration or problem{hint}")
+    return folders[name]
 
 
 def _dry_run(loaded: Loaded[RunConfig], *, json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
+from evolve.config.bundled import bundled
 from evolve.config.explain import explain
 from evolve.config.models import RunConfig
 from evolve.config.overrides import apply_overrides
@@ -24,6 +25,11 @@ from evolve.config.yaml12 import dump, parse
 from evolve.core.errors import ConfigError
 
 MAX_FILE_BYTES = 256 * 1024
+#: How a problem is searched that is named alone.
+PROBLEM_RUN = """problem: {problem}
+proposers: [{{kind: genetic}}]
+stop: {{evaluations: 200}}
+"""
 
 _SectionT = TypeVar("_SectionT", bound=Section)
 
@@ -87,6 +93,23 @@ def load_run_config(
     return _load(Path(path), overrides, RunConfig, preset)
 
 
+def load_problem_run(folder: Path, overrides: Sequence[str] = (), preset: str = "") -> LoadedConfig:
+    """Make the configuration of a search for a problem that comes without one.
+
+    Args:
+        folder: The problem's folder; its name labels the run.
+        overrides: ``--set`` texts, applied in order.
+        preset: How to search.
+
+    Raises:
+        ConfigError: an override is refused.
+    """
+    place = folder.resolve()
+    problem = place.name if place.parent == bundled("problems") else str(place)
+    source = parse(PROBLEM_RUN.format(problem=json.dumps(problem)), f"search for {place.name}")
+    return _check(Path(place.name), source, overrides, RunConfig, preset)
+
+
 def loaded_run_config(config: RunConfig, folder: Path | None = None) -> LoadedConfig:
     """Wrap a configuration made in Python.
 
@@ -124,7 +147,16 @@ def dump_yaml(config: Section) -> str:
 def _load(
     path: Path, overrides: Sequence[str], model: type[_SectionT], preset: str = ""
 ) -> Loaded[_SectionT]:
-    source = parse(read_text(path, MAX_FILE_BYTES), str(path))
+    return _check(path, parse(read_text(path, MAX_FILE_BYTES), str(path)), overrides, model, preset)
+
+
+def _check(
+    path: Path,
+    source: Source,
+    overrides: Sequence[str],
+    model: type[_SectionT],
+    preset: str,
+) -> Loaded[_SectionT]:
     if source.data is None:
         raise ConfigError("the file says nothing", path=str(path))
     if not isinstance(source.data, dict):

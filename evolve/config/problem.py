@@ -14,7 +14,7 @@ from evolve.config.fingerprint import evaluator_sources
 from evolve.config.machinery import command_of, image_of, machinery
 from evolve.config.nearest import did_you_mean
 from evolve.config.plugins import find
-from evolve.config.problem_file import ProblemConfig
+from evolve.config.problem_file import FigureConfig, ProblemConfig
 from evolve.config.program_file import check_entrypoint, read_program
 from evolve.config.python_file import top_level_names
 from evolve.config.source import Where
@@ -31,8 +31,8 @@ MAX_HARNESS_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The best value known, as published."""
+class Figure:
+    """A value of the objective that is known, and from where."""
 
     value: float
     source: str
@@ -62,6 +62,7 @@ class Problem:
         id: Name of the folder.
         folder: Where it lies, absolute; evaluator references are relative to it.
         title: One line.
+        family: What it is listed under, or empty.
         statement: The text of ``prompt.md``, shown to models.
         seed_program: Where the search starts.
         entrypoint: The function called in the sandbox, once per case; empty with a command.
@@ -71,6 +72,7 @@ class Problem:
         measures: The map's axes.
         limits: What one evaluation may use.
         record: Best known value, or None.
+        baseline: What a simple method comes to, or None.
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
@@ -95,7 +97,7 @@ class Problem:
     objective: Objective
     measures: tuple[Measure, ...]
     limits: Limits
-    record: Record | None
+    record: Figure | None
     harness: str
     baselines: tuple[Baseline, ...]
     hash: str
@@ -105,6 +107,8 @@ class Problem:
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
     select: Select = Select()
+    family: str = ""
+    baseline: Figure | None = None
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -181,7 +185,7 @@ def _load(place: Path) -> Problem:
         objective=objective,
         measures=measures,
         limits=limits,
-        record=Record(config.record.value, config.record.source) if config.record else None,
+        record=_figure(config.record),
         harness=harness,
         baselines=tuple(
             Baseline(each.name, _program(loaded, each.program, ("baselines", index, "program")))
@@ -194,7 +198,13 @@ def _load(place: Path) -> Problem:
         command=command_of(config),
         image=image_of(loaded),
         select=Select(**config.select.model_dump()),
+        family=config.family,
+        baseline=_figure(config.baseline),
     )
+
+
+def _figure(config: FigureConfig | None) -> Figure | None:
+    return Figure(config.value, config.source) if config else None
 
 
 def _program(loaded: Loaded[ProblemConfig], name: str, where: Where) -> Program:

@@ -44,8 +44,8 @@ class LimitsConfig(Section):
         return self
 
 
-class RecordConfig(Section):
-    """The best value known."""
+class FigureConfig(Section):
+    """A value of the objective that is known, and from where."""
 
     value: float
     source: str
@@ -86,6 +86,7 @@ class ProblemConfig(Section):
     """``problem.yaml``."""
 
     title: str
+    family: str = Field(default="", description="what it is listed under, such as packing")
     seed_program: str = Field(description="file or folder beside problem.yaml")
     entrypoint: str | None = Field(
         default=None, description="function called once per case; FILE.py:FUNCTION for many files"
@@ -112,7 +113,10 @@ class ProblemConfig(Section):
         description="when timed: calls of every stage's first case before the others; it does not "
         "count",
     )
-    record: RecordConfig | None = None
+    record: FigureConfig | None = Field(default=None, description="the best value known")
+    baseline: FigureConfig | None = Field(
+        default=None, description="what a simple method comes to, for lists"
+    )
     select: SelectConfig = SelectConfig()
     baselines: Annotated[tuple[BaselineConfig, ...], AfterValidator(distinct_names)] = ()
     image: str | None = Field(default=None, description="Docker image that programs run in")

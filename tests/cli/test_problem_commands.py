@@ -13,11 +13,13 @@ from evolve.config import problem as problem_module
 from evolve.core.errors import ConfigError
 
 FILES = {
-    "problem.yaml": "title: Ones [of many]\nseed_program: seed.py\nentrypoint: f\n"
+    "problem.yaml": "title: Ones [of many]\nfamily: counting\nseed_program: seed.py\n"
+    "entrypoint: f\n"
     "evaluator: ./evaluate.py:Ones\nevaluator_options: {n: 3}\n"
     "objective: {name: ones, direction: minimize, offset: 9}\n"
     "measures: [{name: spread, low: 0, high: 0.5, cells: 7}]\n"
     "limits: {wall_s: 3}\nrecord: {value: 2.5, source: folklore}\n"
+    "baseline: {value: 8, source: by hand}\n"
     "baselines: [{name: plain, program: plain.py}]\n",
     "prompt.md": "Return [b]one[/b].\n",
     "seed.py": "def f():\n    return 0\n",
@@ -48,18 +50,21 @@ def _invoke(*arguments: str) -> str:
 def test_list_shows_good_problems_and_what_is_wrong_with_others(library: Path) -> None:
     output = _invoke("list")
     (row,) = [line for line in output.splitlines() if line.strip().startswith("ones")]
-    for part in ("Ones [of many]", "minimize", "2.5", "folklore"):
+    for part in ("Ones [of many]", "counting", "minimize", "8", "2.5"):
         assert part in row
-    assert f"worse cannot be loaded: {library}/worse/problem.yaml:3:13: " in output
+    assert "record of ones: folklore" in output
+    assert f"worse cannot be loaded: {library}/worse/problem.yaml:4:13: " in output
 
 
 def test_list_as_json_has_stable_keys(library: Path) -> None:
     ones, worse = json.loads(_invoke("list", "--json"))
     assert ones == {
         "id": "ones",
+        "family": "counting",
         "title": "Ones [of many]",
         "objective": "ones",
         "direction": "minimize",
+        "baseline": 8.0,
         "record": 2.5,
         "source": "folklore",
     }
@@ -72,6 +77,8 @@ def test_show_prints_everything(library: Path) -> None:
         "ones: Ones [of many]",
         "Return [b]one[/b].",
         "minimize ones",
+        "counting",
+        "8 (by hand)",
         "2.5 (folklore)",
         "./evaluate.py:Ones",
         "spread",
@@ -88,6 +95,7 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
     assert list(shown) == [
         "id",
         "title",
+        "family",
         "folder",
         "hash",
         "statement",
@@ -100,6 +108,7 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
         "measures",
         "limits",
         "record",
+        "baseline",
         "harness",
         "seed_program",
         "baselines",

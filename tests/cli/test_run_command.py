@@ -17,7 +17,7 @@ import pytest
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, start, write_config
+from tests.command import QUICK_SANDBOX, evolve, start, write_config
 from tests.fakes import PROBLEM, write_problem
 
 ENDLESS = {"evaluations": 10**6}
@@ -207,3 +207,26 @@ def test_times_of_another_machine_are_pointed_out_on_resume(tmp_path: Path) -> N
     assert again.returncode == 0, again.stderr
     assert "resuming run 1" in again.stdout
     assert "note: earlier programs were timed on Z80, Voodoo, this is " in again.stdout
+
+
+def test_a_problem_alone_is_searched_by_the_genetic_operator(tmp_path: Path) -> None:
+    write_problem(tmp_path / "parabola")
+    sandbox = f"--set=sandbox.kind={QUICK_SANDBOX['kind']}"
+    ran = evolve(tmp_path, "run", "./parabola", sandbox, "--set=stop.evaluations=9", "--json")
+    assert ran.returncode == 0, ran.stderr
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        stored = reader.run(1)
+        assert stored.name == "parabola"
+        assert sum(reader.totals(1).evaluations.values()) == 9
+    assert "kind: genetic" in evolve(tmp_path, "config", "show", "./parabola").stdout
+
+
+def test_a_bundled_problem_is_named_without_its_place(tmp_path: Path) -> None:
+    shown = evolve(tmp_path, "config", "show", "tsp_cpp", "--preset", "greedy").stdout
+    assert "problem: tsp_cpp\n" in shown.replace('"', "")
+    assert "kind: greedy" in shown
+    wrong = evolve(tmp_path, "run", "autocorelation_1")
+    assert wrong.returncode == 2
+    assert "no file, bundled configuration or problem; did you mean 'autocorrelation_1'" in (
+        wrong.stderr
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolve.config import problem as problem_module
-from evolve.config.problem import Problem, Record, list_problems, load_problem
+from evolve.config.problem import Figure, Problem, list_problems, load_problem
 from evolve.core.errors import ConfigError
 from evolve.core.limits import Limits
 from evolve.core.measures import Measure, Objective
@@ -72,7 +72,7 @@ def test_a_folder_becomes_a_problem_without_running_anything(place: Path) -> Non
     assert problem.objective == Objective("bins", "minimize", 100.0)
     assert problem.measures == (Measure("spread", 0.0, 1.0, 4),)
     assert problem.limits == Limits(wall_s=2.0)
-    assert problem.record == Record(7.0, "somebody, 1999")
+    assert problem.record == Figure(7.0, "somebody, 1999")
     assert problem.harness == FILES["harness.py"]
     assert [baseline.name for baseline in problem.baselines] == ["first fit"]
     assert load_problem(str(place)).hash == problem.hash

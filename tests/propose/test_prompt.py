@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolve.config.problem import Problem, Record
+from evolve.config.problem import Figure, Problem
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.limits import Limits
@@ -107,7 +107,7 @@ def test_it_carries_what_the_model_must_know() -> None:
         context(
             individual(1, stderr="RuntimeWarning: divide by zero"),
             individual(2, SEED.replace("side / n", "0.1"), objective=1.75),
-            record=Record(2.635985, "a paper"),
+            record=Figure(2.635985, "a paper"),
         )
     )
     for expected in (
