@@ -22,6 +22,7 @@ from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.core.resources import Resources
 from evolve.core.values import Value
+from evolve.evaluate.probes import Alike, nobody
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.sandbox import wire
 from evolve.sandbox.base import ANY_RESOURCES, Job, Reply, Report, Session, Slot
@@ -107,7 +108,9 @@ class FakeEvaluate:
 
     version = "v" * 64
 
-    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self, slot: Slot, program: Program, stage: Stage = "search", alike: Alike = nobody
+    ) -> Evaluation:
         self.calls[number_in(program)] += 1
         self._running += 1
         self.most_at_once = max(self.most_at_once, self._running)

@@ -208,6 +208,10 @@ def _behaviours(reader: Reader, run: RunRecord) -> list[str]:
     lines = [f"{found.distinct} behaviours of {found.scored} programs with a score"]
     if found.copied:
         lines.append(f"{found.copied} evaluations taken over from this database")
+    if found.probed:
+        lines.append(
+            f"{found.probed} evaluations ended after the probes: they behave like a known program"
+        )
     return lines if found.scored else lines[1:]
 
 

@@ -138,6 +138,12 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
         f"CPU {usage.cpu_ns / 1e9:.3f} s, memory {usage.peak_memory_bytes / 2**20:.0f} MiB",
         markup=False,
     )
+    if evaluation.behaves_like is not None:
+        out.print(
+            f"  behaves like program {evaluation.behaves_like} on the probes; scores of the other "
+            "cases are taken over",
+            markup=False,
+        )
     if evaluation.score is not None:
         numbers = {
             "objective": evaluation.score.objective,

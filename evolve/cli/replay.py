@@ -14,7 +14,7 @@ import typer
 from evolve.cli import render
 
 if TYPE_CHECKING:
-    from evolve.engine.replay import Replayed
+    from evolve.engine.replayed import Replayed
 
 #: Differences and moved scores listed; --json has all.
 LISTED = 20

@@ -76,10 +76,11 @@ class Problem:
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
-            entrypoint or command, harness, limits, timing, objective, names of measures, and what
-            the image is made from.
+            entrypoint or command, harness, limits, timing, probes, objective, names of measures,
+            and what the image is made from.
         timed: Whether the score is made of time.
         deterministic: Whether it follows from the program and the cases alone.
+        probes: Of the first search cases, so many tell whether a program behaves like a known one.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
@@ -103,6 +104,7 @@ class Problem:
     hash: str
     timed: bool = False
     deterministic: bool = False
+    probes: int = 0
     warmup: int = 0
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
@@ -171,6 +173,7 @@ def _load(place: Path) -> Problem:
         "warmup": config.warmup,
         "objective": asdict(objective),
         "measures": sorted(measure.name for measure in measures),
+        **({"probes": config.probes} if config.probes else {}),
         **machinery(loaded),
     }
     return Problem(
@@ -194,6 +197,7 @@ def _load(place: Path) -> Problem:
         hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
         timed=config.timed,
         deterministic=config.deterministic,
+        probes=config.probes,
         warmup=config.warmup,
         command=command_of(config),
         image=image_of(loaded),

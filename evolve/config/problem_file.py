@@ -104,6 +104,12 @@ class ProblemConfig(Section):
         description="the score follows from program and cases alone, so that an evaluation in the "
         "database is taken over where the same sources come up again",
     )
+    probes: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="so many of the first search cases are probes: a candidate whose outputs on "
+        "them equal those of a known program takes over its scores on the other cases; needs "
+        "deterministic: true",
+    )
     timed: bool = Field(
         default=False,
         description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
@@ -148,4 +154,13 @@ class ProblemConfig(Section):
     def _warmth_is_for_times(self) -> ProblemConfig:
         if self.warmup and not self.timed:
             raise ValueError("warmup changes nothing unless the problem is timed: true")
+        return self
+
+    @model_validator(mode="after")
+    def _equal_outputs_equal_scores(self) -> ProblemConfig:
+        if self.probes and (self.timed or not self.deterministic):
+            raise ValueError(
+                "probes take over scores where outputs are equal: they need deterministic: true, "
+                "and no timed: true"
+            )
         return self

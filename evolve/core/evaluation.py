@@ -131,6 +131,10 @@ class Evaluation:
     signature: str = ""  #: hash of the outputs on all cases; programs that do the same share it
     environment: str = ""  #: hash of the sandbox it ran in
     copied_from: int | None = None  #: the stored evaluation it was taken over from
+    probe: str = ""  #: hash of the outputs on the probes, where the problem has any
+    #: The program of the run that it behaves like on the probes, whose scores on the other cases it
+    #: has taken over.
+    behaves_like: int | None = None
 
     @property
     def disturbed(self) -> float:

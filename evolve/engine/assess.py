@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from evolve.core.errors import (
@@ -16,8 +17,10 @@ from evolve.core.errors import (
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.engine.events import FaultOccurred, Observer
+from evolve.evaluate.probes import Alike, nobody
 from evolve.pool.base import Pool
 from evolve.sandbox.base import Slot
+from evolve.store.records import EvaluatedProgram
 
 #: Leases tried for one program before it is set aside as an infrastructure failure.
 ATTEMPTS = 3
@@ -39,7 +42,13 @@ class Evaluate(Protocol):
         """A hash that changes with anything that can change a score."""
         ...
 
-    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self,
+        slot: Slot,
+        program: Program,
+        stage: Stage = "search",
+        alike: Alike = nobody,
+    ) -> Evaluation:
         """Run the cases of ``stage`` in ``slot`` and score what came back.
 
         Raises:
@@ -58,6 +67,7 @@ class Assessor:
         timed: Told the seconds every evaluation took in its slot.
         environment: Hash of the sandbox that programs run in.
         known: Finds an evaluation that was made before and may be taken over.
+        alike: Finds a known program that does the same as a program on the probes.
     """
 
     def __init__(
@@ -69,11 +79,12 @@ class Assessor:
         *,
         environment: str = "",
         known: Callable[[Program, Stage], Evaluation | None] = lambda *_: None,
+        alike: Callable[[Program, str], EvaluatedProgram | None] = lambda *_: None,
     ) -> None:
         self._pool, self._evaluate, self._emit, self._timed = pool, evaluate, emit, timed
         self._lost_in_a_row = self._evaluator_errors = 0
         self.version = evaluate.version
-        self._environment, self._known = environment, known
+        self._environment, self._known, self._alike = environment, known, alike
 
     async def __call__(self, program: Program, stage: Stage = "search") -> Evaluation:
         """Return the evaluation of ``program``; wait for a slot if none is free.
@@ -106,7 +117,9 @@ class Assessor:
             try:
                 async with self._pool.lease() as slot:
                     started = time.monotonic()
-                    evaluation = await self._evaluate(slot, program, stage)
+                    evaluation = await self._evaluate(
+                        slot, program, stage, partial(self._alike, program)
+                    )
             except InfrastructureError as error:
                 message = str(error)
                 self._emit(FaultOccurred("evaluation", message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from evolve.engine.journal import Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.mail import Mail
 from evolve.engine.proposing import proposed
 from evolve.engine.recorder import stored_completion
-from evolve.engine.reexecute import Moved, compared, evaluate_again, evaluated_programs
+from evolve.engine.reexecute import compared, evaluate_again, evaluated_programs
+from evolve.engine.replayed import Difference, Replayed
 from evolve.engine.stop import Counters
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Candidate, Complete, Individual, Rejected
@@ -32,58 +33,6 @@ from evolve.store.store import Store
 
 #: Ends of proposals that no reply explains: taken as they were recorded.
 GIVEN = ("model_error", "budget", "interrupted")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Where a replay parted from what is stored; ``iteration`` is None for the map as a whole."""
-
-    iteration: int | None
-    what: str
-    stored: str
-    again: str
-
-
-@dataclass(slots=True)
-class Replayed:
-    """What a replay found.
-
-    Attributes:
-        order: ``arrival`` or ``strict``.
-        iterations: Made again.
-        programs: That came of them, each the very one that is stored unless a difference says so.
-        replies: Stored replies used.
-        prompts: Requests equal, to the last character, to the stored ones; the rest are
-            ``other_prompts``.
-        given: Proposals that failed for another's sake, taken as recorded.
-        draws: Choices of operator, parents and inspirations made again and found the same.
-        evaluations: Stored evaluations folded into the archive.
-        evaluated_again: Programs that were run and scored anew.
-        moved: Those whose evaluation came out differently.
-        digest: Of the archive as stored; ``digest_again`` of the one made again.
-        differences: Where the two part; empty for a run that repeats.
-    """
-
-    run_id: int
-    order: str
-    iterations: int = 0
-    programs: int = 0
-    replies: int = 0
-    prompts: int = 0
-    other_prompts: int = 0
-    given: int = 0
-    draws: int = 0
-    evaluations: int = 0
-    evaluated_again: int = 0
-    moved: list[Moved] = field(default_factory=list)
-    digest: str = ""
-    digest_again: str = ""
-    differences: list[Difference] = field(default_factory=list)
-
-    @property
-    def same(self) -> bool:
-        """Whether the same programs, scores and archive came of it."""
-        return not self.differences and not self.moved
 
 
 def replay(
@@ -371,10 +320,28 @@ class _Replay:
                 f"program {number} of run {self.run.id} has no evaluation; resume the run first"
             )
         self.report.evaluations += 1
+        evaluation = self._compare_probes(pending, evaluation)
         judged = Judged(pending, evaluation)
         if pending.iteration is not None and self.report.order == "strict":
             self.journal.judge(judged)
         return judged
+
+    def _compare_probes(self, pending: Pending, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation with the program it is like as that is called here.
+
+        In strict order it is looked up again: it follows from what was inserted.
+        """
+        like = evaluation.behaves_like
+        if evaluation.probe and self.report.order == "strict":
+            probe, environment = evaluation.probe, evaluation.environment
+            version, hash_ = self.run.problem_hash, pending.program.id
+            found = self.scratch.alike(self.run_id, hash_, probe, version, environment)
+            again = None if found is None else self.there[found.id]
+            if again != like:
+                self.report.differences.append(
+                    Difference(pending.iteration, "behaves like", str(like), str(again))
+                )
+        return evaluation if like is None else replace(evaluation, behaves_like=self.here[like])
 
     def _individual(self, program_id: int) -> Individual:
         found = self.scratch.individual(program_id, self.run.problem_hash)

@@ -50,7 +50,7 @@ from evolve.llm.budget import Budget, Caps, Spent
 from evolve.llm.ledger import Ledger
 from evolve.llm.prices import Quote, quote_from
 from evolve.propose.base import Individual
-from evolve.store.records import ProposalRecord, RunStatus
+from evolve.store.records import EvaluatedProgram, ProposalRecord, RunStatus
 from evolve.store.store import Store, open_store
 
 #: Seconds between reports of progress; every report also renews the claim on the run.
@@ -164,6 +164,8 @@ class _Search:
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(config.slots, config.proposals, answered)
         reuse = config.reuse and parts.problem.deterministic and not parts.problem.timed
+        if parts.problem.probes and config.order == "strict":
+            reuse = False  # what other runs of the database hold must not steer this one
         self.environment = environment_of(parts.sandbox)
         self.assess = Assessor(
             parts.pool,
@@ -172,6 +174,7 @@ class _Search:
             self.width.evaluated,
             environment=self.environment,
             known=self._known if reuse else lambda *_: None,
+            alike=self._alike,
         )
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled
@@ -332,6 +335,10 @@ class _Search:
     def _known(self, program: Program, stage: Stage) -> Evaluation | None:
         version = self.parts.evaluate.version
         return self.store.known_evaluation(program.id, stage, version, self.environment)
+
+    def _alike(self, program: Program, probe: str) -> EvaluatedProgram | None:
+        version = self.parts.evaluate.version
+        return self.store.alike(self.run_id, program.id, probe, version, self.environment)
 
     def _individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.parts.evaluate.version)

@@ -25,6 +25,7 @@ from evolve.core.program import Program
 from evolve.core.values import Value
 from evolve.evaluate.behaviour import signature_of
 from evolve.evaluate.evaluator import Invalid
+from evolve.evaluate.probes import Alike, Probes, nobody
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
 from evolve.sandbox.base import Job, Reply, Report, Session, Slot
@@ -96,10 +97,18 @@ class EvaluationService:
         self.version = _version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
 
-    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self,
+        slot: Slot,
+        program: Program,
+        stage: Stage = "search",
+        alike: Alike = nobody,
+    ) -> Evaluation:
         """Run the cases of ``stage`` in ``slot`` and score what comes back.
 
-        The first case that fails ends the evaluation, with its outcome.
+        The first case that fails ends the evaluation, with its outcome. So do the probes when the
+        program behaves like a known one on them: it takes over that one's scores on the other
+        cases, while the measures of its code are its own.
 
         Raises:
             InfrastructureError: the slot or a scorer failed.
@@ -110,17 +119,17 @@ class EvaluationService:
             raise ValueError(f"problem {self._problem.id} has no {stage} cases")
         problem = self._problem
         job = Job(program, problem.entrypoint, problem.limits, self._harness, problem.command)
-        warmup = problem.warmup
+        warmup, probes = problem.warmup, Probes(problem.probes if stage == "search" else 0, alike)
         results: list[CaseResult] = []
         async with slot.session(job) as session:
             for index in chain([0] * warmup, range(cases.first, len(cases.names))):
                 result = await self._run(session, cases, index)
                 if result.outcome is not Outcome.OK or index >= cases.first:
                     results.append(result)
-                if result.outcome is not Outcome.OK:
+                if result.outcome is not Outcome.OK or probes.settle(results):
                     break
         report = session.report
-        evaluation = _noted(await self._conclude(program, cases, results), report)
+        evaluation = probes.mark(_noted(await self._conclude(program, cases, results), report))
         return replace(evaluation, usage=report.usage, stdout=report.stdout, stderr=report.stderr)
 
     async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
@@ -260,6 +269,11 @@ async def open_evaluation(
             )
         if not cases["search"].names:
             raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
+        if problem.probes >= len(cases["search"].names):
+            raise EvaluatorError(
+                f"probes: {problem.probes} leaves none of the {len(cases['search'].names)} search "
+                "cases to be saved: yield more cases after the probes, or name fewer"
+            )
         for stage, made in cases.items():
             if made.first == len(made.names) == 1:
                 raise EvaluatorError(

@@ -14,6 +14,7 @@ from evolve.core.program import Program
 from evolve.store import summaries
 from evolve.store.database import Database
 from evolve.store.ended import ended
+from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import read_draws, read_proposals
 from evolve.store.results import read_evaluation
@@ -30,11 +31,19 @@ REPEATABLE = (
 
 
 class Behaviours(NamedTuple):
-    """Search evaluations with a signature, distinct signatures, and evaluations taken over."""
+    """What search evaluations of a run say of behaviours.
+
+    Attributes:
+        scored: Those with a signature.
+        distinct: Different signatures.
+        copied: Taken over from this database.
+        probed: Ended after the probes, because the program behaves like a known one.
+    """
 
     scored: int
     distinct: int
     copied: int
+    probed: int
 
 
 class CourseReader:
@@ -129,12 +138,33 @@ class CourseReader:
                     evaluations.c.environment == environment,
                     evaluations.c.outcome.in_(REPEATABLE),
                     evaluations.c.copied_from.is_(None),
+                    evaluations.c.behaves_like.is_(None),
                 )
                 .limit(1)
             ).one_or_none()
             if row is None:
                 return None
             return replace(read_evaluation(connection, row), copied_from=row.id)
+
+    def alike(
+        self, run_id: int, program_hash: str, probe: str, evaluator: str, environment: str
+    ) -> EvaluatedProgram | None:
+        """Return the known program that a proposed one behaves like on the probes, if any does.
+
+        Known are the programs of the run that ran all cases in the same sandbox and have a score by
+        the same evaluator; in strict order those inserted when the other was drawn. The first one
+        that does the same is returned.
+
+        Args:
+            run_id: The run.
+            program_hash: The program in question, which the run has.
+            probe: Signature of its outputs on the probes.
+            evaluator: The version.
+            environment: Hash of the sandbox.
+        """
+        with self._database.read() as connection:
+            found = known_alike(connection, run_id, program_hash, probe, evaluator, environment)
+        return None if found is None else self.individual(found, evaluator)
 
     def behaving_like(self, run_id: int, signature: str) -> tuple[int, ...]:
         """Return the programs of a run whose outputs on the search cases have that signature."""
@@ -154,14 +184,15 @@ class CourseReader:
     def behaviours(self, run_id: int) -> Behaviours:
         """Return how many programs of a run do something that no other does, and the rest."""
         with self._database.read() as connection:
-            scored, distinct, copied = connection.execute(
+            counts = connection.execute(
                 select(
                     func.count(evaluations.c.signature),
                     func.count(evaluations.c.signature.distinct()),
                     func.count(evaluations.c.copied_from),
+                    func.count(evaluations.c.behaves_like),
                 ).where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
             ).one()
-        return Behaviours(scored, distinct, copied)
+        return Behaviours(*counts)
 
     def case_objectives(self, run_id: int) -> dict[int, tuple[float, tuple[float, ...]]]:
         """Return the objective of every program that a search found, with those of its cases.

@@ -42,6 +42,8 @@ def write_evaluation(
             "signature": evaluation.signature or None,
             "environment": evaluation.environment or None,
             "copied_from": evaluation.copied_from,
+            "probe": evaluation.probe or None,
+            "behaves_like": evaluation.behaves_like,
             "message": evaluation.feedback,
             "texts_blob": put_blob(connection, json.dumps(texts)) if texts else None,
         },
@@ -106,6 +108,8 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
         signature=row.signature or "",
         environment=row.environment or "",
         copied_from=row.copied_from,
+        probe=row.probe or "",
+        behaves_like=row.behaves_like,
     )
 
 

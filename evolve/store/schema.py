@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0008"
+VERSION = "0009"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -216,6 +216,8 @@ evaluations = Table(
     Column("signature", String(64)),  # hash of the outputs on all cases; null without a score
     Column("environment", String(64)),  # hash of the sandbox it ran in
     Column("copied_from", Integer),  # the evaluation it was taken over from
+    Column("probe", String(64)),  # hash of the outputs on the probe cases
+    Column("behaves_like", Integer),  # the program whose scores on the other cases it has
     Column("outcome", String(32), nullable=False),
     Column("objective", Float),
     Column("measures", JSON, nullable=False),
@@ -229,6 +231,7 @@ evaluations = Table(
     Column("texts_blob", ForeignKey(blobs.c.id)),
     UniqueConstraint("program_id", "stage", "evaluator"),
     Index(None, "run_id", "signature"),
+    Index(None, "run_id", "probe"),
     Index(None, "run_id", "stage", "objective"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
 )

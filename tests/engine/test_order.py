@@ -20,6 +20,7 @@ from evolve.core.evaluation import Evaluation, Stage
 from evolve.core.program import Program
 from evolve.engine.loop import Loop
 from evolve.engine.population import Policy
+from evolve.evaluate.probes import Alike, nobody
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.sandbox.base import Slot
 from evolve.store.store import open_store
@@ -77,9 +78,11 @@ class LateEvaluate(FakeEvaluate):
 
     delay: Callable[[], float] = lambda: 0.0
 
-    async def __call__(self, slot: Slot, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self, slot: Slot, program: Program, stage: Stage = "search", alike: Alike = nobody
+    ) -> Evaluation:
         await anyio.sleep(self.delay())
-        return await super().__call__(slot, program, stage)
+        return await super().__call__(slot, program, stage, alike)
 
 
 #: Plain selection, and the kinds that look at what is under way, at children and at islands.

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from evolve.core.errors import StoreError
-from evolve.engine.replay import Replayed, replay
+from evolve.engine.replay import replay
+from evolve.engine.replayed import Replayed
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store

@@ -1,0 +1,89 @@
+"""What probe cases save, and how often they misjudge a program.
+
+    python benchmarks/probes.py [--evaluations N] [--seeds K] [--problem NAME] [--probes P]
+
+The genetic operator searches a bundled problem with P probe cases, in strict order, in a fresh
+database for each seed. Then every program whose scores were taken over is run on all cases after
+all, and compared. Saved is the CPU time of the cases that were not run, as the programs took that
+were run afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from evolve.config.bundled import bundled
+from evolve.engine.replay import replay
+from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from evolve.store.store import open_store
+
+
+def copy_of(problem: str, probes: int, folder: Path) -> Path:
+    """Copy a bundled problem and its evaluator, with so many probes."""
+    place = folder / "problems" / problem
+    shutil.copytree(bundled("problems") / problem, place)
+    text = (place / "problem.yaml").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith("probes:")]
+    (place / "problem.yaml").write_text("\n".join([*kept, f"probes: {probes}", ""]))
+    return place
+
+
+def measure(place: Path, seed: int, evaluations: int, folder: Path) -> dict[str, float]:
+    """Search once; return counts and seconds by name."""
+    url = str(folder / f"{seed}.db")
+    config = {
+        "problem": str(place),
+        "seed": seed,
+        "order": "strict",
+        "proposers": [{"kind": "genetic", "options": {"growth": 100, "crossover": 0.2}}],
+        "stop": {"evaluations": evaluations},
+    }
+    result = run(config, db=url)
+    with open_reader(url) as reader:
+        record = reader.run(result.run_id)
+        behaviours = reader.behaviours(record.id)
+        cases = [
+            case
+            for entry in reader.programs(record.id)
+            for evaluation in reader.program(entry.id).evaluations
+            if evaluation.stage == "search"
+            for case in evaluation.cases
+        ]
+        ran = [case for case in cases if case.usage.wall_ns]
+        with open_store(str(folder / f"{seed}.again.db")) as scratch:
+            again = replay(reader, record, scratch, re_evaluate=True)
+    mean_s = sum(case.usage.wall_ns for case in ran) / 1e9 / len(ran)
+    return {
+        "evaluations": evaluations,
+        "ended after the probes": behaviours.probed,
+        "cases not run": len(cases) - len(ran),
+        "of": len(cases),
+        "seconds of a case": mean_s,
+        "misjudged": len(again.moved),
+        "differences of the replay": len(again.differences),
+        "best": result.best.evaluation.score.objective if result.best.evaluation.score else 0.0,
+    }
+
+
+def main() -> None:
+    """Print one line of figures for each seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problem", default="online_bin_packing")
+    parser.add_argument("--evaluations", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--probes", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = copy_of(options.problem, options.probes, folder)
+        for seed in range(options.seeds):
+            found = measure(place, seed, options.evaluations, folder)
+            print(seed, ", ".join(f"{key} {value:g}" for key, value in found.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
