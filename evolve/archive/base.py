@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from evolve.archive.stats import ArchiveStats
 from evolve.core.measures import Measure
 
+#: ``status`` of the event that an elite has another fitness, since it was measured again.
+MEASURED = "measured"
 #: The metrics of an offer to an archive that looks at none.
 NO_METRICS: Mapping[str, float] = MappingProxyType({})
 
@@ -130,6 +132,14 @@ class Archive(Protocol):
         """
         ...
 
+    def revise(self, key: int, fitness: float) -> None:
+        """Give an elite another fitness in its place; nothing happens to one that is not there.
+
+        Raises:
+            ValueError: the fitness is NaN or infinite.
+        """
+        ...
+
     def elites(self) -> list[Elite]:
         """Return all elites, fittest first, ties by key."""
         ...
@@ -177,6 +187,8 @@ class Entry(Protocol):
     """What once entered an archive; `evolve.store.records.ArchiveEvent` is one."""
 
     @property
+    def status(self) -> str: ...  # noqa: D102 - see ArchiveEvent
+    @property
     def program_id(self) -> int: ...  # noqa: D102 - see ArchiveEvent
     @property
     def fitness(self) -> float: ...  # noqa: D102 - see ArchiveEvent
@@ -187,6 +199,9 @@ class Entry(Protocol):
 
 
 def fold(archive: Archive, entries: Iterable[Entry]) -> None:
-    """Add what once entered an archive to an empty one of the same kind, oldest first."""
+    """Repeat what once happened to an archive on an empty one of the same kind, oldest first."""
     for entry in entries:
+        if entry.status == MEASURED:
+            archive.revise(entry.program_id, entry.fitness)
+            continue
         archive.add(entry.program_id, entry.fitness, entry.measures, entry.metrics)

@@ -102,6 +102,15 @@ class CellArchive(RankedArchive):
         entering = Elite(key, located.cell, fitness, located.values)
         return self._enter(entering, located, occupants, occupants[-1:] if full else ())
 
+    def rival(self, measures: Mapping[str, float]) -> Elite | None:
+        """Return whom an offer with these measures would have to beat; None where there is room.
+
+        Raises:
+            ValueError: a measure is missing, NaN or infinite.
+        """
+        occupants: Sequence[Elite] = self._occupants.get(self.cell_of(measures), ())
+        return occupants[-1] if len(occupants) == self.depth else None
+
     def cell_of(self, measures: Mapping[str, float]) -> int:
         """Return the index of the cell that ``measures`` fall into.
 
@@ -129,6 +138,11 @@ class CellArchive(RankedArchive):
         """Return coverage, QD score, best and mean; takes time in proportion to the elites."""
         fitness = (elite.fitness for elite in self.champions())
         return summarize(fitness, len(self), cells=self.cells, offset=self.offset)
+
+    def _swap(self, elite: Elite, revised: Elite) -> None:
+        others = [each for each in self._occupants[elite.cell] if each is not elite]
+        self._occupants[elite.cell] = sorted([*others, revised], key=order)
+        self._champions = None
 
     def _enter(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -136,6 +136,20 @@ class Islands:
             self.live[island] = self.build()
             self._founded = max(self._founded, island + 1)
         self.offer(island, offer)
+
+    def revise(self, key: int, fitness: float) -> list[tuple[int, Elite]]:
+        """Give an elite another fitness wherever it is; return its islands and what it is there."""
+        found = [
+            (island, elite)
+            for island, archive in self.live.items()
+            for elite in archive.elites()
+            if elite.key == key
+        ]
+        for island, _ in found:
+            self.live[island].revise(key, fitness)
+        if self.everything is not self.live.get(FIRST):
+            self.everything.revise(key, fitness)
+        return [(island, replace(elite, fitness=fitness)) for island, elite in found]
 
     def retire(self, island: int) -> None:
         """Repeat a change that was committed: an island was given up."""

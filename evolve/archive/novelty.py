@@ -119,6 +119,9 @@ class NoveltyArchive(RankedArchive):
         count = min(self.neighbors, len(distances))
         return float(np.partition(distances, count - 1)[:count].mean()), nearest
 
+    def _swap(self, elite: Elite, revised: Elite) -> None:
+        self._niches[elite.cell] = revised
+
     def _put(self, elite: Elite, point: Sequence[float]) -> None:
         """Let ``elite`` have its niche, a new one or another's."""
         if elite.cell == len(self._niches):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -50,6 +52,19 @@ class RankedArchive(ABC):
     def best(self) -> Elite | None:
         """The fittest elite, the smallest key among equals; None while the archive is empty."""
         return self._ranked[0] if self._ranked else None
+
+    def revise(self, key: int, fitness: float) -> None:
+        """Give an elite another fitness; see `evolve.archive.base.Archive.revise`."""
+        if not math.isfinite(fitness):
+            raise ValueError(f"fitness is {fitness}, must be finite")
+        for elite in [each for each in self._ranked if each.key == key]:
+            revised = replace(elite, fitness=fitness)
+            self._swap(elite, revised)
+            self._exchange(revised, [elite], ())
+
+    @abstractmethod
+    def _swap(self, elite: Elite, revised: Elite) -> None:
+        """Put ``revised`` into the cell of ``elite`` in its place."""
 
     @property
     def clipped(self) -> Mapping[str, Clipped]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from evolve.core.estimates import Estimate
 from evolve.core.values import Value
 
 #: Cases that selection sees, and cases that it never sees.
@@ -74,6 +75,7 @@ class Case:
     inputs: Mapping[str, Value]
     name: str = ""
     secret: object = None
+    seed: int | None = None  #: origin of this repeat's chance, where the problem declares noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,19 @@ class Evaluation:
     stage: Stage = "search"
     signature: str = ""  #: hash of the outputs on all cases; programs that do the same share it
     environment: str = ""  #: hash of the sandbox it ran in
+    samples: int = 1  #: how often it was measured; the score is the mean
+    error: float | None = None  #: standard error of the objective; None with one sample
     copied_from: int | None = None  #: the stored evaluation it was taken over from
     probe: str = ""  #: hash of the outputs on the probes, where the problem has any
     #: The program of the run that it behaves like on the probes, whose scores on the other cases it
     #: has taken over.
     behaves_like: int | None = None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The objective with its standard error; None without a score."""
+        score = self.score
+        return None if score is None else Estimate(score.objective, self.error, self.samples)
 
     @property
     def disturbed(self) -> float:
@@ -145,3 +155,25 @@ class Evaluation:
     def feedback(self) -> str:
         """The text a later prompt should carry: the score's feedback, or why there is no score."""
         return self.score.feedback if self.score is not None else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement of a program whose score is noisy.
+
+    Attributes:
+        repeat: Which, from 0; equal repeats of two programs have equal seeds.
+        evaluation: What came of it, on all cases of its stage.
+        against: A program that was measured beside it in the same slot.
+        reference: That program's objective; None when it had no score.
+    """
+
+    repeat: int
+    evaluation: Evaluation
+    against: int | None = None
+    reference: float | None = None
+
+    @property
+    def objective(self) -> float | None:
+        """The objective; None without a score."""
+        return None if self.evaluation.score is None else self.evaluation.score.objective

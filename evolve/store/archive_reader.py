@@ -7,6 +7,8 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 
 from evolve.core.errors import StoreError
+from evolve.core.estimates import Estimate
+from evolve.core.evaluation import Sample, Stage
 from evolve.core.measures import Measure
 from evolve.store.archives import (
     ArchiveRecord,
@@ -22,6 +24,7 @@ from evolve.store.entries import program_hashes
 from evolve.store.facts import EvaluationFact, facts, standing, tried_in_vain
 from evolve.store.records import ArchiveEvent, Elite
 from evolve.store.run_reader import RunReader
+from evolve.store.sampling import read_estimates, read_samples
 
 
 class ArchiveReader(RunReader):
@@ -87,6 +90,16 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             caused = read_caused(connection, run_id, numbers)
             yield from facts(connection, run_id, evaluator, caused, scores=scores)
+
+    def samples(self, program_id: int, stage: Stage, evaluator: str) -> tuple[Sample, ...]:
+        """Return the samples of a program by repeat, as many as there are without a gap from 0."""
+        with self._database.read() as connection:
+            return read_samples(connection, program_id, stage, evaluator)
+
+    def estimates(self, run_id: int, stage: Stage = "search") -> dict[int, Estimate]:
+        """Return what all samples say of the programs of a noisy run, by program."""
+        with self._database.read() as connection:
+            return read_estimates(connection, run_id, stage)
 
     def tried_in_vain(self, run_id: int, unrelated: Collection[str]) -> tuple[int, ...]:
         """Return the parent of each proposal that came to nothing for other than these reasons."""

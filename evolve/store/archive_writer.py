@@ -1,4 +1,4 @@
-"""Writing archives apart from evaluations: in strict order, and whole new ones."""
+"""Writing apart from evaluations: samples, archives in strict order, and whole new archives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import replace
 from sqlalchemy import update
 
 from evolve.archive.spec import ArchiveSpec
+from evolve.core.evaluation import Sample
 from evolve.store.archives import newest_evaluation, write_archive
 from evolve.store.reader import Reader
 from evolve.store.records import ArchiveEvent
 from evolve.store.results import write_events
+from evolve.store.sampling import write_sample
 from evolve.store.schema import runs
 
 
@@ -35,6 +37,20 @@ class ArchiveWriter(Reader):
             connection.execute(
                 update(runs).where(runs.c.id == run_id).values(inserted=iteration + 1)
             )
+
+    def add_sample(self, program_id: int, sample: Sample, elapsed_s: float) -> None:
+        """Commit one measurement of a program whose score is noisy.
+
+        Args:
+            program_id: The program.
+            sample: Of a repeat that it has no sample of.
+            elapsed_s: Running seconds of the run at this moment.
+
+        Raises:
+            ValueError: a number is NaN or infinite.
+        """
+        with self._database.write() as connection:
+            write_sample(connection, program_id, sample, elapsed_s, self._clock())
 
     def add_archive(
         self,

@@ -160,6 +160,7 @@ def _caused(
             replaced=() if row.replaced_id is None else (row.replaced_id,),
             metrics=row.metrics,
             archive=row.archive,
+            samples=row.samples,
         )
         events.append((row.evaluation_id, event))
     return events

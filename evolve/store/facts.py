@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import ColumnElement, Connection, case, select
 
+from evolve.archive.base import MEASURED
+from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
 from evolve.store.records import ArchiveEvent
 from evolve.store.schema import evaluations, parents, programs, proposals, runs
@@ -25,6 +27,7 @@ class EvaluationFact:
         parent: The program it was made from; None for the seed program.
         island: What it was proposed for.
         objective: None when it has no score.
+        estimate: The objective with its standard error; None when it has no score.
         events: What it changed, in order.
         measures: Those of its score, and ``metrics`` likewise; empty unless they were asked for.
     """
@@ -34,6 +37,7 @@ class EvaluationFact:
     island: int
     objective: float | None
     events: tuple[ArchiveEvent, ...]
+    estimate: Estimate | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -63,6 +67,8 @@ def facts(
             parents.c.parent_id,
             programs.c.island,
             evaluations.c.objective,
+            evaluations.c.error,
+            evaluations.c.samples,
             *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
         )
         .select_from(judged)
@@ -77,10 +83,13 @@ def facts(
         .order_by(turn, evaluations.c.id)
     )
     for row in rows:
-        evaluation_id, program_id, parent_id, island, objective, *rest = row
+        evaluation_id, program_id, parent_id, island, objective, error, many, *rest = row
         measures, metrics = rest or ({}, {})
         events = tuple(caused.get(evaluation_id, ()))
-        yield EvaluationFact(program_id, parent_id, island, objective, events, measures, metrics)
+        known = None if objective is None else Estimate(objective, error, many)
+        yield EvaluationFact(
+            program_id, parent_id, island, objective, events, known, measures, metrics
+        )
 
 
 def tried_in_vain(
@@ -111,6 +120,11 @@ def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:
     for entered in events:
         if entered.status == "retired":
             held = {place: e for place, e in held.items() if place[0] != entered.island}
+            continue
+        if entered.status == MEASURED:
+            place = entered.island, entered.cell, entered.program_id
+            if place in held:
+                held[place] = replace(held[place], fitness=entered.fitness, samples=entered.samples)
             continue
         for left in entered.replaced:
             held.pop((entered.island, entered.cell, left), None)

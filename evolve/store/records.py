@@ -87,13 +87,15 @@ class ArchiveEvent:
         program_id: The new elite.
         island: Whose map.
         cell: Flat cell index.
-        status: ``new`` for an empty cell, ``improve`` for one that had an elite; ``retired`` when
-            the island was given up: ``program_id`` was its best one, ``cell`` is -1.
+        status: ``new`` for an empty cell, ``improve`` for one that had an elite; ``measured`` when
+            an elite got another fitness in its place; ``retired`` when the island was given up:
+            ``program_id`` was its best one, ``cell`` is -1.
         fitness: The objective, turned so that larger is better.
         measures: By name, before clipping.
         replaced: The elites it displaced.
         metrics: The further objectives of an archive of several, by name; none elsewhere.
         archive: Number of the archive within its run.
+        samples: How many of the program's samples the fitness is made of.
     """
 
     program_id: int
@@ -105,6 +107,7 @@ class ArchiveEvent:
     replaced: tuple[int, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     archive: int = 0
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
@@ -18,6 +19,8 @@ from evolve.store.rows import get_blob, insert_row, put_blob
 from evolve.store.schema import archive_events, case_results, evaluations
 from evolve.store.text import clip
 
+#: A row, or a mapping's values as attributes, with the columns of `numbers`.
+Numbers: TypeAlias = Row[Any] | SimpleNamespace
 #: Status of a row of ``archive_events`` that only says who else left for the entry before it.
 LEFT = "left"
 
@@ -30,13 +33,13 @@ def write_evaluation(
     Raises:
         ValueError: a number is NaN or infinite.
     """
-    texts = _texts(evaluation)
+    texts = texts_of(evaluation)
     row = insert_row(
         connection,
         evaluations,
         {
             **columns,
-            **_numbers(evaluation),
+            **numbers(evaluation),
             "stage": evaluation.stage,
             "evaluator": evaluation.evaluator,
             "signature": evaluation.signature or None,
@@ -44,6 +47,8 @@ def write_evaluation(
             "copied_from": evaluation.copied_from,
             "probe": evaluation.probe or None,
             "behaves_like": evaluation.behaves_like,
+            "samples": evaluation.samples,
+            "error": evaluation.error,
             "message": evaluation.feedback,
             "texts_blob": put_blob(connection, json.dumps(texts)) if texts else None,
         },
@@ -57,7 +62,7 @@ def write_evaluation(
                     "position": position,
                     "name": case.case,
                     "message": case.score.feedback if case.score else case.message,
-                    **_numbers(case),
+                    **numbers(case),
                 }
                 for position, case in enumerate(evaluation.cases)
             ],
@@ -97,10 +102,10 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
     )
     return Evaluation(
         outcome=Outcome(row.outcome),
-        score=_score(row, texts),
-        usage=_usage(row),
+        score=read_score(row, texts),
+        usage=read_usage(row),
         message=texts.get("message", ""),
-        cases=tuple(_case(case, case_texts.get(str(case.position), {})) for case in rows),
+        cases=tuple(read_case(case, case_texts.get(str(case.position), {})) for case in rows),
         stdout=texts.get("stdout", ""),
         stderr=texts.get("stderr", ""),
         evaluator=row.evaluator,
@@ -110,6 +115,8 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
         copied_from=row.copied_from,
         probe=row.probe or "",
         behaves_like=row.behaves_like,
+        samples=row.samples,
+        error=row.error,
     )
 
 
@@ -130,6 +137,7 @@ def write_events(
             "fitness": _finite("fitness", entered.fitness),
             "measures": _floats(entered.measures),
             "metrics": _floats(entered.metrics),
+            "samples": entered.samples,
         }
         for entered in archive
         for further, replaced in enumerate(entered.replaced or (None,))
@@ -138,12 +146,15 @@ def write_events(
         connection.execute(insert(archive_events), rows)
 
 
-def _case(row: Row[Any], texts: Mapping[str, Any]) -> CaseResult:
+def read_case(row: Numbers, texts: Mapping[str, Any]) -> CaseResult:
+    """Read a case result from its numbers and its texts."""
     message = texts.get("message", "")
-    return CaseResult(row.name, Outcome(row.outcome), _score(row, texts), _usage(row), message)
+    return CaseResult(
+        row.name, Outcome(row.outcome), read_score(row, texts), read_usage(row), message
+    )
 
 
-def _numbers(result: Evaluation | CaseResult) -> dict[str, object]:
+def numbers(result: Evaluation | CaseResult) -> dict[str, object]:
     """Return the columns that evaluations and case results share."""
     score = result.score
     return {
@@ -157,7 +168,7 @@ def _numbers(result: Evaluation | CaseResult) -> dict[str, object]:
     }
 
 
-def _texts(evaluation: Evaluation) -> dict[str, object]:
+def texts_of(evaluation: Evaluation) -> dict[str, object]:
     """Gather the texts of an evaluation and of its cases, each cut to the limit, none empty."""
     cases = {
         str(position): texts
@@ -179,7 +190,8 @@ def _result_texts(result: Evaluation | CaseResult) -> dict[str, object]:
     return {name: value for name, value in texts.items() if value}
 
 
-def _score(row: Row[Any], texts: Mapping[str, Any]) -> Score | None:
+def read_score(row: Numbers, texts: Mapping[str, Any]) -> Score | None:
+    """Read a score from its numbers and its texts; None where there is none."""
     if row.objective is None:
         return None
     return Score(
@@ -191,7 +203,8 @@ def _score(row: Row[Any], texts: Mapping[str, Any]) -> Score | None:
     )
 
 
-def _usage(row: Row[Any]) -> Usage:
+def read_usage(row: Numbers) -> Usage:
+    """Read what resources were used."""
     return Usage(row.wall_ns, row.cpu_ns, row.peak_memory_bytes)
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0009"
+VERSION = "0010"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -219,7 +219,9 @@ evaluations = Table(
     Column("probe", String(64)),  # hash of the outputs on the probe cases
     Column("behaves_like", Integer),  # the program whose scores on the other cases it has
     Column("outcome", String(32), nullable=False),
-    Column("objective", Float),
+    Column("objective", Float),  # the mean of the samples
+    Column("samples", Integer, nullable=False, server_default="1"),
+    Column("error", Float),  # standard error of the objective; null with one sample
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("message", Excerpt(500), nullable=False),  # feedback, or why there is no score
@@ -233,6 +235,34 @@ evaluations = Table(
     Index(None, "run_id", "signature"),
     Index(None, "run_id", "probe"),
     Index(None, "run_id", "stage", "objective"),
+    CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
+)
+
+#: Every measurement of programs whose scores are noisy, those after their evaluation included.
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("program_id", ForeignKey(programs.c.id), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("evaluator", String(64), nullable=False),  # version hash
+    Column("repeat", Integer, nullable=False),  # from 0; equal ones have equal seeds
+    Column("against_id", ForeignKey(programs.c.id)),  # measured beside it in the same slot
+    Column("reference", Float),  # that program's objective
+    Column("outcome", String(32), nullable=False),
+    Column("objective", Float),
+    Column("measures", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("message", Excerpt(500), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("cpu_ns", BigInteger, nullable=False),
+    Column("peak_memory_bytes", BigInteger, nullable=False),
+    Column("environment", String(64)),
+    Column("elapsed_s", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("details_blob", ForeignKey(blobs.c.id)),  # of the first one: texts and cases
+    UniqueConstraint("program_id", "stage", "evaluator", "repeat"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
 )
 
@@ -275,10 +305,12 @@ archive_events = Table(
     Column("replaced_id", ForeignKey(programs.c.id)),
     Column("island", Integer, nullable=False),
     Column("cell", Integer, nullable=False),
-    Column("status", String(16), nullable=False),  # new, improve; left: only says who else left
+    # new, improve; measured: an elite has another fitness; left: only says who else left
+    Column("status", String(16), nullable=False),
     Column("fitness", Float, nullable=False),
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False, server_default="{}"),  # further objectives
     Column("archive", Integer, nullable=False, server_default="0"),
+    Column("samples", Integer, nullable=False, server_default="1"),  # that fitness is made of
     Index(None, "run_id", "island", "cell"),
 )

@@ -33,8 +33,14 @@ SELECT entered.run_id AS run,
        entered.island,
        entered.cell,
        entered.program_id AS program,
-       CASE runs.direction WHEN 'maximize' THEN entered.fitness ELSE -entered.fitness END
-           AS objective,
+       CASE runs.direction WHEN 'maximize' THEN 1 ELSE -1 END * coalesce(
+           (SELECT measured.fitness FROM archive_events AS measured
+            WHERE measured.run_id = entered.run_id AND measured.archive = entered.archive
+              AND measured.island = entered.island AND measured.cell = entered.cell
+              AND measured.program_id = entered.program_id AND measured.status = 'measured'
+              AND measured.id > entered.id
+            ORDER BY measured.id DESC LIMIT 1),
+           entered.fitness) AS objective,
        entered.measures,
        programs.operator,
        programs.generation,
@@ -43,7 +49,8 @@ SELECT entered.run_id AS run,
 FROM archive_events AS entered
 JOIN runs ON runs.id = entered.run_id
 JOIN programs ON programs.id = entered.program_id
-WHERE entered.archive = runs.archive AND entered.status <> 'left' AND NOT EXISTS (
+WHERE entered.archive = runs.archive AND entered.status NOT IN ('left', 'measured')
+AND NOT EXISTS (
     SELECT 1 FROM archive_events AS later
     WHERE later.run_id = entered.run_id AND later.archive = entered.archive
       AND later.island = entered.island
@@ -55,6 +62,28 @@ WHERE entered.archive = runs.archive AND entered.status <> 'left' AND NOT EXISTS
       AND retired.island = entered.island
       AND retired.status = 'retired'
 );
+
+-- What all samples say of a program whose score is noisy. Those of stage 'held_out' were never seen
+-- by the search.
+CREATE VIEW estimates AS
+SELECT samples.run_id AS run,
+       samples.program_id AS program,
+       samples.stage,
+       samples.evaluator,
+       count(samples.objective) AS samples,
+       count(*) - count(samples.objective) AS failed,
+       avg(samples.objective) AS mean,
+       CASE WHEN count(samples.objective) > 1 THEN sqrt(
+           sum((samples.objective - pooled.mean) * (samples.objective - pooled.mean))
+           / (count(samples.objective) - 1) / count(samples.objective)
+       ) END AS error
+FROM samples
+JOIN (
+    SELECT program_id, stage, evaluator, avg(objective) AS mean
+    FROM samples GROUP BY program_id, stage, evaluator
+) AS pooled ON pooled.program_id = samples.program_id AND pooled.stage = samples.stage
+    AND pooled.evaluator = samples.evaluator
+GROUP BY samples.run_id, samples.program_id, samples.stage, samples.evaluator;
 
 -- One row per program and parent; follow "parent" upwards for the whole line.
 CREATE VIEW lineage AS

@@ -38,6 +38,7 @@ class Offered:
     fitness: float
     measures: dict[str, float]
     metrics: dict[str, float]
+    status: str = "new"
 
 
 @st.composite

@@ -56,7 +56,14 @@ def test_migrations_keep_the_checks_that_alembic_does_not_compare(opened: Databa
 def test_every_view_can_be_read(opened: Database) -> None:
     with opened.read() as connection:
         names = inspect(connection).get_view_names()
-        assert sorted(names) == ["elites", "failures", "leaderboard", "lineage", "spend_by_model"]
+        assert sorted(names) == [
+            "elites",
+            "estimates",
+            "failures",
+            "leaderboard",
+            "lineage",
+            "spend_by_model",
+        ]
         for name in names:
             assert connection.exec_driver_sql(f"SELECT * FROM {name}").all() == []
     assert len(view_statements()) == len(names)

@@ -109,3 +109,36 @@ def test_runs_get_the_grid_of_their_measures_and_keep_what_entered_it(
         assert (archive.number, archive.created_at, store.run(1).archive) == (0, 7, 0)
         assert [event.replaced for event in store.archive_events(1)] == [(), (1,)]
         assert [elite.program_id for elite in store.elites(1)] == [2]
+
+
+def test_scores_of_older_runs_are_made_of_one_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    of_version(path, "0009", monkeypatch)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO runs (id, name, problem, seed, status, reason, created_at, elapsed_s,"
+            " objective, direction, objective_offset, measures, evaluator, config, config_hash,"
+            " problem_hash, provenance) VALUES (1, 'r', 'p', 0, 'finished', '', 0, 0, 'o',"
+            " 'maximize', 0, '[]', 'e', '{}', 'c', 'h', '{}')"
+        )
+        connection.execute(
+            "INSERT INTO programs (id, run_id, hash, operator, generation, island, summary,"
+            " created_at) VALUES (1, 1, 'h', 'seed', 0, 0, '', 0)"
+        )
+        connection.execute(
+            "INSERT INTO evaluations (id, run_id, program_id, stage, evaluator, outcome, objective,"
+            " measures, metrics, message, wall_ns, cpu_ns, peak_memory_bytes, elapsed_s,"
+            " created_at) VALUES (1, 1, 1, 'search', 'e', 'ok', 2.5, '{}', '{}', '', 0, 0, 0, 0, 0)"
+        )
+        connection.execute(
+            "INSERT INTO archive_events (run_id, evaluation_id, program_id, island, cell, status,"
+            " fitness, measures) VALUES (1, 1, 1, 0, 0, 'new', 2.5, '{}')"
+        )
+    with open_store(str(path)) as store:
+        (event,) = store.archive_events(1)
+        assert (event.status, event.samples) == ("new", 1)
+        fact = next(iter(store.facts(1, "e")))
+        assert fact.estimate == (2.5, None, 1)
+        assert store.samples(1, "search", "e") == ()

@@ -1,0 +1,110 @@
+"""Samples of noisy scores: each is committed as soon as it is measured, and stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import groupby
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from evolve.core.estimates import Estimate, estimate
+from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
+from evolve.store.results import numbers, read_case, read_score, read_usage, texts_of
+from evolve.store.rows import get_blob, insert_row, put_blob
+from evolve.store.schema import programs, samples
+
+
+def write_sample(
+    connection: Connection, program_id: int, sample: Sample, elapsed_s: float, now: float
+) -> None:
+    """Insert a sample; the first one with its texts and cases, which the evaluation will have."""
+    evaluation = sample.evaluation
+    run_id = connection.scalars(select(programs.c.run_id).where(programs.c.id == program_id)).one()
+    details = json.dumps(_details(evaluation)) if sample.repeat == 0 else None
+    insert_row(
+        connection,
+        samples,
+        {
+            **numbers(evaluation),
+            "run_id": run_id,
+            "program_id": program_id,
+            "stage": evaluation.stage,
+            "evaluator": evaluation.evaluator,
+            "repeat": sample.repeat,
+            "against_id": sample.against,
+            "reference": sample.reference,
+            "message": evaluation.feedback,
+            "environment": evaluation.environment or None,
+            "elapsed_s": elapsed_s,
+            "created_at": now,
+            "details_blob": put_blob(connection, details) if details else None,
+        },
+    )
+
+
+def read_samples(
+    connection: Connection, program_id: int, stage: Stage, evaluator: str
+) -> tuple[Sample, ...]:
+    """Return the samples of a program by repeat, as many as there are without a gap from 0 on."""
+    rows = connection.execute(
+        select(samples)
+        .where(
+            samples.c.program_id == program_id,
+            samples.c.stage == stage,
+            samples.c.evaluator == evaluator,
+        )
+        .order_by(samples.c.repeat)
+    )
+    found = [_sample(connection, row) for row in rows]
+    return tuple(each for place, each in enumerate(found) if each.repeat == place)
+
+
+def read_estimates(connection: Connection, run_id: int, stage: Stage) -> dict[int, Estimate]:
+    """Return what all samples of a run's programs say, by program; failed ones are left out."""
+    rows = connection.execute(
+        select(samples.c.program_id, samples.c.objective)
+        .where(
+            samples.c.run_id == run_id,
+            samples.c.stage == stage,
+            samples.c.objective.is_not(None),
+        )
+        .order_by(samples.c.program_id)
+    )
+    return {
+        program: estimate([objective for _, objective in group])
+        for program, group in groupby(rows, key=lambda row: row[0])
+    }
+
+
+def _details(evaluation: Evaluation) -> dict[str, object]:
+    return {
+        "texts": texts_of(evaluation),
+        "signature": evaluation.signature,
+        "cases": [{"name": case.case, **numbers(case)} for case in evaluation.cases],
+    }
+
+
+def _sample(connection: Connection, row: Row[Any]) -> Sample:
+    details: Mapping[str, Any] = json.loads(get_blob(connection, row.details_blob) or "{}")
+    texts = details.get("texts") or {"message": row.message}
+    of_cases = texts.get("cases", {})
+    evaluation = Evaluation(
+        outcome=Outcome(row.outcome),
+        score=read_score(row, texts),
+        usage=read_usage(row),
+        message=texts.get("message", ""),
+        cases=tuple(
+            read_case(SimpleNamespace(**case), of_cases.get(str(position), {}))
+            for position, case in enumerate(details.get("cases", ()))
+        ),
+        stdout=texts.get("stdout", ""),
+        stderr=texts.get("stderr", ""),
+        evaluator=row.evaluator,
+        stage=row.stage,
+        signature=details.get("signature", ""),
+        environment=row.environment or "",
+    )
+    return Sample(row.repeat, evaluation, row.against_id, row.reference)
