@@ -7,9 +7,11 @@ import sys
 import typer
 
 from evolve.cli import (
+    best,
     config,
     doctor,
     evaluate,
+    export,
     human,
     image,
     inspect,
@@ -41,7 +43,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)
-app.command("best")(inspect.best)
+app.command("best")(best.best)
+app.add_typer(export.app, name="export", help="Write what a run holds for other tools.")
 app.command("heatmap")(maps.heatmap)
 app.command("remap")(maps.remap)
 app.command("program")(program.program)

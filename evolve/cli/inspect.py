@@ -1,13 +1,10 @@
-"""Looking at what a database holds: `ls`, `show`, `best`. Nothing here writes to it."""
+"""Looking at what a database holds: `ls`, `show`. Nothing here writes to it."""
 
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -110,76 +107,6 @@ def show(
             "comparison": [asdict(row) for row in comparison(reader, record)],
         }
         render.echo_json(data)
-
-
-def best(
-    run: str = RUN,
-    output: Path | None = typer.Option(
-        None,
-        "-o",
-        "--output",
-        help="Write the program there: a file, or a folder for several files.",
-    ),
-    select: str = typer.Option(
-        "",
-        "--select",
-        metavar="RULE",
-        help="How to choose: objective, or b4, codet, max_pass, mutual, which go by who passes "
-        "which case, for cases that may be wrong. Default: as the problem says.",
-    ),
-    db: str = render.DATABASE,
-    json: bool = render.JSON,
-) -> None:
-    """Print the best program of a run, or write it to a file.
-
-    JSON: {id, hash, objective, measures, operator, generation, files}.
-    """
-    from evolve.core.errors import StoreError
-    from evolve.store.reader import open_reader
-    from evolve.view.report import reported_entry
-
-    with open_reader(db) as reader:
-        record = reader.run(run)
-        entry = reported_entry(reader, record, select)
-        if entry is None:
-            raise StoreError(f"run {record.id} has no program with a score yet")
-        program = reader.program(entry.id).program
-    if output is not None:
-        for path in write_files(dict(program.files), output):
-            typer.echo(f"wrote {path}", err=True)
-    if json:
-        keys = ("id", "hash", "objective", "measures", "operator", "generation")
-        render.echo_json({key: getattr(entry, key) for key in keys} | {"files": program.files})
-    elif output is None:
-        for name, text in program.files.items():
-            if len(program.files) > 1:
-                typer.echo(f"# {name}")
-            render.echo(text)
-
-
-def write_files(files: dict[str, str], output: Path) -> list[Path]:
-    """Write one file as ``output`` itself, several into the folder ``output``."""
-    if len(files) == 1 and not output.is_dir():
-        paths = {output: next(iter(files.values()))}
-    else:
-        paths = {output / name: text for name, text in files.items()}
-    for file, text in paths.items():
-        with writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", newline="")
-    return list(paths)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Explain why ``path`` cannot be written, if it cannot."""
-    from evolve.core.errors import PrerequisiteError
-
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot write {path}: {error.strerror}; name another place"
-        raise PrerequisiteError(message) from error
 
 
 def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args
 import typer
 
 from evolve.cli import render
-from evolve.cli.inspect import ARCHIVE, RUN, writing
+from evolve.cli.best import writing
+from evolve.cli.inspect import ARCHIVE, RUN
 
 if TYPE_CHECKING:
     from evolve.archive.base import Archive

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Join, Row, Select, func, select
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import ProgramEntry
@@ -25,14 +25,7 @@ def entries(*, scored: bool = False) -> Select[Any]:
     Args:
         scored: Only programs that have a score, and then the query can be read in its order.
     """
-    newest = evaluations.alias("newest")
-    latest = (
-        select(func.max(newest.c.id))
-        .where(newest.c.program_id == evaluations.c.program_id, newest.c.stage == "search")
-        .scalar_subquery()
-    )
-    judged = (evaluations.c.program_id == programs.c.id) & (evaluations.c.id == latest)
-    evaluated = programs.join(evaluations, judged, isouter=not scored)
+    evaluated = with_newest_evaluation(isouter=not scored)
     query = select(
         programs,
         proposals.c.iteration,
@@ -42,6 +35,22 @@ def entries(*, scored: bool = False) -> Select[Any]:
         evaluations.c.message,
     ).select_from(evaluated.outerjoin(proposals, proposals.c.id == programs.c.proposal_id))
     return query.where(evaluations.c.objective.is_not(None)) if scored else query
+
+
+def with_newest_evaluation(*, isouter: bool) -> Join:
+    """Join programs with their newest search evaluation, or with nothing where there is none.
+
+    Args:
+        isouter: Whether programs without one are wanted.
+    """
+    newest = evaluations.alias("newest")
+    latest = (
+        select(func.max(newest.c.id))
+        .where(newest.c.program_id == evaluations.c.program_id, newest.c.stage == "search")
+        .scalar_subquery()
+    )
+    judged = (evaluations.c.program_id == programs.c.id) & (evaluations.c.id == latest)
+    return programs.join(evaluations, judged, isouter=isouter)
 
 
 def read_entries(connection: Connection, query: Select[Any]) -> tuple[ProgramEntry, ...]:

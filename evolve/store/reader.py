@@ -6,6 +6,8 @@ a writer never waits for a reader.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from sqlalchemy import Connection, select
 
 from evolve.core.errors import StoreError
@@ -26,6 +28,7 @@ from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program
 from evolve.store.schema import evaluations, parents, programs, proposals
 from evolve.store.spending import By, spending
+from evolve.store.tables import Snapshot, open_snapshot
 
 
 def open_reader(url: str) -> Reader:
@@ -129,6 +132,16 @@ class Reader(ArchiveReader):
             return read_entries(
                 connection, query.order_by(programs.c.generation.desc(), programs.c.id.desc())
             )
+
+    def snapshot(self, run_id: int, *, long: bool = True) -> AbstractContextManager[Snapshot]:
+        """Return the tables of a run, to be used as a context manager.
+
+        Args:
+            run_id: The run.
+            long: Whether sources, prompts, replies and feedback in full are wanted.
+        """
+        measures = self.run(run_id).measures
+        return open_snapshot(self._database, run_id, measures, long=long)
 
     def evaluations_by_island(self, run_id: int) -> dict[int, int]:
         """Return how many search evaluations were for each island, the seed program's included."""

@@ -14,7 +14,7 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from evolve.cli import config, doctor, evaluate, inspect, maps, problem, program
+from evolve.cli import best, config, doctor, evaluate, inspect, maps, problem, program
 from evolve.cli.app import app
 from evolve.store.reader import open_reader
 from tests.cli.conftest import Invoke
@@ -23,7 +23,7 @@ from tests.command import environment, evolve
 READING: dict[tuple[str, ...], Callable[..., None]] = {
     ("ls",): inspect.ls,
     ("show",): inspect.show,
-    ("best",): inspect.best,
+    ("best",): best.best,
     ("heatmap",): maps.heatmap,
     ("remap", "--kind", "novelty"): maps.remap,
     ("program", "1"): program.program,
