@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import anyio
 
 from evolve.config.models import PoolConfig, SandboxConfig
-from evolve.config.problem import load_problem
+from evolve.config.problem import Problem, load_problem
 from evolve.config.program_file import read_program
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.isolation import choose_sandbox
-from evolve.evaluate.service import open_evaluation
+from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.pool.allot import Need, allotted
 from evolve.pool.local import LocalPool
+from evolve.sandbox.base import Slot
 
 
 def evaluate_file(
@@ -48,6 +50,27 @@ async def _evaluate(
 ) -> Evaluation:
     problem = load_problem(problem_name)
     program = read_program(file)
+    async with one_slot(problem, kind, say) as (evaluate, slot):
+        if stage not in evaluate.stages:
+            raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
+        return await evaluate(slot, program, stage)
+
+
+@asynccontextmanager
+async def one_slot(
+    problem: Problem, kind: str, say: Callable[[str], None]
+) -> AsyncIterator[tuple[EvaluationService, Slot]]:
+    """Open what judges programs of a problem, and one slot to run them in.
+
+    Args:
+        problem: The problem.
+        kind: A sandbox; the caller vouches for the programs when it is a weak one.
+        say: Told what takes time, such as making an image.
+
+    Raises:
+        EvaluatorError: the evaluator fails before it has judged anything.
+        SandboxUnavailable: the sandbox cannot be had here.
+    """
     sandbox = choose_sandbox(
         SandboxConfig(kind=kind),
         arbitrary_code=False,
@@ -59,8 +82,6 @@ async def _evaluate(
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:
         async with open_evaluation(problem) as evaluate:
-            if stage not in evaluate.stages:
-                raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
             pool = LocalPool(sandbox, 1, problem.limits, allotment=allotment)
             async with pool, pool.lease() as slot:
-                return await evaluate(slot, program, stage)
+                yield evaluate, slot

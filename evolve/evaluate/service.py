@@ -78,6 +78,7 @@ class EvaluationService:
     Attributes:
         version: Changes with anything that can change a score.
         stages: Those that have cases.
+        interactive: Whether the evaluator drives the program, call by call.
     """
 
     def __init__(
@@ -91,11 +92,16 @@ class EvaluationService:
         objectives: Sequence[str] = (),
     ) -> None:
         self._problem, self._scorers, self._cases = problem, scorers, cases
-        self._interactive, self._harness = interactive, harness
+        self.interactive, self._harness = interactive, harness
         self._measures = tuple(measure.name for measure in problem.measures)
         self._objectives = tuple(objectives)
         self.version = _version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
+
+    def seen_before(self) -> int:
+        """Return how many held-out cases have the inputs of a search case."""
+        known = set(self._cases["search"].inputs)
+        return sum(inputs in known for inputs in self._cases["held_out"].inputs)
 
     async def __call__(
         self,
@@ -146,10 +152,10 @@ class EvaluationService:
         """Get the program's output for a case, one way or the other, and have it judged."""
         request = {**cases.request(), "index": index}
         output = b""
-        if not self._interactive:
+        if not self.interactive:
             output = await relay("", cases.inputs[index])
         async with self._scorers.lend() as scorer:
-            if self._interactive:
+            if self.interactive:
                 await scorer.ask("interact", request, relay=relay)
             used = relay.usage
             request["usage"] = [used.wall_ns, used.cpu_ns, used.peak_memory_bytes]

@@ -61,8 +61,9 @@ def test_the_generated_parts_of_the_reference_pages_are_up_to_date() -> None:
 
 @pytest.mark.timeout(300)
 def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
-    evaluated, searched, ran, read = follow("problems.md", tmp_path)
+    evaluated, checked, searched, ran, read = follow("problems.md", tmp_path)
     assert "objective: 6.657269542558757" in evaluated
+    assert "my_problem: 0 errors, 0 warnings" in checked
     assert float(searched.splitlines()[0]) < 6.657269542558757
     assert "EVOLVE-BLOCK-START" in searched
     assert "OK: ellipse.yaml" in ran
