@@ -273,19 +273,7 @@ async def open_evaluation(
             interactive, harness = choose_way(
                 problem, interaction, interacts=scorer.interacts, trusted=trusted_programs
             )
-        if not cases["search"].names:
-            raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
-        if problem.probes >= len(cases["search"].names):
-            raise EvaluatorError(
-                f"probes: {problem.probes} leaves none of the {len(cases['search'].names)} search "
-                "cases to be saved: yield more cases after the probes, or name fewer"
-            )
-        for stage, made in cases.items():
-            if made.first == len(made.names) == 1:
-                raise EvaluatorError(
-                    f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
-                    "more before it, of the same size and with other data"
-                )
+        _check_cases(problem, cases)
         yield EvaluationService(
             problem,
             pool,
@@ -296,6 +284,23 @@ async def open_evaluation(
         )
     finally:
         await pool.aclose()
+
+
+def _check_cases(problem: Problem, cases: Mapping[Stage, Cases]) -> None:
+    """Raise `EvaluatorError` when there are too few cases for what the problem wants of them."""
+    if not cases["search"].names:
+        raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
+    if problem.probes >= len(cases["search"].names):
+        raise EvaluatorError(
+            f"probes: {problem.probes} leaves none of the {len(cases['search'].names)} search "
+            "cases to be saved: yield more cases after the probes, or name fewer"
+        )
+    for stage, made in cases.items():
+        if made.first == len(made.names) == 1:
+            raise EvaluatorError(
+                f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
+                "more before it, of the same size and with other data"
+            )
 
 
 def choose_way(
