@@ -146,7 +146,7 @@ class LiveDisplay:
 
         parts: list[RenderableType] = [Text(line) for line in progress_lines(progress)]
         if self._started is not None and self._archive is not None and progress.elites:
-            width = min(self._console.width, 80)
+            width = render.map_width(self._console)
             color = render.colored(self._console)
             parts.append(
                 heatmap(
@@ -246,7 +246,8 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
     with open_reader(db) as reader:
         record = reader.run(result.run_id)
         color = render.colored(out)
-        out.print(heatmap(result.archive, record.objective, width=min(out.width, 80), color=color))
+        width = render.map_width(out)
+        out.print(heatmap(result.archive, record.objective, width=width, color=color))
         print_comparison(out, reader, record)
         seen = reader.measure_ranges(record.id, result.archive.measures)
     outside = [

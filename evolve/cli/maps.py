@@ -8,59 +8,82 @@ from typing import TYPE_CHECKING, get_args
 import typer
 
 from evolve.cli import render
-from evolve.cli.best import writing
 from evolve.cli.inspect import ARCHIVE, RUN
+from evolve.cli.pictures import FRAMES, GIF, PDF, PNG, SVG, MapFiles, MapView, write_map
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
     from evolve.archive.base import Archive
     from evolve.config.archive import ArchiveConfig
     from evolve.engine.remap import Axis, Remapped
+    from evolve.store.reader import Reader
     from evolve.store.records import RunRecord
 
 
 def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
     run: str = RUN,
     measures: tuple[str, str] = typer.Option(
-        ("", ""), "--measures", metavar="X Y", help="The two axes; default: the first two."
+        ("", ""),
+        "--measures",
+        metavar="X Y",
+        help="The two axes; default: the first two. Each cell shows the best over the others.",
     ),
     at: int | None = typer.Option(
-        None, "--at", min=0, help="The map as it was after that many changes of it."
+        None, "--at", min=0, metavar="N", help="The map as it was after N evaluations."
     ),
     island: int | None = typer.Option(
         None, "--island", min=0, help="The map of one island, see `evolve show`; default: all."
     ),
     archive: str | None = ARCHIVE,
-    png: Path | None = typer.Option(None, "--png", help="Write a PNG picture (needs matplotlib)."),
-    svg: Path | None = typer.Option(None, "--svg", help="Write an SVG picture (needs matplotlib)."),
+    png: Path | None = PNG,
+    svg: Path | None = SVG,
+    pdf: Path | None = PDF,
+    gif: Path | None = GIF,
+    frames: Path | None = FRAMES,
+    watch: bool = typer.Option(
+        False, "--watch", help="Draw it anew as it changes, until the run ends or Ctrl-C."
+    ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
     """Draw a run's archive: every cell holds the best program of its kind.
 
+    On a terminal, or as files, which need matplotlib.
+
     JSON: {objective, axes, hidden, kind, cells, best, stats}; see docs/results.md.
     """
+    from evolve.cli.watch import follow
     from evolve.store.reader import open_reader
-    from evolve.view.heatmap import heatmap as draw
     from evolve.view.heatmap import heatmap_data
-    from evolve.view.report import archive_of
 
+    files = MapFiles(png, svg, pdf, gif, frames)
+    if watch and (json or at is not None or any(files)):
+        raise typer.BadParameter(
+            "it shows the map on a terminal, as it is now; leave out --json, --at and files",
+            param_hint="--watch",
+        )
+    out = render.console()
+    view = MapView(measures if all(measures) else None, at, island, archive)
     with open_reader(db) as reader:
         record = reader.run(run)
-        shown = archive_of(reader, record, at=at, island=island, ref=archive)
-    axes = measures if all(measures) else None
-    for path in filter(None, (png, svg)):
-        from evolve.view.plots import save_heatmap
+        if watch:
+            follow(out, reader, record.id, lambda now: _drawn(out, reader, now, view))
+        elif any(files):
+            write_map(files, reader, record, view)
+        elif not json:
+            out.print(_drawn(out, reader, record, view))
+        if json:
+            render.echo_json(heatmap_data(view.of(reader, record), record.objective, view.axes))
 
-        title = f"{record.problem}, run {record.id}"
-        with writing(path):
-            save_heatmap(shown, record.objective, path, axes=axes, title=title)
-        typer.echo(f"wrote {path}", err=True)
-    if json:
-        render.echo_json(heatmap_data(shown, record.objective, axes))
-    elif png is None and svg is None:
-        out = render.console()
-        color = render.colored(out)
-        out.print(draw(shown, record.objective, axes=axes, width=min(out.width, 80), color=color))
+
+def _drawn(out: Console, reader: Reader, record: RunRecord, view: MapView) -> Text:
+    from evolve.view.heatmap import heatmap
+
+    width, color = render.map_width(out), render.colored(out)
+    shown = view.of(reader, record)
+    return heatmap(shown, record.objective, axes=view.axes, width=width, color=color)
 
 
 def remap(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -127,7 +150,7 @@ def _print(run: RunRecord, before: Archive, made: Remapped) -> None:
 
     out = render.console()
     color = render.colored(out)
-    out.print(heatmap(made.archive, run.objective, width=min(out.width, 80), color=color))
+    out.print(heatmap(made.archive, run.objective, width=render.map_width(out), color=color))
     columns = ("", ">elites", ">cells", ">coverage", ">QD score", f">mean {run.objective.name}")
     rows = []
     for name, archive in (("the run's archive", before), ("remapped", made.archive)):

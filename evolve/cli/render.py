@@ -25,6 +25,8 @@ DATABASE = typer.Option(
 #: The option every reading command has.
 JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead of a table.")
 
+#: Columns of a map: as few as it can be drawn in, and as many as can be looked at at once.
+NARROWEST, WIDEST = 48, 160
 
 #: Characters that do something to a terminal or to the order of a line, as ones that show.
 _VISIBLE = {
@@ -69,6 +71,11 @@ def echo(text: str, *, stderr: bool = False) -> None:
 def colored(out: Console) -> bool:
     """Return whether colours will be seen on ``out``."""
     return out.color_system is not None and not out.no_color
+
+
+def map_width(out: Console) -> int:
+    """Return the columns that a map may take on ``out``: those there are, within reason."""
+    return max(NARROWEST, min(out.width, WIDEST))
 
 
 def echo_json(value: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from evolve.archive.spec import ArchiveKind
-from evolve.config.fields import Name, Positive, PositiveInt, distinct_names
+from evolve.config.fields import Name, Positive, PositiveInt, Unit, distinct_names
 from evolve.config.section import Section
 from evolve.core.measures import Spacing, spacing_problem
 
@@ -24,6 +24,7 @@ class MeasureConfig(Section):
         description="cells of equal width in the value, its logarithm (log) or its square root "
         "(sqrt), or with equally many programs each (quantile)",
     )
+    unit: Unit = Field(default="", description="as axes show it, such as s or %")
 
     @model_validator(mode="after")
     def _ordered(self) -> MeasureConfig:

@@ -88,6 +88,8 @@ def _server(url: str) -> str:
 PositiveInt = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(max_length=80), AfterValidator(_name)]
+#: What a number is counted in, as people read it.
+Unit = Annotated[str, Field(max_length=20)]
 Options = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
 #: Further fields of a request, without credentials.
 Body = Annotated[Options, AfterValidator(_without_secrets)]

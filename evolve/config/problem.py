@@ -22,20 +22,12 @@ from evolve.config.text_file import read_text
 from evolve.core.command import Command
 from evolve.core.errors import ConfigError
 from evolve.core.limits import Limits
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
 from evolve.core.recipe import DEFAULT_IMAGE, ImageRecipe
 
 MAX_STATEMENT_BYTES = 256 * 1024
 MAX_HARNESS_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A value of the objective that is known, and from where."""
-
-    value: float
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +163,8 @@ def _load(place: Path) -> Problem:
         "limits": asdict(limits),
         "timed": config.timed,
         "warmup": config.warmup,
-        "objective": asdict(objective),
+        "objective": {"name": objective.name, "direction": objective.direction}
+        | {"offset": objective.offset},
         "measures": sorted(measure.name for measure in measures),
         **({"probes": config.probes} if config.probes else {}),
         **machinery(loaded),

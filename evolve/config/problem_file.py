@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from evolve.config.archive import Measures
-from evolve.config.fields import Name, Options, Positive, PositiveInt, distinct_names
+from evolve.config.fields import Name, Options, Positive, PositiveInt, Unit, distinct_names
 from evolve.config.section import Section
 
 
@@ -19,6 +19,7 @@ class ObjectiveConfig(Section):
     offset: float = Field(
         default=0.0, description="worst value worth counting: the zero of the QD score"
     )
+    unit: Unit = Field(default="", description="as tables and axes show it, such as s or %")
 
 
 class LimitsConfig(Section):

@@ -43,6 +43,7 @@ class Measure:
         scale: How the cells are spread.
         breaks: The inner edges of ``quantile`` cells, ascending; None until they are known, and the
             cells are equal so long.
+        unit: As axes show it; empty for a plain number.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Measure:
     cells: int
     scale: Spacing = "linear"
     breaks: tuple[float, ...] | None = None
+    unit: str = ""
     _inner: tuple[float, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
@@ -150,6 +152,8 @@ class Measure:
             data["scale"] = self.scale
         if self.breaks is not None:
             data["breaks"] = list(self.breaks)
+        if self.unit:
+            data["unit"] = self.unit
         return data
 
     @classmethod
@@ -186,11 +190,13 @@ class Objective:
         name: How tables and prompts call it.
         direction: ``maximize`` or ``minimize``.
         offset: The worst value worth counting, in the objective's unit; the zero of the QD score.
+        unit: As axes show it; empty for a plain number.
     """
 
     name: str
     direction: Literal["maximize", "minimize"] = "maximize"
     offset: float = 0.0
+    unit: str = ""
 
     def fitness(self, value: float) -> float:
         """Return ``value`` turned so that larger is better. It is its own inverse."""
@@ -199,3 +205,11 @@ class Objective:
     def better(self, a: float, b: float) -> bool:
         """Return whether ``a`` is strictly better than ``b``."""
         return self.fitness(a) > self.fitness(b)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value of the objective that is known, and from where."""
+
+    value: float
+    source: str

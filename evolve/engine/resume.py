@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 from evolve.archive.spec import ArchiveSpec
@@ -125,6 +125,7 @@ def create_run(
             provenance={**provenance(loaded, bench), **further},
             objective=problem.objective,
             measures=problem.measures,
+            record=problem.record,
         ),
         configured_archive(loaded, problem),
     )
@@ -162,7 +163,7 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
         "config": config_hash(config.model_copy(update={**WITHOUT_EFFECT, "models": models})),
         "seed_program": problem.seed_program.id,
         "statement": problem.statement,
-        "measures": [measure.as_dict() for measure in problem.measures],
+        "measures": [replace(measure, unit="").as_dict() for measure in problem.measures],
     }
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 

@@ -17,11 +17,12 @@ from evolve.store.archives import (
     measure_range,
     read_archives,
     read_caused,
+    read_changes,
     read_events,
     read_offers,
 )
 from evolve.store.entries import program_hashes
-from evolve.store.facts import EvaluationFact, facts, standing, tried_in_vain
+from evolve.store.facts import EvaluationFact, counted, facts, standing, tried_in_vain
 from evolve.store.records import ArchiveEvent, Elite
 from evolve.store.run_reader import RunReader
 from evolve.store.sampling import read_estimates, read_samples
@@ -63,6 +64,17 @@ class ArchiveReader(RunReader):
         """
         with self._database.read() as connection:
             return read_events(connection, run_id, archive)
+
+    def changes(self, run_id: int, archive: int) -> tuple[tuple[int, ArchiveEvent], ...]:
+        """Return every change of an archive in order, each after so many evaluations of the run.
+
+        Evaluations are the search's, without infrastructure faults; in strict order they count in
+        the order of iterations.
+        """
+        evaluator = self.run(run_id).problem_hash
+        with self._database.read() as connection:
+            order = counted(connection, run_id, evaluator)
+            return tuple(read_changes(connection, run_id, archive, order))
 
     def offers(self, run_id: int) -> tuple[Offer, ...]:
         """Return the newest score of every program that the search found, oldest first."""

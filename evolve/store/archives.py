@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -123,6 +123,24 @@ def read_events(
     if number is None:
         number = connection.scalars(select(runs.c.archive).where(runs.c.id == run_id)).one()
     return tuple(event for _, event in _caused(connection, run_id, {number}))
+
+
+def read_changes(
+    connection: Connection, run_id: int, number: int, counted: Sequence[int]
+) -> Iterator[tuple[int, ArchiveEvent]]:
+    """Yield what entered an archive of a run in order, and after how many evaluations it did.
+
+    Args:
+        connection: A transaction.
+        run_id: The run.
+        number: Of the archive.
+        counted: The evaluations that count, in their order.
+    """
+    ordinals = {evaluation: ordinal for ordinal, evaluation in enumerate(counted, start=1)}
+    after = 0
+    for evaluation, event in _caused(connection, run_id, {number}):
+        after = ordinals.get(evaluation, after)
+        yield after, event
 
 
 def read_caused(

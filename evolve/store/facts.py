@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import ColumnElement, Connection, case, select
+from sqlalchemy import ColumnElement, Connection, Join, case, select
 
 from evolve.archive.base import MEASURED
 from evolve.core.estimates import Estimate
@@ -52,14 +52,7 @@ def facts(
 ) -> Iterator[EvaluationFact]:
     """Yield search evaluations, see `Reader.facts`; the connection stays open until the last."""
     first_parent = (parents.c.program_id == programs.c.id) & (parents.c.position == 0)
-    judged = (
-        programs.join(runs, runs.c.id == programs.c.run_id)
-        .join(evaluations, evaluations.c.program_id == programs.c.id)
-        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
-        .outerjoin(parents, first_parent)
-    )
-    # In strict order iterations count in their order.
-    turn = case((proposals.c.inserted.is_(None), -1), else_=proposals.c.iteration)
+    judged, turn = _judged()
     rows = connection.execution_options(yield_per=_AT_ONCE).execute(
         select(
             evaluations.c.id,
@@ -71,15 +64,8 @@ def facts(
             evaluations.c.samples,
             *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
         )
-        .select_from(judged)
-        .where(
-            programs.c.run_id == run_id,
-            evaluations.c.stage == "search",
-            evaluations.c.evaluator == evaluator,
-            evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
-            FOUND,
-            _in_the_archive(),
-        )
+        .select_from(judged.outerjoin(parents, first_parent))
+        .where(*_mine(run_id, evaluator))
         .order_by(turn, evaluations.c.id)
     )
     for row in rows:
@@ -90,6 +76,13 @@ def facts(
         yield EvaluationFact(
             program_id, parent_id, island, objective, events, known, measures, metrics
         )
+
+
+def counted(connection: Connection, run_id: int, evaluator: str) -> list[int]:
+    """Return the evaluations that `facts` yields, in their order."""
+    judged, turn = _judged()
+    chosen = select(evaluations.c.id).select_from(judged).where(*_mine(run_id, evaluator))
+    return list(connection.scalars(chosen.order_by(turn, evaluations.c.id)))
 
 
 def tried_in_vain(
@@ -107,6 +100,29 @@ def tried_in_vain(
         )
     )
     return tuple(parents[0] for parents in rows)
+
+
+def _judged() -> tuple[Join, ColumnElement[int]]:
+    """Return programs with their evaluations, and the order they count in."""
+    judged = (
+        programs.join(runs, runs.c.id == programs.c.run_id)
+        .join(evaluations, evaluations.c.program_id == programs.c.id)
+        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
+    )
+    # In strict order iterations count in their order.
+    return judged, case((proposals.c.inserted.is_(None), -1), else_=proposals.c.iteration)
+
+
+def _mine(run_id: int, evaluator: str) -> tuple[ColumnElement[bool], ...]:
+    """Select the search evaluations of a run that count."""
+    return (
+        programs.c.run_id == run_id,
+        evaluations.c.stage == "search",
+        evaluations.c.evaluator == evaluator,
+        evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
+        FOUND,
+        _in_the_archive(),
+    )
 
 
 def _in_the_archive() -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from evolve.core.evaluation import Evaluation, Outcome
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
 from evolve.store.calls import CompletionRecord, CompletionState, TokenCounts
 
@@ -33,6 +33,7 @@ class NewRun:
         provenance: Versions, image digest, host: JSON values.
         objective: The number to improve.
         measures: The map's axes.
+        record: Best value known elsewhere, or None.
     """
 
     name: str
@@ -45,6 +46,7 @@ class NewRun:
     provenance: Mapping[str, object]
     objective: Objective
     measures: tuple[Measure, ...]
+    record: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ Every function is one step of a caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from evolve.core.errors import StoreError
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
 from evolve.store.calls import CompletionRecord, Reply, ReplyTokens, TokenCounts
 from evolve.store.claims import is_held
@@ -52,6 +53,8 @@ def run_values(run: NewRun) -> dict[str, object]:
         "objective": run.objective.name,
         "direction": run.objective.direction,
         "objective_offset": run.objective.offset,
+        "objective_unit": run.objective.unit,
+        "record": None if run.record is None else asdict(run.record),
         "measures": [measure.as_dict() for measure in run.measures],
         "evaluator": run.evaluator_ref,
         "config": run.config_json,
@@ -82,7 +85,8 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         problem_hash=row.problem_hash,
         evaluator_ref=row.evaluator,
         provenance=row.provenance,
-        objective=Objective(row.objective, row.direction, row.objective_offset),
+        objective=Objective(row.objective, row.direction, row.objective_offset, row.objective_unit),
+        record=None if row.record is None else Figure(**row.record),
         measures=tuple(Measure.from_dict(axis) for axis in row.measures),
     )
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0010"
+VERSION = "0011"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -72,6 +72,8 @@ runs = Table(
     Column("objective", Excerpt(200), nullable=False),
     Column("direction", String(16), nullable=False),
     Column("objective_offset", Float, nullable=False),
+    Column("objective_unit", Excerpt(20), nullable=False, server_default=text("''")),
+    Column("record", JSON(none_as_null=True)),  # best value known elsewhere: value, source
     Column("measures", JSON, nullable=False),
     Column("evaluator", Excerpt(500), nullable=False),
     Column("config", Text, nullable=False),

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from evolve.archive.base import Archive
 from evolve.core.measures import Measure, Objective
-from evolve.view.projection import Projection, Scale, label, project, scale
+from evolve.view.projection import Projection, Scale, label, project, qualified, scale
 from evolve.view.raster import BEST_CHARACTER, BEST_COLOR, Raster, ramp, rasterize
 
 
@@ -62,10 +62,10 @@ def heatmap_data(
     """Return what `heatmap` draws, ready for JSON.
 
     Keys:
-        objective: ``name`` and ``direction``.
-        axes: One or two of ``name``, ``low``, ``high``, ``scale``, ``edges`` (one more than cells,
-            ascending) and ``clipped`` (additions ``below`` and ``above`` the bounds); horizontal
-            first.
+        objective: ``name``, ``direction`` and ``unit``.
+        axes: One or two of ``name``, ``unit``, ``low``, ``high``, ``scale``, ``edges`` (one more
+            than cells, ascending) and ``clipped`` (additions ``below`` and ``above`` the bounds);
+            horizontal first.
         cells: Each cell that holds an elite, best first: ``x`` and ``y`` (0-based column and row,
             lowest value first; ``y`` is 0 on a single axis), ``objective`` in its own direction,
             and ``program``.
@@ -87,10 +87,15 @@ def heatmap_data(
     ]
     shown = [measure for measure in (projection.x, projection.y) if measure is not None]
     return {
-        "objective": {"name": objective.name, "direction": objective.direction},
+        "objective": {
+            "name": objective.name,
+            "direction": objective.direction,
+            "unit": objective.unit,
+        },
         "axes": [
             {
                 "name": measure.name,
+                "unit": measure.unit,
                 "low": measure.low,
                 "high": measure.high,
                 "scale": measure.scale,
@@ -139,7 +144,8 @@ def sides(below: int, above: int) -> str:
 
 def _title(archive: Archive, objective: Objective) -> str:
     stats = archive.stats()
-    title = f"{objective.name} ({objective.direction}): {describe(archive)}"
+    name = qualified(objective.name, objective.unit, objective.direction)
+    title = f"{name}: {describe(archive)}"
     if stats.best is None:
         return title
     return f"{title}, best {_number(objective.fitness(stats.best))}"

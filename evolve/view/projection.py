@@ -111,10 +111,15 @@ def _shape(archive: Archive) -> ArchiveKind:
 
 
 def label(measure: Measure) -> str:
-    """Return the name of an axis, with its scale when that is not the usual one."""
-    if measure.scale == "linear":
-        return measure.name
-    return f"{measure.name} ({measure.scale}{'' if measure.settled else ', not cut yet'})"
+    """Return the name of an axis, with its unit and with its scale when that is not the usual."""
+    cut = "" if measure.settled else "not cut yet"
+    return qualified(measure.name, measure.unit, measure.scale.replace("linear", ""), cut)
+
+
+def qualified(name: str, *qualities: str) -> str:
+    """Return a name with what there is to add to it in parentheses."""
+    given = ", ".join(filter(None, qualities))
+    return f"{name} ({given})" if given else name
 
 
 def scale(elites: Iterable[Elite]) -> Scale:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from evolve.archive.base import Archive, fold
+from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import StoreError
-from evolve.core.evaluation import Evaluation
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.engine.population import RETIRED
 from evolve.engine.reported import reported, select_of
 from evolve.propose.credit import Arm, Credit
+from evolve.store.archives import ArchiveRecord
 from evolve.store.reader import Reader
-from evolve.store.records import ProgramEntry, RunRecord
+from evolve.store.records import ArchiveEvent, ProgramEntry, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,38 @@ def archive_of(
     island: int | None = None,
     ref: int | str | None = None,
 ) -> Archive:
-    """Rebuild an archive of a run from what entered it, now or as it was after ``at`` changes.
+    """Rebuild an archive of a run from what entered it, now or as it was; see `history`.
 
     Args:
         reader: Reads the run.
         run: The run.
-        at: After so many changes; None for now.
+        at: As it was after so many evaluations; None for now.
+        island: Of this island; None for that of the whole run.
+        ref: Number or name of the archive; None for the one that the search uses.
+
+    Raises:
+        StoreError: there is no such island, or no such archive.
+    """
+    moment = math.inf if at is None else at
+    return next(history(reader, run, [moment], island, ref))[1]
+
+
+def history(
+    reader: Reader,
+    run: RunRecord,
+    moments: Iterable[float],
+    island: int | None = None,
+    ref: int | str | None = None,
+) -> Iterator[tuple[float, Archive]]:
+    """Yield an archive of a run as it was after so many evaluations, again and again.
+
+    It is one archive that grows, so look at it before the next moment. Only before the edges of
+    quantile axes were cut the archive of the search was another one; that one is yielded then.
+
+    Args:
+        reader: Reads the run.
+        run: The run.
+        moments: Numbers of evaluations, ascending.
         island: Of this island; None for that of the whole run.
         ref: Number or name of the archive; None for the one that the search uses.
 
@@ -48,17 +78,65 @@ def archive_of(
         StoreError: there is no such island, or no such archive.
     """
     record = reader.archive(run.id, ref)
-    archive = record.spec.build(run.objective.fitness(run.objective.offset))
-    changes = reader.archive_events(run.id, record.number)[:at]
-    events = [event for event in changes if event.status != "retired"]
-    if island is not None:
-        numbers = sorted({event.island for event in events})
-        if island not in numbers:
-            known = ", ".join(map(str, numbers)) or "none"
-            raise StoreError(f"run {run.id} has no island {island}; there are: {known}")
-        events = [event for event in events if event.island == island]
-    fold(archive, events)
-    return archive
+    now = before = _Growing.of(reader, run, record, island)
+    if island is not None and not now.coming:
+        numbers = {event.island for _, event in reader.changes(run.id, record.number)}
+        known = ", ".join(map(str, sorted(numbers))) or "none"
+        raise StoreError(f"run {run.id} has no island {island}; there are: {known}")
+    begins = 0.0
+    if ref is None and record.number > 0:
+        first = reader.archive(run.id, 0)
+        before = _Growing.of(reader, run, first, island)
+        begins = _cut(reader, run, first.spec.warm_up)
+    for moment in moments:
+        growing = before if moment < begins else now
+        growing.grow(moment)
+        yield moment, growing.archive
+
+
+def evaluations(reader: Reader, run: RunRecord) -> int:
+    """Return how many evaluations `history` counts."""
+    counts = reader.totals(run.id).evaluations
+    return sum(count for outcome, count in counts.items() if outcome != Outcome.INFRASTRUCTURE)
+
+
+@dataclass(slots=True)
+class _Growing:
+    """An archive and what enters it, each after so many evaluations, the last first."""
+
+    archive: Archive
+    coming: list[tuple[int, ArchiveEvent]]
+
+    @classmethod
+    def of(
+        cls, reader: Reader, run: RunRecord, record: ArchiveRecord, island: int | None
+    ) -> _Growing:
+        entered = [
+            (after, event)
+            for after, event in reader.changes(run.id, record.number)
+            if event.status != RETIRED and island in {None, event.island}
+        ]
+        coming = sorted(entered, key=lambda each: each[0])[::-1]
+        return cls(empty_archive(run, record.spec), coming)
+
+    def grow(self, moment: float) -> None:
+        while self.coming and self.coming[-1][0] <= moment:
+            fold(self.archive, [self.coming.pop()[1]])
+
+
+def _cut(reader: Reader, run: RunRecord, warm_up: int) -> float:
+    """Return after how many evaluations so many programs had a score."""
+    scored = 0
+    for ordinal, fact in enumerate(reader.facts(run.id, run.problem_hash), start=1):
+        scored += fact.objective is not None
+        if scored == warm_up:
+            return ordinal
+    return math.inf
+
+
+def empty_archive(run: RunRecord, spec: ArchiveSpec) -> Archive:
+    """Return an empty archive of a run."""
+    return spec.build(run.objective.fitness(run.objective.offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +153,14 @@ class IslandRow:
 
 def islands(reader: Reader, run: RunRecord) -> list[IslandRow]:
     """Return the islands of a run by number; one row when it has only one."""
-    spec, offset = reader.archive(run.id).spec, run.objective.fitness(run.objective.offset)
+    spec = reader.archive(run.id).spec
     archives: dict[int, Archive] = {}
     retired = set()
     for event in reader.archive_events(run.id):
-        if event.status == "retired":
+        if event.status == RETIRED:
             retired.add(event.island)
         else:
-            fold(archives.setdefault(event.island, spec.build(offset)), [event])
+            fold(archives.setdefault(event.island, empty_archive(run, spec)), [event])
     evaluations = reader.evaluations_by_island(run.id)
     return [
         IslandRow(

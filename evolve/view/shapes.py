@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Ticks on an axis of quantile cells.
 TICKS = 8
+#: Cells along an axis that are large enough to have a border.
+FEW_CELLS = 40
 
 
 def draw(
@@ -51,6 +53,7 @@ def _grid(
     plot: Axes, projection: Projection, objective: Objective, colors: str
 ) -> tuple[Collection, tuple[float, float] | None]:
     grid = np.full((projection.rows, projection.columns), np.nan)
+    few = max(grid.shape) <= FEW_CELLS
     for (x, y), elite in projection.elites.items():
         grid[y, x] = objective.fitness(elite.fitness)
     image = plot.pcolormesh(
@@ -58,8 +61,9 @@ def _grid(
         [0.0, 1.0] if projection.y is None else projection.y.edges(),
         np.ma.masked_invalid(grid),
         cmap=colors,
-        edgecolors="face",  # no hairlines between cells in vector formats
-        linewidth=0.2,
+        # White lines part cells of one colour; small cells would drown in them.
+        edgecolors="white" if few else "face",
+        linewidth=0.5 if few else 0.2,
     )
     if not projection.elites:
         return image, None

@@ -158,14 +158,6 @@ def test_heatmap_shows_and_rewinds_the_map(invoke: Invoke, tmp_path: Path) -> No
     assert [axis["name"] for axis in swapped["axes"]] == ["mean", "ast_nodes"]
 
 
-def test_heatmap_draws_pictures(invoke: Invoke, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    drawn = invoke("heatmap", "--png", tmp_path / "map.png", "--svg", tmp_path / "map.svg")
-    assert drawn.code == 0, drawn.err
-    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (tmp_path / "map.svg").read_text()
-
-
 def test_program_leads_to_prompt_reply_and_parents(invoke: Invoke) -> None:
     everything = invoke("show", "--top", "99", "--json").json["best"]
     program_id = next(entry["id"] for entry in everything if entry["operator"] == "rewrite")

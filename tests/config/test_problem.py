@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from evolve.config import problem as problem_module
-from evolve.config.problem import Figure, Problem, list_problems, load_problem
+from evolve.config.problem import Problem, list_problems, load_problem
 from evolve.core.errors import ConfigError
 from evolve.core.limits import Limits
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Figure, Measure, Objective
 
 YAML = """\
 title: Bins
@@ -192,6 +192,7 @@ def test_the_hash_changes_with_what_can_change_a_score(
         ("problem.yaml", "title: Bins", "title: Boxes"),
         ("problem.yaml", "high: 1, cells: 4", "high: 2, cells: 9"),
         ("problem.yaml", "value: 7", "value: 6"),
+        ("problem.yaml", "offset: 100", "offset: 100, unit: s"),
         ("seed.py", "[]", "[1]"),
         ("first.py", "items\n", "[]\n"),
         ("prompt.md", "Pack", "Fill"),

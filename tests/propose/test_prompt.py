@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolve.config.problem import Figure, Problem
+from evolve.config.problem import Problem
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.limits import Limits
-from evolve.core.measures import Measure, Objective
+from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Attempt, Context, Individual

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic import command
 
 from evolve.archive.spec import ArchiveSpec
-from evolve.core.measures import Measure
+from evolve.core.measures import Figure, Measure, Objective
 from evolve.store import database
 from evolve.store.schema import VERSION
 from evolve.store.store import open_store
@@ -142,3 +143,32 @@ def test_scores_of_older_runs_are_made_of_one_sample(
         fact = next(iter(store.facts(1, "e")))
         assert fact.estimate == (2.5, None, 1)
         assert store.samples(1, "search", "e") == ()
+
+
+def test_runs_of_before_have_no_unit_and_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    of_version(path, "0010", monkeypatch)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO runs (id, name, problem, seed, status, reason, created_at, elapsed_s,"
+            " objective, direction, objective_offset, measures, evaluator, config, config_hash,"
+            " problem_hash, provenance) VALUES (1, 'r', 'p', 0, 'finished', '', 0, 0, 'o',"
+            " 'minimize', 2, '[]', 'e', '{}', 'c', 'h', '{}')"
+        )
+    with open_store(str(path)) as store:
+        run = store.run(1)
+        assert (run.objective, run.record) == (Objective("o", "minimize", 2.0), None)
+        new = replace(
+            run,
+            objective=Objective("o", "minimize", 2.0, unit="s"),
+            record=Figure(0.5, "a paper"),
+            measures=(Measure("x", 0.0, 1.0, 2, unit="mm"),),
+        )
+        kept = store.create_run(new)
+        assert (kept.objective, kept.record, kept.measures) == (
+            new.objective,
+            new.record,
+            new.measures,
+        )

@@ -234,10 +234,11 @@ def test_data_has_documented_keys_and_true_values() -> None:
     data = heatmap_data(archive, EXCESS, ("length", "spread"))
     assert json.loads(json.dumps(data)) == data
     assert data == {
-        "objective": {"name": "excess", "direction": "minimize"},
+        "objective": {"name": "excess", "direction": "minimize", "unit": ""},
         "axes": [
             {
                 "name": "length",
+                "unit": "",
                 "low": 0.0,
                 "high": 600.0,
                 "edges": [0.0, 200.0, 400.0, 600.0],
@@ -246,6 +247,7 @@ def test_data_has_documented_keys_and_true_values() -> None:
             },
             {
                 "name": "spread",
+                "unit": "",
                 "low": 0.0,
                 "high": 1.0,
                 "edges": [0.0, 0.25, 0.5, 0.75, 1.0],

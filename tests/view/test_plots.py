@@ -58,8 +58,8 @@ def test_cells_edges_labels_and_the_best_are_where_they_belong(objective: Object
     star = plot.lines[0].get_xydata()
     best_x = 0.875 if objective is GAIN else 0.125
     assert np.asarray(star).tolist() == [[best_x, 100.0]]
-    assert plot.get_title().startswith("a $ run\n3 of 12 cells")
-    assert "best known 4" in plot.get_title()
+    assert plot.get_title("left").startswith("a $ run\n3 of 12 cells")
+    assert "best known 4" in plot.get_title("left")
     direction = "higher" if objective is GAIN else "lower"
     assert bar.get_ylabel() == f"{objective.name}\n({direction} is better)"
     assert [line.get_ydata() for line in bar.lines if line.get_color() == "black"] == [[4.0, 4.0]]
@@ -179,7 +179,7 @@ def test_niches_are_points_where_their_elites_lie() -> None:
     points = figure.axes[0].collections[0]
     assert np.asarray(points.get_offsets()).tolist() == [[0.1, 100.0], [0.9, 600.0]]
     assert np.asarray(points.get_array()).tolist() == [1.0, 9.0]
-    assert "2 niches" in figure.axes[0].get_title()
+    assert "2 niches" in figure.axes[0].get_title("left")
     assert heatmap_figure(spec.build(), GAIN)
 
 
