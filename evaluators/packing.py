@@ -1,4 +1,4 @@
-"""Packings: discs in the unit square, certified in exact arithmetic."""
+"""Packings of discs in a square or a rectangle, certified in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from evolve import Case, Evaluator, Invalid, Score, Usage
 from evolve.core.evaluation import Stage
 from evolve.core.values import Value
+from evolve.evaluate.outputs import rounded_down, rows
 
 #: Centre and radius: ``x, y, r``.
 Disc: TypeAlias = tuple[Fraction, Fraction, Fraction]
@@ -47,7 +48,8 @@ class CirclePacking(Evaluator):
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Certify the packing and measure it."""
-        packing = Packing(_discs(output, self._n))
+        discs = _discs(output, self._n, low=0, high=1)
+        packing = Packing(discs, _wall_gaps(discs))
         return Score(
             objective=rounded_down(packing.certified),
             measures={
@@ -59,39 +61,80 @@ class CirclePacking(Evaluator):
         )
 
 
+class RectanglePacking(Evaluator):
+    """Maximise the sum of radii of ``n`` disjoint discs in a rectangle with width + height = 2.
+
+    The program chooses the rectangle: it is the smallest one around its discs, and where that is
+    too large, all radii are cut as they are for overlaps; see `CirclePacking`.
+
+    Args:
+        n: Number of discs, at least 2.
+    """
+
+    def __init__(self, n: int = 21) -> None:
+        if n < 2:
+            raise ValueError(f"n is {n}, must be at least 2")
+        self._n = n
+
+    def cases(self, stage: Stage) -> Iterable[Case]:
+        """Yield the one case; nothing is held out, since a packing is its own proof."""
+        if stage == "search":
+            yield Case({"n": self._n})
+
+    def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
+        """Certify the packing and measure it."""
+        discs = _discs(output, self._n, low=-10, high=10)
+        width, height = _extent(discs, 0), _extent(discs, 1)
+        box = Gap((), "the discs and the rectangle", 2 - width - height, give=4)
+        packing = Packing(discs, [box])
+        return Score(
+            objective=rounded_down(packing.certified),
+            measures={
+                "radius_spread": packing.radius_spread,
+                "aspect": float(min(width, height) / max(width, height)),
+            },
+            metrics={"cut": float(packing.cut), "half_perimeter": float(width + height)},
+            feedback=f"{packing.feedback} The smallest rectangle around the discs is "
+            f"{float(width):.9f} x {float(height):.9f}.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The room between two discs, or between a disc and a wall.
+    """The room between two discs, or between discs and walls.
 
     Attributes:
-        discs: Positions of the two discs, or of the one.
+        discs: Positions of the two discs, or of the one; none for all.
         what: How feedback calls it.
         room: Distance from rim to rim or wall, rounded down; negative where they overlap.
+        give: How much it grows by when every radius is cut by 1.
     """
 
     discs: tuple[int, ...]
     what: str
     room: Fraction
+    give: int
 
     @property
     def cut(self) -> Fraction:
-        """What each of its radii must lose for it to close exactly."""
-        return -self.room / len(self.discs)
+        """What each radius must lose for it to close exactly."""
+        return -self.room / self.give
 
 
 class Packing:
-    """Discs in the unit square, with what must be cut from their radii to make them disjoint.
+    """Discs between walls, with what must be cut from their radii to make them disjoint.
 
     Args:
-        discs: Centres inside the square, positive radii.
+        discs: Centres and positive radii.
+        walls: The gaps that are not between two discs.
 
     Raises:
         Invalid: the cut would leave nothing of the smallest disc.
     """
 
-    def __init__(self, discs: Sequence[Disc]) -> None:
+    def __init__(self, discs: Sequence[Disc], walls: Iterable[Gap]) -> None:
         self._discs = discs
-        self._gaps = [*_wall_gaps(discs), *_pair_gaps(discs)]
+        self._gaps = [*walls, *_pair_gaps(discs)]
         tightest = max(self._gaps, key=lambda gap: gap.cut)
         self._overlap = tightest if tightest.room < 0 else None
         self.cut = max(tightest.cut, Fraction(0))
@@ -123,7 +166,7 @@ class Packing:
     @cached_property
     def contacts(self) -> list[Gap]:
         """The gaps that are closed after the cut, to within `CONTACT`."""
-        return [gap for gap in self._gaps if (self.cut - gap.cut) * len(gap.discs) <= CONTACT]
+        return [gap for gap in self._gaps if (self.cut - gap.cut) * gap.give <= CONTACT]
 
     @property
     def feedback(self) -> str:
@@ -147,16 +190,10 @@ class Packing:
         return len(self._discs)
 
 
-def rounded_down(value: Fraction) -> float:
-    """Return the largest double that is not above ``value``."""
-    nearest = float(value)
-    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
-
-
 def _wall_gaps(discs: Sequence[Disc]) -> Iterator[Gap]:
     for i, (x, y, r) in enumerate(discs):
         for wall, distance in (("left", x), ("right", 1 - x), ("bottom", y), ("top", 1 - y)):
-            yield Gap((i,), f"disc {i} and the {wall} wall", distance - r)
+            yield Gap((i,), f"disc {i} and the {wall} wall", distance - r, give=1)
 
 
 def _pair_gaps(discs: Sequence[Disc]) -> Iterator[Gap]:
@@ -166,37 +203,22 @@ def _pair_gaps(discs: Sequence[Disc]) -> Iterator[Gap]:
     for j, (xj, yj, rj) in enumerate(scaled):
         for i, (xi, yi, ri) in enumerate(scaled[:j]):
             distance = math.isqrt((xi - xj) ** 2 + (yi - yj) ** 2)
-            yield Gap((i, j), f"discs {i} and {j}", Fraction(distance - ri - rj, unit))
+            yield Gap((i, j), f"discs {i} and {j}", Fraction(distance - ri - rj, unit), give=2)
 
 
-def _discs(output: Value, n: int) -> list[Disc]:
+def _extent(discs: Sequence[Disc], axis: int) -> Fraction:
+    """Return the width (0) or height (1) of the smallest rectangle around the discs."""
+    return max(d[axis] + d[2] for d in discs) - min(d[axis] - d[2] for d in discs)
+
+
+def _discs(output: Value, n: int, *, low: int, high: int) -> list[Disc]:
     """Read ``n`` rows of ``x, y, r``.
 
     Raises:
         Invalid: ``output`` is anything else; says which row and why.
     """
-    wanted = f"pack must return {n} rows of three numbers x, y, r"
-    if isinstance(output, np.ndarray):
-        if output.shape != (n, 3):
-            raise Invalid(f"{wanted}, not an array of shape {output.shape}")
-        output = output.tolist()
-    if not isinstance(output, list):
-        raise Invalid(f"{wanted}, not a {type(output).__name__}")
-    if len(output) != n:
-        raise Invalid(f"{wanted}, not {len(output)} rows")
-    return [_disc(row, i) for i, row in enumerate(output)]
-
-
-def _disc(row: object, i: int) -> Disc:
-    if isinstance(row, np.ndarray) and row.shape == (3,):
-        row = row.tolist()
-    if not isinstance(row, list) or len(row) != 3:
-        raise Invalid(f"row {i} must be three numbers x, y, r")
-    for name, value in zip("xyr", row, strict=True):
-        if type(value) not in {int, float}:
-            raise Invalid(f"row {i}: {name} is a {type(value).__name__}, must be a real number")
-        if not 0 <= value <= 1:  # refuses NaN, too
-            raise Invalid(f"row {i}: {name} is {str(value)[:24]}, must be between 0 and 1")
-    if row[2] == 0:
-        raise Invalid(f"row {i}: the radius is 0, must be positive")
-    return Fraction(row[0]), Fraction(row[1]), Fraction(row[2])
+    table = rows(output, count=n, columns="xyr", low=low, high=high)
+    for i, row in enumerate(table):
+        if row[2] <= 0:
+            raise Invalid(f"row {i}: the radius is {row[2]}, must be positive")
+    return [(Fraction(x), Fraction(y), Fraction(r)) for x, y, r in table]

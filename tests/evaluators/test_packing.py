@@ -1,8 +1,7 @@
-"""Circle packing: exact certificates, published values, and everything that is refused."""
+"""Packings of discs: exact certificates, published values, and everything that is refused."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from fractions import Fraction
@@ -17,15 +16,21 @@ from hypothesis import strategies as st
 from evolve import Case, Invalid, Score, Usage
 from evolve.config.problem import load_problem
 from evolve.config.python_file import load_module
+from tests.evaluators.published import published
 
 ROOT = Path(__file__).parents[2]
-CONSTRUCTIONS = ROOT.parent / "shared/constructions"
 packing: Any = load_module(ROOT / "evaluators/packing.py")
 seed: Any = load_module(ROOT / "problems/circle_packing_26/seed.py")
 
 
 def score(output: Any, n: int = 26) -> Score:
     result = packing.CirclePacking(n).score(Case({"n": n}), output, Usage())
+    assert isinstance(result, Score)
+    return result
+
+
+def rectangle(output: Any, n: int) -> Score:
+    result = packing.RectanglePacking(n).score(Case({"n": n}), output, Usage())
     assert isinstance(result, Score)
     return result
 
@@ -81,18 +86,45 @@ def test_a_mathematically_tight_packing_keeps_its_value_but_for_rounding() -> No
     assert 1.5 - 1e-14 < score(tight, n=9).objective <= 1.5
 
 
-@pytest.mark.skipif(not CONSTRUCTIONS.is_dir(), reason="published constructions are not here")
-@pytest.mark.parametrize(
-    ("name", "n", "value"),
-    [
-        ("circles_sq_26_alphaevolve1.json", 26, 2.635862756413698),
-        ("circles_sq_32_alphaevolve1.json", 32, 2.9379445262055),
-    ],
-)
-def test_published_values_come_out_to_all_digits(name: str, n: int, value: float) -> None:
-    points = json.loads((CONSTRUCTIONS / name).read_text())["points"]
+@pytest.mark.parametrize(("n", "value"), [(26, 2.635862756413698), (32, 2.9379445262055)])
+def test_published_values_come_out_to_all_digits(n: int, value: float) -> None:
+    points = published(f"circles_sq_{n}_alphaevolve1")["points"]
     assert score(points, n).objective == pytest.approx(value, rel=0, abs=5e-14)
     assert score(points, n).metrics["cut"] == 0
+
+
+def test_the_published_packing_of_a_rectangle_comes_out_to_all_digits() -> None:
+    circles = published("circles_rect_21_alphaevolve1")["circles"]
+    found = rectangle(circles, 21)
+    assert found.objective == pytest.approx(2.3658321334167631, rel=0, abs=5e-16)
+    assert found.metrics["cut"] == 0
+
+
+def test_rectangles_by_hand() -> None:
+    # Two equal circles side by side: 4 r + 2 r = 2.
+    third = Fraction(1, 3)
+    apart = rectangle([[float(third), 0.5, 0.25], [1.0, 0.5, 0.25]], 2)
+    assert apart.objective == 0.5
+    assert apart.measures["aspect"] == pytest.approx(0.5 / (0.5 + 2 / 3))
+    # Half-perimeter 3: cutting c from both radii takes 4 c from it, so each loses 1/4.
+    large = rectangle([[0.0, 0.0, 0.5], [1.0, 0.0, 0.5]], 2)
+    assert large.metrics["cut"] == 0.25
+    assert large.objective == 0.5
+    assert "discs and the rectangle overlap by 1" in large.feedback
+    with pytest.raises(Invalid, match="nothing of disc 0"):
+        rectangle([[0.0, 0.0, 0.5], [10.0, 0.0, 0.5]], 2)
+    with pytest.raises(Invalid, match=r"radius is -0\.5, must be positive"):
+        rectangle([[0.0, 0.0, 0.5], [1.0, 0.0, -0.5]], 2)
+
+
+def test_a_perimeter_within_a_customary_tolerance_earns_nothing() -> None:
+    circles = np.array(published("circles_rect_21_alphaevolve1")["circles"])
+    assert rectangle(circles * (1 + 1e-6), 21).objective < rectangle(circles, 21).objective + 4e-8
+    for growth in (1e-7, 1e-6, 1e-5):
+        grown = circles.copy()
+        grown[:, 2] += growth
+        # The file is rounded to eight digits and leaves 5e-9 between circles, and no more.
+        assert rectangle(grown, 21).objective < rectangle(circles, 21).objective + 1.2e-7
 
 
 def test_the_record_line_is_above_every_certified_value() -> None:
@@ -163,33 +195,33 @@ def changed(row: int, column: int, value: Any) -> list[Any]:
         ("26 circles", "not a str"),
         (2.6359, "not a float"),
         ({"circles": GRID, "sum": 99.0}, "not a dict"),
-        ([], "not 0 rows"),
-        (GRID[:-1], "not 25 rows"),
-        ([*GRID, GRID[0]], "not 27 rows"),
+        ([], "there are 0 rows"),
+        (GRID[:-1], "there are 25 rows, must be 26"),
+        ([*GRID, GRID[0]], "there are 27 rows"),
         (np.zeros((26, 2)), r"shape \(26, 2\)"),
         (np.zeros(78), r"shape \(78,\)"),
         (np.zeros((26, 3, 1)), r"shape \(26, 3, 1\)"),
-        (np.zeros((2_000_000, 3)), r"shape \(2000000, 3\)"),
-        ([0.5] * 26, "row 0 must be three numbers"),
-        ([[0.5, 0.5]] * 26, "row 0 must be three numbers"),
-        ([GRID, GRID] * 13, "row 0 must be three numbers"),
-        ([np.zeros((3, 1))] * 26, "row 0 must be three numbers"),
+        (np.zeros((2_000_000, 3)), r"there are 2000000 rows"),
+        ([0.5] * 26, "row 0 must be 3 numbers x, y, r"),
+        ([[0.5, 0.5]] * 26, "row 0 must be 3 numbers x, y, r"),
+        ([GRID, GRID] * 13, "row 0 must be 3 numbers x, y, r"),
+        ([np.zeros((3, 1))] * 26, "row 0 must be 3 numbers x, y, r"),
         (changed(3, 0, math.nan), "row 3: x is nan"),
         (changed(3, 1, math.inf), "row 3: y is inf"),
         (changed(3, 2, -math.inf), "row 3: r is -inf"),
         (changed(7, 2, math.nan), "row 7: r is nan"),
         (changed(7, 2, -0.1), "row 7: r is -0.1"),
-        (changed(7, 2, 0.0), "row 7: the radius is 0"),
+        (changed(7, 2, 0.0), "row 7: the radius is 0.0, must be positive"),
         (changed(7, 2, 1e6), "row 7: r is 1000000.0"),
-        (changed(7, 0, 10**4000), "row 7: x is 1000"),
+        (changed(7, 0, 10**4000), "row 7: x is a huge number"),
         (changed(7, 0, 1.0000001), "row 7: x is 1.0000001"),
         (changed(5, 0, True), "row 5: x is a bool"),
         (changed(5, 1, "0.5"), "row 5: y is a str"),
         (changed(5, 2, None), "row 5: r is a NoneType"),
         (changed(5, 2, [0.1]), "row 5: r is a list"),
         (changed(5, 2, {}), "row 5: r is a dict"),
-        (np.ones((26, 3), dtype=bool), "x is a bool"),
-        (np.full((26, 3), 0.1 + 0.1j), "x is a complex"),
+        (np.ones((26, 3), dtype=bool), "an array of bool"),
+        (np.full((26, 3), 0.1 + 0.1j), "an array of complex128"),
         (np.full((26, 3), np.nan), "x is nan"),
     ],
 )

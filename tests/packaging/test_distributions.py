@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROBLEMS = ["autocorrelation_1", "circle_packing_26", "online_bin_packing", "tsp_cpp"]
+PROBLEMS = sorted(path.parent.name for path in ROOT.glob("problems/*/problem.yaml"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
