@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search import engine, packing
 from benchmarks.search.landscapes import DECEPTIVE, RUGGED, SMOOTH
+from evolve.stats.describe import summarize
 
 PRESETS = (
     "adaptive",
@@ -83,11 +84,9 @@ def table(problem: str, presets: Sequence[str], seeds: int, workers: int) -> str
 
 def _cell(values: NDArray[np.float64], *, signed: bool = False) -> str:
     """Return the median with its 95 % bootstrap interval."""
-    rng = np.random.default_rng(0)
-    drawn = np.median(rng.choice(values, (10_000, len(values))), axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    found = summarize(values.tolist())
     form = "+.3g" if signed else ".3g"
-    return f"{np.median(values):{form}} [{low:{form}}, {high:{form}}]"
+    return f"{found.median:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def main() -> None:
