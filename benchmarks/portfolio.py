@@ -19,7 +19,7 @@ import numpy as np
 from evolve.config.models import PortfolioConfig
 from evolve.core.measures import Objective
 from evolve.propose.bandit import Bandit
-from evolve.propose.credit import Credit
+from evolve.propose.credit import Credit, by_operator
 from evolve.store.records import Ended
 
 MOST = 600
@@ -127,7 +127,7 @@ def fact(
 def learnt(arms: list[Script], seed: int, budget: float, config: PortfolioConfig) -> float:
     """Play with the bandit."""
     names = [(arm.name, "") for arm in arms]
-    bandit = Bandit(config, names, [1.0] * len(arms), Credit(Objective("o")))
+    bandit = Bandit(config, names, [1.0] * len(arms), Credit(Objective("o"), by_operator))
     usable = [True] * len(arms)
     return play(arms, seed, budget, lambda rng: bandit.choose(rng, usable), bandit.tell)
 

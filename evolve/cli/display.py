@@ -15,6 +15,7 @@ from evolve.engine.events import (
     ArchiveSettled,
     Event,
     FaultOccurred,
+    InstructionWritten,
     Observer,
     Preparing,
     ProgramEvaluated,
@@ -91,10 +92,8 @@ class PlainDisplay:
             case RunStarted():
                 for line in start_lines(event):
                     self._print(line)
-            case ProgramEvaluated(is_best=True):
-                self._print(best_line(event))
-            case FaultOccurred():
-                self._print(f"fault in {event.where}: {event.message}")
+            case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
+                self._print(news_line(event))
             case Progress() if time.monotonic() - self._printed >= PLAIN_INTERVAL:
                 self._printed = time.monotonic()
                 self._print(progress_line(event))
@@ -125,10 +124,8 @@ class LiveDisplay:
                 self._started, self._archive = event, event.archive
                 for line in start_lines(event):
                     self._console.print(line, markup=False, soft_wrap=True)
-            case ProgramEvaluated(is_best=True):
-                self._console.print(best_line(event), markup=False, soft_wrap=True)
-            case FaultOccurred():
-                self._console.print(f"fault in {event.where}: {event.message}", markup=False)
+            case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
+                self._console.print(news_line(event), markup=False, soft_wrap=True)
             case Stopping():
                 self._note = f"stopping: {event.reason}; finishing what is in flight"
             case ArchiveSettled():
@@ -186,8 +183,13 @@ def search_line(preset: str, selection: str, islands: int) -> str:
     return f"{named}{selection} selection{several}"
 
 
-def best_line(event: ProgramEvaluated) -> str:
-    """Return the line that announces a new best program."""
+def news_line(event: ProgramEvaluated | InstructionWritten | FaultOccurred) -> str:
+    """Return the line that announces a new best program, an instruction or a fault."""
+    match event:
+        case FaultOccurred():
+            return f"fault in {event.where}: {event.message}"
+        case InstructionWritten():
+            return f"new instruction  iteration {event.iteration}: {event.text}"
     objective = event.evaluation.score.objective if event.evaluation.score else None
     where = "seed" if event.iteration is None else f"iteration {event.iteration}"
     return (

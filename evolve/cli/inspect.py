@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evolve.cli import render
+from evolve.cli.arms import print_instructions, print_operators
 from evolve.cli.spending import GROUPS, print_spending
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ def show(
     """Show a run: archive, measures, islands, best, operators, failures, spending, comparison.
 
     JSON: {run, totals, behaviours, archive, archives, measures, islands, best, operators,
-    failures, spending {model, operator, outcome}, comparison}.
+    instructions, failures, spending {model, operator, outcome}, comparison}.
     """
     from evolve.store.reader import open_reader
-    from evolve.view.report import archive_of, arms, comparison, islands
+    from evolve.view.arms import arms, instructions
+    from evolve.view.report import archive_of, comparison, islands
 
     with open_reader(db) as reader:
         record = reader.run(run)
@@ -99,7 +101,8 @@ def show(
             "measures": [each._asdict() for each in ranges],
             "islands": [asdict(row) for row in islands(reader, record)],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
-            "operators": [asdict(arm) for arm in arms(reader, record)],
+            "operators": [arm.as_dict() for arm in arms(reader, record)],
+            "instructions": [each.as_dict() for each in instructions(reader, record)],
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
                 by: [asdict(group) for group in reader.spending(record.id, by)] for by in GROUPS
@@ -197,7 +200,8 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     rows = [(e.id, e.objective, e.operator, e.generation, e.summary) for e in found]
     out.print(render.table("best programs", columns, rows))
     print_comparison(out, reader, run)
-    _print_operators(out, reader, run)
+    print_operators(out, reader, run)
+    print_instructions(out, reader, run)
     failures = reader.failures(run.id)
     if failures:
         kinds = ("what", "kind", ">count", "for example")
@@ -240,30 +244,6 @@ def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:
     gone = len(rows) - len(shown)
     title = f"islands ({gone} were given up in resets)" if gone else "islands"
     out.print(render.table(title, columns, shown))
-
-
-def _print_operators(out: Console, reader: Reader, run: RunRecord) -> None:
-    """Print what each operator with each model has come to."""
-    from evolve.view.report import arms
-
-    columns = ("operator", "model", ">proposals", ">applied", ">valid", ">better", ">records")
-    rows = [
-        (
-            arm.operator,
-            arm.model,
-            arm.pulls,
-            f"{arm.applied / arm.pulls:.0%}",
-            f"{arm.valid / arm.pulls:.0%}",
-            f"{arm.improved / arm.pulls:.0%}",
-            arm.records,
-            arm.reward / arm.pulls,
-            arm.cost_usd,
-            arm.reward_per_usd,
-        )
-        for arm in arms(reader, run)
-    ]
-    if rows:
-        out.print(render.table("operators", (*columns, ">reward", ">usd", ">reward/usd"), rows))
 
 
 def _print_measures(out: Console, reader: Reader, run: RunRecord, archive: Archive) -> None:

@@ -29,7 +29,8 @@ def program(
 ) -> None:
     """Show a program: source, difference to its parent, prompt, reply, feedback, lineage.
 
-    JSON: {entry, files, diff, evaluations, completions, inspirations, same_behaviour, lineage}.
+    JSON: {entry, files, diff, evaluations, completions, inspirations, instruction,
+    same_behaviour, lineage}.
     """
     from evolve.store.reader import open_reader
 
@@ -45,6 +46,7 @@ def program(
                     "evaluations": [_evaluation(each) for each in record.evaluations],
                     "completions": [asdict(call) for call in record.completions],
                     "inspirations": list(record.inspirations),
+                    "instruction": reader.instructions.shown(record.entry.id),
                     "same_behaviour": _same_behaviour(reader, record),
                     "lineage": [asdict(entry) for entry in reader.lineage(record.entry.id)],
                 }
@@ -83,6 +85,9 @@ def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) ->
     )
     if entry.summary:
         out.print(Text(entry.summary))
+    if number := reader.instructions.shown(entry.id):
+        text = reader.instructions.texts(entry.run_id).get(number, "")
+        out.print(Text(f"instruction {number}: {text}"))
     for evaluation in record.evaluations:
         _print_evaluation(out, evaluation)
     if alike := _same_behaviour(reader, record):

@@ -19,6 +19,7 @@ from evolve.config.fields import (
     Server,
     VariableName,
 )
+from evolve.config.proposing import InstructionsConfig
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
 from evolve.config.section import Section as Section  # noqa: PLC0414 - also from here
@@ -307,4 +308,7 @@ class RunConfig(Section):
     models: tuple[ModelConfig, ...] = ()
     proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
     portfolio: PortfolioConfig = PortfolioConfig()
+    instructions: InstructionsConfig | None = Field(
+        default=None, description="default: none; `{}` takes all defaults"
+    )
     stop: StopConfig

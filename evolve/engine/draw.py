@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,15 @@ from evolve.core.errors import StoreError
 from evolve.core.program import Program
 from evolve.engine.history import History, varies
 from evolve.engine.population import Population
-from evolve.propose.base import Attempt, Complete, Context, Individual, Proposer
+from evolve.propose.base import (
+    INSTRUCT,
+    Attempt,
+    Complete,
+    Context,
+    Individual,
+    Instruction,
+    Proposer,
+)
 from evolve.propose.portfolio import Portfolio
 from evolve.store.records import ProposalRecord
 
@@ -30,6 +38,7 @@ class Draw:
     attempts: tuple[Attempt, ...] = ()
     hints: tuple[str, ...] = ()
     trials: tuple[Individual, ...] = ()
+    instruction: Instruction | None = None
 
     def context(self, problem: Problem, complete: Complete) -> Context:
         """Return what the operator is given."""
@@ -42,6 +51,7 @@ class Draw:
             complete=complete,
             attempts=self.attempts,
             hints=self.hints,
+            instruction=self.instruction.text if self.instruction else "",
             trials=self.trials,
         )
 
@@ -63,9 +73,10 @@ def draw(
         return mates <= population.most_inspirations(island)
 
     sent = history.mail.submitted(iteration)
-    operator = sent or portfolio.choose(rng, can_work, island)
+    set_task = sent or portfolio.writes(iteration)
+    operator = set_task or portfolio.choose(rng, can_work, island)
     parent, inspirations = population.choose(island, rng)
-    if sent is not None and history.seed is not None:
+    if set_task is not None and history.seed is not None:
         parent, inspirations = population.individual(history.seed), ()
     failure = history.failure()
     if varies(operator) == "failure" and failure is not None:
@@ -78,7 +89,9 @@ def draw(
         parent = parent if root is None else population.individual(root)
         inspirations = ()
     individuals = [parent, *inspirations]
-    return _draw(seed, iteration, operator, island, individuals, population, history)
+    drawn = _draw(seed, iteration, operator, island, individuals, population, history)
+    shown = portfolio.instruction(operator, np.random.default_rng([seed, iteration, 3]))
+    return replace(drawn, instruction=shown)
 
 
 def redraw(
@@ -93,8 +106,11 @@ def redraw(
     Raises:
         StoreError: its operator is not configured.
     """
-    named = portfolio.named(begun.operator, begun.model)
-    operator = named or history.mail.submitted(begun.iteration)
+    if begun.operator == INSTRUCT:
+        operator = portfolio.writes(begun.iteration)
+    else:
+        named = portfolio.named(begun.operator, begun.model)
+        operator = named or history.mail.submitted(begun.iteration)
     if operator is None:
         raise StoreError(
             f"iteration {begun.iteration} was begun by the operator {begun.operator!r}, which is "
@@ -102,7 +118,10 @@ def redraw(
         )
     ids = (*begun.parents, *begun.inspirations)
     individuals = [population.individual(number) for number in ids]
-    return _draw(seed, begun.iteration, operator, begun.island, individuals, population, history)
+    drawn = _draw(seed, begun.iteration, operator, begun.island, individuals, population, history)
+    if begun.instruction is None or portfolio.instructor is None:
+        return drawn
+    return replace(drawn, instruction=portfolio.instructor.pool.get(begun.instruction))
 
 
 def _draw(

@@ -63,6 +63,14 @@ class ProposalRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class InstructionWritten:
+    """A model wrote an instruction, which later proposals may be shown."""
+
+    iteration: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramEvaluated:
     """A program was evaluated and committed.
 
@@ -173,6 +181,7 @@ Event: TypeAlias = (
     Preparing
     | RunStarted
     | ProposalRejected
+    | InstructionWritten
     | ProgramEvaluated
     | ArchiveSettled
     | FaultOccurred

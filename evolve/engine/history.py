@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from evolve.core.evaluation import Outcome
 from evolve.engine.mail import Mail
-from evolve.propose.base import Attempt, Proposer, Varies
+from evolve.propose.base import UNRELATED, Attempt, Proposer, Varies
 from evolve.store.records import Ended
 
 #: Newest attempts kept for one parent.
@@ -17,8 +17,6 @@ PARENTS = 2**14
 #: Newest failed programs that may still be repaired.
 FAILURES = 32
 _NO_MAIL = Mail()
-#: Ends that say nothing about the parent.
-UNRELATED = frozenset(("model_error", "budget", "interrupted"))
 
 
 def varies(operator: Proposer) -> Varies:

@@ -9,11 +9,16 @@ from typing import TypeAlias
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
-from evolve.engine.events import ArchiveSettled, Observer, ProgramEvaluated, ProposalRejected
-from evolve.engine.history import UNRELATED
+from evolve.engine.events import (
+    ArchiveSettled,
+    InstructionWritten,
+    Observer,
+    ProgramEvaluated,
+    ProposalRejected,
+)
 from evolve.engine.population import Placement, Population, Settled
 from evolve.engine.stop import Counters
-from evolve.propose.base import Candidate, Rejected
+from evolve.propose.base import UNRELATED, WRITTEN, Instruction, Proposed, Rejected
 from evolve.store.records import Ended
 from evolve.store.store import Store
 
@@ -42,7 +47,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A proposal that came to nothing, committed."""
+    """A proposal that came to no program, committed: to nothing, or to an instruction."""
 
     proposal: Proposal
     reason: str
@@ -97,15 +102,19 @@ class Journal:
             inspirations,
             getattr(drawn.operator, "model", ""),
             inserted=inserted,
+            instruction=drawn.instruction.number if drawn.instruction else None,
         )
         self.population.engage(iteration, parent)
         return Proposal(proposal, iteration, operator, island)
 
-    def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | Refused:
+    def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused:
         """Commit a proposal's result: a program to be evaluated, or why there is none."""
         if isinstance(result, Rejected):
             self.store.reject(proposal.id, result.reason, result.message)
             return Refused(proposal, result.reason, result.message)
+        if isinstance(result, Instruction):
+            self.store.instructions.write(proposal.id, result.number, result.text, WRITTEN)
+            return Refused(proposal, WRITTEN, result.text)
         parents = [self.population.individual(parent) for parent in result.parents]
         added = self.store.add_program(
             self.run_id,
@@ -145,14 +154,17 @@ class Journal:
             self.emit(ArchiveSettled(self.population.archive))
 
     def refuse(self, ending: Refused) -> None:
-        """Count a proposal that came to nothing, learn from it and tell observers."""
+        """Count a proposal that came to no program, learn from it and tell observers."""
         proposal = ending.proposal
         parent = self.population.disengage(proposal.iteration)
         if parent is not None and ending.reason not in UNRELATED:
             self.population.census.tried(parent)
-        self.counters.rejected(ending.reason)
         for ended in self.store.ended(self.run_id, "", proposal=proposal.id):
             self.learn(ended)
+        if ending.reason == WRITTEN:
+            self.emit(InstructionWritten(proposal.iteration, ending.message))
+            return
+        self.counters.rejected(ending.reason)
         self.emit(
             ProposalRejected(proposal.iteration, proposal.operator, ending.reason, ending.message)
         )

@@ -19,7 +19,7 @@ import anyio
 from evolve.core.errors import RunFailed
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
-from evolve.propose.base import Candidate, Rejected
+from evolve.propose.base import Proposed, Rejected
 
 #: Why a proposal was given up though nothing is wrong with it.
 GIVEN_UP = ("interrupted", "budget")
@@ -40,7 +40,7 @@ class Order(Protocol):
         """Return the next iteration, and how many are inserted before it if that is fixed."""
         ...
 
-    async def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | None:
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
         """Commit what came of a proposal when its turn comes; return what is to be evaluated."""
         ...
 
@@ -83,7 +83,7 @@ class Arrival:
         self._open += 1
         return self._next - 1, None
 
-    async def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | None:
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
         """Commit at once; one that was given up with a reply paid for stays open for a resume."""
         given_up = isinstance(result, Rejected) and result.reason == "interrupted"
         if given_up and self._journal.store.answered(proposal.id):
@@ -151,7 +151,7 @@ class Strict:
         self._next += 1
         return self._next - 1, self._inserted
 
-    async def admit(self, proposal: Proposal, result: Candidate | Rejected) -> Pending | None:
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
         """Commit after all earlier iterations, so that programs are numbered by iteration.
 
         One that was given up stays open, and so do all after it: a resumed run takes them up again

@@ -11,7 +11,7 @@ import anyio
 from evolve.core.errors import BudgetExhausted, InfrastructureError, ModelUnavailable
 from evolve.engine.width import Width
 from evolve.propose.admission import refusal
-from evolve.propose.base import Candidate, Context, Proposer, Rejected
+from evolve.propose.base import Candidate, Context, Proposed, Proposer, Rejected
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Proposing:
     _scopes: set[anyio.CancelScope] = field(default_factory=set)
     _ended: anyio.Event = field(default_factory=anyio.Event)
 
-    async def __call__(self, operator: Proposer, context: Context) -> Candidate | Rejected | None:
+    async def __call__(self, operator: Proposer, context: Context) -> Proposed | None:
         """Ask the operator; a fault of the model is a proposal that came to nothing.
 
         Returns:
@@ -38,7 +38,7 @@ class Proposing:
         """
         started = time.monotonic()
         self.width.asked()
-        result: Candidate | Rejected = Rejected("interrupted", "given up when the run stopped")
+        result: Proposed = Rejected("interrupted", "given up when the run stopped")
         scope = anyio.CancelScope()
         self._scopes.add(scope)
         try:
@@ -69,7 +69,7 @@ class Proposing:
             scope.cancel()
 
 
-async def proposed(operator: Proposer, context: Context) -> Candidate | Rejected:
+async def proposed(operator: Proposer, context: Context) -> Proposed:
     """Return what an operator makes, if it may be evaluated.
 
     Programs are strangers' texts: one may be nested more deeply than an operator can follow.
@@ -80,8 +80,8 @@ async def proposed(operator: Proposer, context: Context) -> Candidate | Rejected
         return Rejected("syntax", "a program is nested too deeply to be worked on")
 
 
-def admissible(result: Candidate | Rejected, context: Context) -> Candidate | Rejected:
+def admissible(result: Proposed, context: Context) -> Proposed:
     """Refuse a candidate that is not worth an evaluation, whichever operator made it."""
-    if isinstance(result, Rejected):
+    if not isinstance(result, Candidate):
         return result
     return refusal(result.program, context.parent.program, context.problem) or result

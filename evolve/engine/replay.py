@@ -25,7 +25,14 @@ from evolve.engine.reexecute import compared, evaluate_again, evaluated_programs
 from evolve.engine.replayed import Difference, Replayed
 from evolve.engine.stop import Counters
 from evolve.llm.base import Completion, Request
-from evolve.propose.base import Candidate, Complete, Individual, Rejected
+from evolve.propose.base import (
+    Candidate,
+    Complete,
+    Individual,
+    Instruction,
+    Proposed,
+    Rejected,
+)
 from evolve.propose.portfolio import open_portfolio
 from evolve.store.reader import Reader
 from evolve.store.records import NewRun, ProposalRecord, RunRecord
@@ -233,7 +240,7 @@ class _Replay:
         self, stored: ProposalRecord, drawn: Draw, proposal: Proposal
     ) -> Pending | Refused:
         """Have the operator propose again, and commit what comes of it, or what did."""
-        result: Candidate | Rejected
+        result: Proposed
         if stored.reason in GIVEN:
             self.report.given += 1
             return self.journal.admit(proposal, Rejected(stored.reason, stored.message))
@@ -248,25 +255,30 @@ class _Replay:
             self._know(stored.program, admitted.program_id)
         return admitted
 
-    def _compare(
-        self, stored: ProposalRecord, result: Candidate | Rejected
-    ) -> Candidate | Rejected:
+    def _compare(self, stored: ProposalRecord, result: Proposed) -> Proposed:
         """Note a difference; return what is stored, so that later steps find their parents."""
         if isinstance(result, Rejected):
             again = f"rejected: {result.reason}"
+        elif isinstance(result, Instruction):
+            again = f"wrote: {result.text}"
         elif self.scratch.has_program(self.run_id, result.program):
             again = "rejected: duplicate"
         else:
             again = f"program {result.program.id[:12]}"
         record = None if stored.program is None else self.reader.program(stored.program)
-        there = (
-            f"rejected: {stored.reason}" if record is None else f"program {record.entry.hash[:12]}"
-        )
+        there = f"rejected: {stored.reason}"
+        if stored.status == "wrote":
+            there = f"wrote: {stored.message}"
+        elif record is not None:
+            there = f"program {record.entry.hash[:12]}"
         if again == there:
             return result
         self.report.differences.append(
             Difference(stored.iteration, f"proposal of {stored.operator}", there, again)
         )
+        if stored.status == "wrote":
+            number = self.reader.instructions.written(stored.id)
+            return Instruction(number, stored.message)
         if record is None:
             return Rejected(stored.reason, stored.message)
         parents = tuple(self.here[parent] for parent in record.entry.parents)
@@ -275,8 +287,10 @@ class _Replay:
     def _compare_draw(self, stored: ProposalRecord, drawn: Draw) -> bool:
         """Note whether the recorded operator, parents and inspirations were drawn."""
         ids = (drawn.parent.id, *(other.id for other in drawn.inspirations))
-        again = f"{drawn.operator.name} of {[self.there[each] for each in ids]}"
-        there = f"{stored.operator} of {[*stored.parents, *stored.inspirations]}"
+        shown = drawn.instruction.number if drawn.instruction else None
+        again = f"{drawn.operator.name} of {[self.there[each] for each in ids]}, shown {shown}"
+        known = [*stored.parents, *stored.inspirations]
+        there = f"{stored.operator} of {known}, shown {stored.instruction}"
         if again == there:
             self.report.draws += 1
             return True

@@ -140,6 +140,8 @@ def claim_run(
         RunLocked: another live process is writing it.
     """
     store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
+    given = RunConfig.model_validate_json(record.config_json).instructions
+    store.instructions.begin_with(record.id, () if given is None else given.texts)
     settled = store.archive(record.id) if record.archive else None
     spec = store.archive(record.id, 0).spec
     return Opened(record, resumed, spec, settled, notes)

@@ -25,6 +25,27 @@ _LEAST_MEAN, _GREATEST_MEAN = 0.02, 0.9
 _LEAST_PRICE = 0.05
 
 
+def drawn_rates(
+    rng: np.random.Generator,
+    pulls: NDArray[np.float64],
+    wins: NDArray[np.float64],
+    prior: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    """Draw how often each arm improves, where ``prior`` was believed before its pulls."""
+    prior = np.clip(prior, _LEAST_MEAN, _GREATEST_MEAN)
+    losses = np.maximum(pulls - wins, 0.0)
+    rates: NDArray[np.float64] = rng.beta(_PRIOR * prior + wins, _PRIOR * (1 - prior) + losses)
+    return rates
+
+
+def drawn_towards(
+    usual: float, sums: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return means as they are after a few counts of the ``usual`` one."""
+    means: NDArray[np.float64] = (sums + _PRIOR * usual) / (counts + _PRIOR)
+    return means
+
+
 @dataclass(slots=True)
 class Bandit:
     """Choose arms by how often they are believed to improve, how much, and what they cost.
@@ -39,7 +60,7 @@ class Bandit:
     config: PortfolioConfig
     arms: Sequence[tuple[str, str]]
     weights: Sequence[float]
-    credit: Credit
+    credit: Credit[tuple[str, str]]
     _islands: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def tell(self, ended: Ended) -> None:
@@ -74,18 +95,14 @@ class Bandit:
         total = everywhere[0].sum()
         mean = everywhere[1].sum() / total if total else 0.5
         prior = (elsewhere[1] + _PRIOR * mean) / (elsewhere[0] + _PRIOR)
-        prior = np.clip(prior, _LEAST_MEAN, _GREATEST_MEAN)
-        losses = np.maximum(pulls - wins, 0.0)
-        often: NDArray[np.float64] = rng.beta(_PRIOR * prior + wins, _PRIOR * (1 - prior) + losses)
-        return often
+        return drawn_rates(rng, pulls, wins, prior)
 
     def _sizes(self, island: int) -> NDArray[np.float64]:
         """Return the mean reward of an arm's improvements, drawn towards that of all."""
         _, wins, rewards = self._here(island)
         _, all_wins, all_rewards = self._everywhere()
         usual = all_rewards.sum() / all_wins.sum() if all_wins.any() else 0.5
-        sizes: NDArray[np.float64] = (rewards + _PRIOR * usual) / (wins + _PRIOR)
-        return sizes
+        return drawn_towards(usual, rewards, wins)
 
     def _here(self, island: int) -> NDArray[np.float64]:
         """Return discounted pulls, wins and rewards on an island, shape ``(3, arms)``."""

@@ -13,6 +13,12 @@ from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.llm.base import Completion, Request
 
+#: Name in the store of what writes instructions; see `evolve.propose.instruct`.
+INSTRUCT = "instruct"
+#: How a proposal ends that wrote one, and one that was to and did not.
+WRITTEN, NO_INSTRUCTION = "instruction", "no_instruction"
+#: Ends of a proposal that say nothing about its parent.
+UNRELATED = frozenset(("model_error", "budget", "interrupted", WRITTEN, NO_INSTRUCTION))
 #: The operators that come with the engine, for the resolver of plug-in references.
 PROPOSERS = {
     "genetic": "evolve.propose.genetic:GeneticProposer",
@@ -84,6 +90,7 @@ class Context:
             of several calls must make them in the same order again.
         attempts: What was made of the parent before, the newest last.
         hints: Guidance from the people who run the search, oldest first.
+        instruction: How to go about it, for an operator that is ``instructed``; may be empty.
         trials: Evaluated programs that this operator made of the parent, in the order they were
             told; for an operator that ``varies`` a ``series`` only.
     """
@@ -96,6 +103,7 @@ class Context:
     complete: Complete
     attempts: tuple[Attempt, ...] = ()
     hints: tuple[str, ...] = ()
+    instruction: str = ""
     trials: tuple[Individual, ...] = ()
 
 
@@ -122,6 +130,22 @@ class Rejected:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A short text on how to go about an improvement, which a model is shown with the task.
+
+    Attributes:
+        number: Its own within the run; 0 for the empty one.
+        text: One paragraph.
+    """
+
+    number: int
+    text: str
+
+
+#: What may come of a proposal. Only what writes instructions makes an `Instruction`.
+Proposed: TypeAlias = Candidate | Rejected | Instruction
+
 #: What an operator takes as the parent: an elite, as selection has it (the default); a program that
 #: failed its evaluation and was not repaired yet; or an elite that is varied many times in a row.
 Varies: TypeAlias = Literal["elite", "failure", "series"]
@@ -131,7 +155,8 @@ class Proposer(Protocol):
     """A variation operator. Safe for concurrent use within one event loop.
 
     Optional attributes: ``varies`` (a `Varies`); ``mates``, the number of inspirations without
-    which the operator cannot work; and for series ``series_length``, proposals in one, and
+    which the operator cannot work; ``instructed``, whether it shows the model the context's
+    ``instruction``; and for series ``series_length``, proposals in one, and
     ``suits(program)``, whether one may begin from a program.
     """
 
@@ -140,6 +165,6 @@ class Proposer(Protocol):
     #: closed set of operations are not arbitrary and may run without Docker.
     arbitrary_code: bool
 
-    async def propose(self, context: Context) -> Candidate | Rejected:
+    async def propose(self, context: Context) -> Proposed:
         """Make one candidate from ``context``."""
         ...

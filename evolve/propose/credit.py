@@ -1,12 +1,17 @@
-"""What each arm, an operator with a model, has come to: a fold over what ended."""
+"""What each arm, such as an operator with a model, has come to: a fold over what ended."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from evolve.core.evaluation import Outcome
 from evolve.core.measures import Objective
+from evolve.propose.base import INSTRUCT
 from evolve.store.records import Ended
+
+Key = TypeVar("Key", bound=Hashable)
 
 #: Weight of the newest improvement in the running scale of improvements.
 _ALPHA = 0.1
@@ -15,8 +20,8 @@ _EVALUATED = frozenset(outcome.value for outcome in Outcome)
 
 
 @dataclass(slots=True)
-class Arm:
-    """Counts of one operator with one model.
+class Tally:
+    """Counts of one arm.
 
     Attributes:
         pulls: Proposals that ended.
@@ -28,8 +33,6 @@ class Arm:
         cost_usd: Known price of the model calls.
     """
 
-    operator: str
-    model: str
     pulls: int = 0
     applied: int = 0
     valid: int = 0
@@ -60,7 +63,7 @@ class _Scale:
 
 
 @dataclass(slots=True)
-class Credit:
+class Credit(Generic[Key]):
     """Give every proposal its reward.
 
     A reward is half the improvement over the parent and half the improvement over the best program
@@ -71,11 +74,13 @@ class Credit:
 
     Attributes:
         objective: Turns objectives into fitness.
-        arms: By operator and model, in the order they were first told.
+        arm_of: Says whose a proposal was; None for nobody's.
+        arms: What each has come to, in the order they were first told.
     """
 
     objective: Objective
-    arms: dict[tuple[str, str], Arm] = field(default_factory=dict)
+    arm_of: Callable[[Ended], Key | None]
+    arms: dict[Key, Tally] = field(default_factory=dict)
     _fitness: dict[int, float] = field(default_factory=dict)
     _best: dict[int, float] = field(default_factory=dict)
     _over_parent: _Scale = field(default_factory=_Scale)
@@ -87,13 +92,13 @@ class Credit:
         parent = self._fitness.get(ended.parents[0]) if ended.parents else None
         best = self._best.get(ended.island)
         self._remember(ended, fitness, parent)
-        if not ended.parents:
+        arm_of = self.arm_of(ended)
+        if not ended.parents or arm_of is None:
             return 0.0
         over_parent = 0.0 if fitness is None or parent is None else max(fitness - parent, 0.0)
         over_best = 0.0 if fitness is None or best is None else max(fitness - best, 0.0)
         reward = 0.5 * self._over_parent.share(over_parent) + 0.5 * self._over_best.share(over_best)
-        key = ended.operator, ended.model
-        arm = self.arms.setdefault(key, Arm(*key))
+        arm = self.arms.setdefault(arm_of, Tally())
         arm.pulls += 1
         arm.applied += ended.ended in _EVALUATED
         arm.valid += ended.ended == Outcome.OK
@@ -109,3 +114,8 @@ class Credit:
             self._fitness[ended.program_id] = known
         if fitness is not None:
             self._best[ended.island] = max(fitness, self._best.get(ended.island, fitness))
+
+
+def by_operator(ended: Ended) -> tuple[str, str] | None:
+    """Return operator and model of a proposal; None where it wrote an instruction."""
+    return None if ended.operator == INSTRUCT else (ended.operator, ended.model)

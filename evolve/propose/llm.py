@@ -56,6 +56,7 @@ class LLMProposer(ABC):
 
     name: ClassVar[str]
     arbitrary_code = True
+    instructed = True
     #: Templates of messages after the first.
     later: ClassVar[tuple[str, ...]] = ()
     usual_variants: ClassVar[Mapping[str, float]] = {}

@@ -15,8 +15,9 @@ from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError
 from evolve.core.measures import Objective
 from evolve.propose.bandit import Bandit
-from evolve.propose.base import PROPOSERS, Proposer
-from evolve.propose.credit import Credit
+from evolve.propose.base import PROPOSERS, Instruction, Proposer
+from evolve.propose.credit import Credit, by_operator
+from evolve.propose.instruct import Instructor, open_instructor
 from evolve.store.records import Ended
 
 
@@ -28,11 +29,13 @@ class Portfolio:
         proposers: At least one.
         weights: Relative frequencies, positive, one for each.
         bandit: Chooses instead of the weights when there is one; its arms are `arms`.
+        instructor: Has the instructions that operators show models, if the run has any.
     """
 
     proposers: tuple[Proposer, ...]
     weights: tuple[float, ...]
     bandit: Bandit | None = None
+    instructor: Instructor | None = None
 
     def choose(
         self,
@@ -55,6 +58,20 @@ class Portfolio:
         """Learn from what came of a proposal."""
         if self.bandit is not None:
             self.bandit.tell(ended)
+        if self.instructor is not None:
+            self.instructor.pool.tell(ended)
+
+    def writes(self, iteration: int) -> Proposer | None:
+        """Return what writes an instruction, if that is what an iteration is for."""
+        if self.instructor is None or not self.instructor.pool.due(iteration):
+            return None
+        return self.instructor.operator(iteration)
+
+    def instruction(self, operator: Proposer, rng: np.random.Generator) -> Instruction | None:
+        """Draw the instruction for a proposal; None for an operator that shows none."""
+        if self.instructor is None or not getattr(operator, "instructed", False):
+            return None
+        return self.instructor.pool.choose(rng)
 
     @property
     def arms(self) -> tuple[tuple[str, str], ...]:
@@ -89,10 +106,16 @@ def open_portfolio(
     """
     opened = open_proposers(config.proposers, models, folder)
     _check_embeddings(config)
-    if config.portfolio.kind == "fixed":
+    if config.portfolio.kind == "bandit":
+        credit = Credit(objective, by_operator)
+        bandit = Bandit(config.portfolio, opened.arms, opened.weights, credit)
+        opened = replace(opened, bandit=bandit)
+    if config.instructions is None:
         return opened
-    bandit = Bandit(config.portfolio, opened.arms, opened.weights, Credit(objective))
-    return replace(opened, bandit=bandit)
+    if not any(getattr(each, "instructed", False) for each in opened.proposers):
+        raise ConfigError("instructions: no operator of this run would show one to a model")
+    instructor = open_instructor(config.instructions, models, objective, folder)
+    return replace(opened, instructor=instructor)
 
 
 def open_proposers(

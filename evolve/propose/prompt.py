@@ -65,6 +65,7 @@ class PromptWriter:
         template_dir: Folder whose templates go before the built-in ones.
         caps: Longest parts.
         later: File names of the templates of later messages.
+        system: That of the system message.
 
     Raises:
         ConfigError: the folder does not exist, or a template cannot be compiled.
@@ -77,6 +78,7 @@ class PromptWriter:
         template_dir: Path | None,
         caps: Caps,
         later: Sequence[str] = (),
+        system: str = "system.j2",
     ) -> None:
         if template_dir is not None and not template_dir.is_dir():
             raise ConfigError(f"template_dir {template_dir} is not a folder")
@@ -91,23 +93,24 @@ class PromptWriter:
         )
         self._caps = caps
         self._templates = {
-            name: _compiled(environment, name) for name in ("system.j2", template, *later)
+            name: _compiled(environment, name) for name in (system, template, *later)
         }
-        self._user = template
+        self._system, self._user = system, template
 
     def write(self, context: Context, **values: object) -> tuple[Message, ...]:
         """Return a system and a user message; they depend on the arguments alone.
 
         Args:
             context: Of the proposal.
-            values: Further names for the template; ``variant`` is text for the answer's section.
+            values: Further names for the template, as with `later`; ``variant`` is text for the
+                answer's section.
 
         Raises:
             ConfigError: a template asks for something that is not there.
         """
-        known = {"variant": "", **self._values(context), **values}
+        known = {"variant": "", **self._values(context, _quotations(values)), **values}
         return (
-            Message("system", _render(self._templates["system.j2"], known)),
+            Message("system", _render(self._templates[self._system], known)),
             Message("user", _render(self._templates[self._user], known)),
         )
 
@@ -117,8 +120,7 @@ class PromptWriter:
         Raises:
             ConfigError: a template asks for something that is not there.
         """
-        given = [value for value in values.values() if isinstance(value, Quotation)]
-        known = {**self._values(context, given), **values}
+        known = {**self._values(context, _quotations(values)), **values}
         return Message("user", _render(self._templates[template], known))
 
     def _values(self, context: Context, given: Sequence[Quotation] = ()) -> dict[str, object]:
@@ -143,6 +145,7 @@ class PromptWriter:
             "inspirations": others,
             "attempts": attempts,
             "hints": context.hints,
+            "instruction": context.instruction,
         }
 
     def _parent(self, individual: Individual) -> _Shown:
@@ -174,6 +177,14 @@ class PromptWriter:
     def _attempts(self, attempts: Sequence[Attempt]) -> Quotation | None:
         text, count = newest(map(_told, attempts), self._caps.attempts)
         return Quotation("earlier attempts", text, count) if count else None
+
+
+def _quotations(values: Mapping[str, object]) -> list[Quotation]:
+    """Return the quotations among the values of a template, those in tuples too."""
+    flat = (
+        v for value in values.values() for v in (value if isinstance(value, tuple) else [value])
+    )
+    return [value for value in flat if isinstance(value, Quotation)]
 
 
 def _told(attempt: Attempt) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import Ended
-from evolve.store.schema import completions, evaluations, programs, proposals
+from evolve.store.schema import completions, evaluations, instructions, programs, proposals
 from evolve.store.summaries import FOUND
 
 #: Rows in memory at a time.
@@ -52,10 +52,13 @@ _COST = (
 
 def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) -> Iterator[Ended]:
     rows = connection.execution_options(yield_per=_AT_ONCE).execute(
-        select(proposals, _COST.label("cost_usd"))
+        select(proposals, instructions.c.number, _COST.label("cost_usd"))
+        .select_from(
+            proposals.outerjoin(instructions, instructions.c.proposal_id == proposals.c.id)
+        )
         .where(
             proposals.c.run_id == run_id,
-            proposals.c.status.in_(["rejected", "duplicate"]),
+            proposals.c.status.in_(["rejected", "duplicate", "wrote"]),
             which,
         )
         .order_by(proposals.c.ended_at, proposals.c.id)
@@ -74,6 +77,8 @@ def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) 
             message=row.message,
             cost_usd=row.cost_usd,
             at=row.ended_at,
+            instruction=row.instruction,
+            wrote=row.number,
         )
 
 
@@ -85,6 +90,7 @@ def _evaluated(
             proposals.c.iteration,
             proposals.c.model,
             proposals.c.parents,
+            proposals.c.instruction,
             programs,
             evaluations.c.outcome,
             evaluations.c.objective,
@@ -117,4 +123,5 @@ def _evaluated(
             message=row.message,
             cost_usd=row.cost_usd,
             at=row.at,
+            instruction=row.instruction,
         )

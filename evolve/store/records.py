@@ -118,10 +118,11 @@ class ProposalRecord:
 
     Attributes:
         status: ``open`` until it ends, then ``rejected``, ``duplicate``, ``added`` or, once its
-            program has a verdict, ``evaluated``.
+            program has a verdict, ``evaluated``; ``wrote`` where it made an instruction.
         reason: Why nothing came of it, in one word; ``message`` says it in a sentence.
         inserted: In strict order: how many iterations were in the archive that it was drawn from.
         program: The program that came of it, if one did.
+        instruction: Number of the instruction that it was shown; None if it could have none.
     """
 
     id: int
@@ -137,6 +138,7 @@ class ProposalRecord:
     message: str = ""
     inserted: int | None = None
     program: int | None = None
+    instruction: int | None = None
 
     @property
     def answered(self) -> bool:
@@ -167,6 +169,8 @@ class Ended:
         message: The beginning of the feedback, or of why there is no score.
         cost_usd: Known price of its model calls.
         at: When it ended.
+        instruction: Number of the instruction that it was shown; None if it could have none.
+        wrote: Number of the instruction that it made, whose text is the ``message``.
     """
 
     iteration: int | None
@@ -181,6 +185,8 @@ class Ended:
     message: str
     cost_usd: float
     at: float
+    instruction: int | None = None
+    wrote: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

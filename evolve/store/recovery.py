@@ -69,6 +69,7 @@ def read_proposals(
             message=row.message,
             inserted=row.inserted,
             program=row.program,
+            instruction=row.instruction,
         )
         for row in rows
     )
@@ -98,5 +99,5 @@ def _not_inserted(connection: Connection, run_id: int) -> tuple[ProposalRecord, 
     inserted = max(connection.scalars(select(runs.c.inserted).where(run)).one(), drawn_from or 0)
     connection.execute(update(runs).where(run).values(inserted=inserted))
     strict = proposals.c.inserted.is_not(None)
-    ended = proposals.c.status.in_(["rejected", "duplicate", "evaluated"])
+    ended = proposals.c.status.in_(["rejected", "duplicate", "evaluated", "wrote"])
     return read_proposals(connection, run_id, strict & ended & (proposals.c.iteration >= inserted))

@@ -14,6 +14,7 @@ from evolve.store.course import CourseReader
 from evolve.store.database import Database
 from evolve.store.entries import unknown_run
 from evolve.store.inbox import Inbox
+from evolve.store.instructions import InstructionBook
 from evolve.store.records import RunRecord
 from evolve.store.rows import run_record
 from evolve.store.schema import runs
@@ -41,6 +42,11 @@ class RunReader(CourseReader):
     def inbox(self) -> Inbox:
         """What people send to runs; posting needs a database opened for writing."""
         return Inbox(self._database, self._clock)
+
+    @property
+    def instructions(self) -> InstructionBook:
+        """What models are told on how to go about it; writing needs a writable database."""
+        return InstructionBook(self._database, self._clock)
 
     def close(self) -> None:
         """Close the file."""

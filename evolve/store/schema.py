@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0011"
+VERSION = "0012"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -111,15 +111,29 @@ proposals = Table(
     Column("island", Integer, nullable=False),
     Column("parents", JSON, nullable=False),
     Column("inspirations", JSON, nullable=False),
-    Column("status", String(16), nullable=False),  # open, rejected, duplicate, added, evaluated
+    # open, rejected, duplicate, added, evaluated; wrote: an instruction
+    Column("status", String(16), nullable=False),
     Column("reason", Excerpt(200), nullable=False, default=""),
     Column("message", Excerpt(4000), nullable=False, default=""),
     # Strict order: how many iterations were in the archive that it was drawn from.
     Column("inserted", Integer),
+    # Number of the instruction its prompt had, 0 for the empty one; null: it could have none.
+    Column("instruction", Integer),
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     UniqueConstraint("run_id", "iteration"),
     Index(None, "run_id", "status", "reason"),
+)
+
+#: Guidance for models that is itself evolved; how each did follows from ``proposals``.
+instructions = Table(
+    "instructions",
+    metadata,
+    Column("run_id", ForeignKey(runs.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("proposal_id", ForeignKey(proposals.c.id), unique=True),  # null: the configuration's
+    Column("text", Excerpt(4000), nullable=False),
+    Column("created_at", Float, nullable=False),
 )
 
 completions = Table(

@@ -23,7 +23,7 @@ _IMPROVED = and_(
     ),
 )
 _CAME_OF_IT = case(
-    (proposals.c.status == "rejected", proposals.c.reason),
+    (proposals.c.status.in_(["rejected", "wrote"]), proposals.c.reason),
     (_IMPROVED, "improved"),
     (_VALID, "valid"),
     else_=func.coalesce(_own.c.outcome, proposals.c.status),
@@ -33,8 +33,9 @@ _CAME_OF_IT = case(
 def spending(connection: Connection, run_id: int, by: By) -> tuple[Spending, ...]:
     """Return what model calls cost, grouped, dearest first.
 
-    A proposal's outcome is why it was rejected, ``duplicate``, the outcome of its evaluation where
-    that gave no score, ``improved`` where the program is better than its parent, else ``valid``.
+    A proposal's outcome is why it was rejected, ``instruction`` where it wrote one, ``duplicate``,
+    the outcome of its evaluation where that gave no score, ``improved`` where the program is
+    better than its parent, else ``valid``.
     """
     group: ColumnElement[Any] = {
         "model": completions.c.model,

@@ -171,6 +171,7 @@ class Store(ArchiveWriter):
         model: str = "",
         *,
         inserted: int | None = None,
+        instruction: int | None = None,
     ) -> int:
         """Commit that an iteration has begun, and return its proposal's id.
 
@@ -186,6 +187,7 @@ class Store(ArchiveWriter):
             inspiration_ids: The programs shown beside them.
             model: What the operator asks, if it asks one.
             inserted: In strict order: how many iterations are in the archive it was drawn from.
+            instruction: Number of the instruction that its prompt has.
 
         Raises:
             StoreError: the iteration has ended already.
@@ -203,6 +205,7 @@ class Store(ArchiveWriter):
                 "parents": list(parent_ids),
                 "inspirations": list(inspiration_ids),
                 "inserted": inserted,
+                "instruction": instruction,
                 "created_at": self._clock(),
             }
             if begun is None:

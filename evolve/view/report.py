@@ -12,7 +12,6 @@ from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.population import RETIRED
 from evolve.engine.reported import reported, select_of
-from evolve.propose.credit import Arm, Credit
 from evolve.store.archives import ArchiveRecord
 from evolve.store.reader import Reader
 from evolve.store.records import ArchiveEvent, ProgramEntry, RunRecord
@@ -213,14 +212,6 @@ def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:
                 ComparedRow(name, entry.id, _objective(search), _objective(held_out), metrics)
             )
     return rows
-
-
-def arms(reader: Reader, run: RunRecord) -> list[Arm]:
-    """Return what each operator with each model has come to, the most used first."""
-    credit = Credit(run.objective)
-    for ended in reader.ended(run.id, run.problem_hash):
-        credit.tell(ended)
-    return sorted(credit.arms.values(), key=lambda arm: -arm.pulls)
 
 
 def _objective(evaluations: list[Evaluation]) -> float | None:

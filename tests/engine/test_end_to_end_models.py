@@ -23,7 +23,7 @@ from evolve.engine.events import Event, RunStarted
 from evolve.engine.resume import search_hash
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
-from evolve.view.report import arms
+from evolve.view.arms import arms
 from tests.command import environment, evolve, write_config
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 

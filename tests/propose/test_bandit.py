@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolve.config.models import PortfolioConfig, ProposerConfig, RunConfig
 from evolve.core.errors import ConfigError
 from evolve.core.measures import Objective
 from evolve.propose.bandit import Bandit
-from evolve.propose.credit import Credit
+from evolve.propose.credit import Credit, by_operator
 from evolve.propose.portfolio import open_portfolio, open_proposers
 from evolve.store.records import Ended
 
@@ -51,8 +51,8 @@ def fact(
 SEED = replace(fact(("seed", ""), 0.0, program=1), parents=(), iteration=None)
 
 
-def credit(direction: str = "maximize") -> Credit:
-    made = Credit(Objective("o", direction))  # type: ignore[arg-type]  # one of the two
+def credit(direction: str = "maximize") -> Credit[tuple[str, str]]:
+    made = Credit(Objective("o", direction), by_operator)  # type: ignore[arg-type]  # one of the two
     made.tell(SEED)
     return made
 
@@ -172,6 +172,7 @@ def test_it_forgets_what_helped_long_ago() -> None:
     assert choices(made)[1] > 300
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([A, B, C, ("other", "")]), st.none() | st.floats(-9, 9))))
 def test_the_same_facts_make_the_same_choices(told: list[tuple[tuple[str, str], float]]) -> None:
     one, two = bandit(), bandit()

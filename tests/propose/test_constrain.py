@@ -19,7 +19,7 @@ from evolve.core.patch import apply_patch, parse_patch
 from evolve.core.program import Program
 from evolve.llm.base import Constraint, Message, Request
 from evolve.llm.registry import open_model, open_models
-from evolve.propose.base import Candidate, Rejected
+from evolve.propose.base import Candidate, Proposed
 from evolve.propose.constrain import edit_grammar, edit_schema, edits_of_json
 from evolve.propose.diff import DiffProposer
 from evolve.propose.editable import editables
@@ -134,10 +134,10 @@ def test_what_is_not_the_json_asked_for_is_no_edit(reply: str) -> None:
 
 def propose(
     reply: str, constrain: str, *, program: Program = PROGRAMS["nested"], **model: Any
-) -> tuple[Candidate | Rejected, Call]:
+) -> tuple[Proposed, Call]:
     """Have a constrained diff operator ask a server; return what came of it and the request."""
 
-    async def main(server: FakeLLMServer) -> Candidate | Rejected:
+    async def main(server: FakeLLMServer) -> Proposed:
         url = server.anthropic_url if model["id"].startswith("anthropic") else server.openai_url
         config = ModelConfig.model_validate({"base_url": url, **model})
         options: dict[str, Any] = {"constrain": constrain, "mends": 0}

@@ -17,7 +17,7 @@ from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
 from evolve.llm.base import Completion, Request
 from evolve.llm.registry import open_models
-from evolve.propose.base import Candidate, Context, Individual, Rejected
+from evolve.propose.base import Candidate, Context, Individual, Proposed, Rejected
 from evolve.propose.diff import DiffProposer
 from evolve.propose.llm import LLMProposer
 from evolve.propose.portfolio import open_proposers
@@ -89,11 +89,11 @@ def context(program: Program) -> Context:
     )
 
 
-def propose(kind: str, vendor: str, server: FakeLLMServer) -> Candidate | Rejected:
+def propose(kind: str, vendor: str, server: FakeLLMServer) -> Proposed:
     url = server.openai_url if vendor == "openai" else server.anthropic_url
     config = ModelConfig(id=f"{vendor}/m", base_url=url)
 
-    async def main() -> Candidate | Rejected:
+    async def main() -> Proposed:
         async with open_models([config], Path()) as models:
             portfolio = open_proposers([ProposerConfig(kind=kind)], list(models), Path())
             context = Context(

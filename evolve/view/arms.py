@@ -1,0 +1,54 @@
+"""What operators and instructions of a run have come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from evolve.config.proposing import InstructionsConfig
+from evolve.propose.credit import Credit, Tally, by_operator
+from evolve.propose.instructions import InstructionPool, Rated
+from evolve.store.reader import Reader
+from evolve.store.records import Ended, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What an operator with a model has come to; ``model`` is empty where none is asked."""
+
+    operator: str
+    model: str
+    tally: Tally
+
+    def as_dict(self) -> dict[str, object]:
+        """Return names and counts for JSON."""
+        return {"operator": self.operator, "model": self.model, **asdict(self.tally)}
+
+
+def arms(reader: Reader, run: RunRecord) -> list[Arm]:
+    """Return what each operator with each model has come to, the most used first."""
+    credit = Credit(run.objective, by_operator)
+    for ended in _told(reader, run):
+        credit.tell(ended)
+    found = [Arm(*key, tally) for key, tally in credit.arms.items()]
+    return sorted(found, key=lambda arm: -arm.tally.pulls)
+
+
+def instructions(reader: Reader, run: RunRecord) -> list[Rated]:
+    """Return the instructions of a run with what each has come to, the best first."""
+    section = json.loads(run.config_json).get("instructions")
+    if section is None:
+        return []
+    pool = InstructionPool(InstructionsConfig.model_validate(section), run.objective)
+    for ended in _told(reader, run):
+        pool.tell(ended)
+    return pool.rated()
+
+
+def _told(reader: Reader, run: RunRecord) -> Iterable[Ended]:
+    """Yield what ended in the order in which the run learnt of it."""
+    ended = reader.ended(run.id, run.problem_hash)
+    if json.loads(run.config_json).get("order") != "strict":
+        return ended
+    return sorted(ended, key=lambda each: -1 if each.iteration is None else each.iteration)
