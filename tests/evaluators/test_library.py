@@ -19,9 +19,14 @@ from evolve.config.python_file import load_module
 
 ROOT = Path(__file__).parents[2]
 CERTIFIED = [
+    "autocorrelation_1",
+    "autocorrelation_2",
+    "autocorrelation_3",
+    "autocorrelation_3_absolute",
     "circle_packing_26",
     "circle_packing_32",
     "circles_rectangle_21",
+    "erdos_minimum_overlap",
     "heilbronn_convex_13",
     "heilbronn_convex_14",
     "heilbronn_triangle_11",
@@ -29,6 +34,7 @@ CERTIFIED = [
     "hexagon_packing_12",
     "max_min_distance_2d_16",
     "max_min_distance_3d_14",
+    "uncertainty_inequality",
 ]
 
 
