@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evolve.cli import problem_check, render
+from evolve.cli import problem_check, problem_new, render
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evolve.core.program import Program
 
 app = typer.Typer(no_args_is_help=True)
+app.command("new")(problem_new.new)
 app.command("check")(problem_check.check)
 
 

@@ -141,7 +141,7 @@ def _lies_in(module: ModuleType | None, folder: Path) -> bool:
     """Return whether a top-level module is a file or package right inside ``folder``."""
     if module is None or module.__name__.startswith("evolve_file_"):
         return False
-    place = next(iter(getattr(module, "__path__", ())), None) or module.__file__
+    place = next(iter(getattr(module, "__path__", ())), None) or getattr(module, "__file__", None)
     return place is not None and Path(place).parent == folder
 
 

@@ -164,7 +164,7 @@ def check_language(loaded: Loaded[RunConfig], problem: Problem) -> None:
         if problem.command is not None and proposer.kind == "genetic":
             raise loaded.error(
                 f"the genetic operator edits Python, and programs of {problem.id} are built and "
-                "run by a command: use diff or rewrite",
+                "run by a command: use diff or rewrite, or name a model by --model",
                 *("proposers", index),
             )
 

@@ -99,7 +99,12 @@ class EvaluationService:
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
 
     def seen_before(self) -> int:
-        """Return how many held-out cases have the inputs of a search case."""
+        """Return how many held-out cases have the inputs of a search case.
+
+        What an evaluator that drives programs shows them is not seen from the inputs: none then.
+        """
+        if self.interactive:
+            return 0
         known = set(self._cases["search"].inputs)
         return sum(inputs in known for inputs in self._cases["held_out"].inputs)
 

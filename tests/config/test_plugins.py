@@ -11,6 +11,7 @@ import pytest
 
 from evolve.config import plugins
 from evolve.config.plugins import Target, build, find, known_names, resolve
+from evolve.config.python_file import load_module
 from evolve.core.errors import ConfigError, PluginError
 
 
@@ -140,6 +141,16 @@ def test_a_failing_module_beside_a_file_is_forgotten_too(tmp_path: Path) -> None
     with pytest.raises(PluginError, match=r"mine\.py:2:1: ZeroDivisionError"):
         resolve("./mine.py:A", seam="evolve.evaluators", folder=tmp_path)
     assert sys.path == path_before
+
+
+def test_a_module_that_knows_no_file_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import sys, types\nsys.modules['made_here'] = types.ModuleType('made_here')\n")
+    try:
+        load_module(file)
+        assert "made_here" in sys.modules
+    finally:
+        sys.modules.pop("made_here", None)
 
 
 def test_the_same_file_is_loaded_once_and_again_after_an_edit(tmp_path: Path) -> None:

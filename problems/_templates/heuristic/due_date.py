@@ -1,0 +1,3 @@
+def priority(length, due, weight, now):
+    """Earliest due date first."""
+    return -due
