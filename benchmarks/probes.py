@@ -3,9 +3,8 @@
     python benchmarks/probes.py [--evaluations N] [--seeds K] [--problem NAME] [--probes P]
 
 The genetic operator searches a bundled problem with P probe cases, in strict order, in a fresh
-database for each seed. Then every program whose scores were taken over is run on all cases after
-all, and compared. Saved is the CPU time of the cases that were not run, as the programs took that
-were run afterwards.
+database for each seed. Then every program is run on all cases after all, and compared. At last the
+same search goes without probes until it has run as many cases: is its best program better?
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ import tempfile
 from pathlib import Path
 
 from evolve.config.bundled import bundled
+from evolve.core.measures import Objective
+from evolve.engine.reexecute import Moved
 from evolve.engine.replay import replay
-from evolve.engine.run import run
+from evolve.engine.run import Result, run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 
@@ -32,17 +33,31 @@ def copy_of(problem: str, probes: int, folder: Path) -> Path:
     return place
 
 
-def measure(place: Path, seed: int, evaluations: int, folder: Path) -> dict[str, float]:
-    """Search once; return counts and seconds by name."""
-    url = str(folder / f"{seed}.db")
+def search(problem: str, seed: int, evaluations: int, url: str) -> Result:
+    """Search once with the genetic operator, as the quickstart does."""
     config = {
-        "problem": str(place),
+        "problem": problem,
         "seed": seed,
         "order": "strict",
         "proposers": [{"kind": "genetic", "options": {"growth": 100, "crossover": 0.2}}],
         "stop": {"evaluations": evaluations},
     }
-    result = run(config, db=url)
+    return run(config, db=url)
+
+
+def best(result: Result) -> float:
+    """Return the objective of the best program."""
+    score = result.best.evaluation.score
+    assert score is not None
+    return score.objective
+
+
+def measure(
+    problem: str, place: Path, seed: int, evaluations: int, folder: Path
+) -> dict[str, float]:
+    """Search once with probes and once without; return counts and seconds by name."""
+    url = str(folder / f"{seed}.db")
+    result = search(str(place), seed, evaluations, url)
     with open_reader(url) as reader:
         record = reader.run(result.run_id)
         behaviours = reader.behaviours(record.id)
@@ -56,6 +71,9 @@ def measure(place: Path, seed: int, evaluations: int, folder: Path) -> dict[str,
         ran = [case for case in cases if case.usage.wall_ns]
         with open_store(str(folder / f"{seed}.again.db")) as scratch:
             again = replay(reader, record, scratch, re_evaluate=True)
+    better = [each for each in again.moved if _better(record.objective, each)]
+    each = len(cases) // evaluations
+    plain = search(problem, seed, len(ran) // each, str(folder / f"{seed}.plain.db"))
     mean_s = sum(case.usage.wall_ns for case in ran) / 1e9 / len(ran)
     return {
         "evaluations": evaluations,
@@ -64,9 +82,16 @@ def measure(place: Path, seed: int, evaluations: int, folder: Path) -> dict[str,
         "of": len(cases),
         "seconds of a case": mean_s,
         "misjudged": len(again.moved),
+        "better than they were taken for": len(better),
         "differences of the replay": len(again.differences),
-        "best": result.best.evaluation.score.objective if result.best.evaluation.score else 0.0,
+        "best": best(result),
+        "best without probes after as many cases": best(plain),
     }
+
+
+def _better(objective: Objective, moved: Moved) -> bool:
+    now, then = moved.objective_again, moved.objective
+    return now is not None and then is not None and objective.better(now, then)
 
 
 def main() -> None:
@@ -81,7 +106,7 @@ def main() -> None:
         folder = Path(name)
         place = copy_of(options.problem, options.probes, folder)
         for seed in range(options.seeds):
-            found = measure(place, seed, options.evaluations, folder)
+            found = measure(options.problem, place, seed, options.evaluations, folder)
             print(seed, ", ".join(f"{key} {value:g}" for key, value in found.items()), flush=True)
 
 

@@ -59,8 +59,11 @@ class IslandCensus:
 
     def rise(self, fitness: float) -> float:
         """Take note of a member's fitness; return by how much the best rose."""
-        before, self.best = self.best, fitness if self.best is None else max(self.best, fitness)
-        return 0.0 if before is None else self.best - before
+        before = self.best
+        if before is not None and fitness <= before:
+            return 0.0
+        self.best = fitness
+        return 0.0 if before is None else fitness - before
 
 
 @dataclass(slots=True)
@@ -99,7 +102,10 @@ class Census:
 
     def island(self, number: int) -> IslandCensus:
         """Return the numbers of an island; all zero when nothing happened there yet."""
-        return self.islands.setdefault(number, IslandCensus())
+        found = self.islands.get(number)
+        if found is None:
+            found = self.islands[number] = IslandCensus()
+        return found
 
     def evaluated(
         self, key: int, parent: int | None, island: int, fitness: float | None, *, entered: bool
@@ -158,7 +164,8 @@ class Census:
             self.best, self.since_best = fitness, 0
         if here.current is None or fitness >= here.current[1]:
             here.current = (key, fitness)
-        rise, total = here.rise(fitness), self.best - self.seed[1]
+        rise = here.rise(fitness)
+        total = self.best - self.seed[1] if rise > 0 else 0.0
         return min(rise / total, 1.0) if total > 0 else 0.0
 
     def _descended(self, key: int, parent: int, fitness: float | None, *, entered: bool) -> None:
@@ -166,7 +173,7 @@ class Census:
         self.tried(parent)
         change = CURIOSITY_GAIN if entered else -CURIOSITY_LOSS
         self.curiosity[parent] = max(self.curiosity.get(parent, 0.0) + change, 0.0)
-        if fitness is not None:
-            self.best_child[parent] = max(self.best_child.get(parent, fitness), fitness)
+        if fitness is not None and fitness >= self.best_child.get(parent, fitness):
+            self.best_child[parent] = fitness
         if entered:
             self.parent[key] = parent

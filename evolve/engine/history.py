@@ -42,7 +42,7 @@ class History:
         kinds = {operator.name: varies(operator) for operator in operators}
         self._repairing = {name for name, kind in kinds.items() if kind == "failure"}
         self._serial = {name for name, kind in kinds.items() if kind == "series"}
-        self._attempts: dict[int, deque[Attempt]] = {}
+        self._attempts: dict[int, deque[Ended]] = {}
         self._failures: dict[int, int | None] = {}
         self._mended: set[int] = set()
         self._series: dict[str, dict[int, list[int]]] = {name: {} for name in self._serial}
@@ -66,11 +66,8 @@ class History:
         if not ended.parents or ended.ended in UNRELATED:
             return
         parent = ended.parents[0]
-        attempt = Attempt(
-            ended.operator, ended.summary, ended.ended, ended.objective, ended.message
-        )
         attempts = self._attempts.pop(parent, None) or deque(maxlen=ATTEMPTS)
-        attempts.append(attempt)
+        attempts.append(ended)
         self._attempts[parent] = attempts
         if len(self._attempts) > PARENTS:
             del self._attempts[next(iter(self._attempts))]
@@ -83,7 +80,10 @@ class History:
 
     def attempts(self, parent: int) -> tuple[Attempt, ...]:
         """Return what was made of a program, the newest last."""
-        return tuple(self._attempts.get(parent, ()))
+        return tuple(
+            Attempt(each.operator, each.summary, each.ended, each.objective, each.message)
+            for each in self._attempts.get(parent, ())
+        )
 
     def failure(self) -> tuple[int, int | None] | None:
         """Return the newest failed program that no one tried to repair, and its parent."""
@@ -108,8 +108,9 @@ class History:
         return frozenset(roots).union(*roots.values())
 
     def _note_failure(self, program: int, parent: int, outcome: str) -> None:
-        failed = outcome not in (Outcome.OK, Outcome.EVALUATOR_ERROR)
-        if not (self._repairing and failed) or program in self._mended:
+        if not self._repairing or program in self._mended:
+            return
+        if outcome in (Outcome.OK, Outcome.EVALUATOR_ERROR):
             return
         self._failures[program] = parent
         while len(self._failures) > FAILURES:

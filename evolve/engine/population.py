@@ -167,12 +167,14 @@ class Population:
         Returns:
             The archive that takes the place of the first one, if that was not committed yet.
         """
-        settled = None
+        settled, complete = None, self.spec.settled
         for fact in facts:
             fitness = None if fact.objective is None else self.objective.fitness(fact.objective)
             home = self.islands.home(fact.island)
-            events = [event for event in fact.events if event.archive == self.number]
-            own = [event for event in events if _is_own(event, fact.program_id, home)]
+            events, own = fact.events, fact.events
+            if events:
+                events = [event for event in events if event.archive == self.number]
+                own = [event for event in events if _is_own(event, fact.program_id, home)]
             self.census.evaluated(fact.program_id, fact.parent, home, fitness, entered=bool(own))
             for event in events:
                 if event.status == RETIRED:
@@ -181,12 +183,13 @@ class Population:
                 self.islands.enter(event.island, _offer(event))
                 if event not in own:
                     self.census.settled(event.island, event.fitness)
-            if not self.spec.settled:
+            if not complete:
                 if fitness is not None:
                     score = Offer(fact.program_id, fitness, fact.measures, fact.metrics)
                     self._seen.score(home, score)
                 self._seen.changes(event for event in events if event not in own)
                 settled = self._cut() or settled
+                complete = self.spec.settled
         return settled
 
     def turn(self, iteration: int, rng: np.random.Generator) -> int:

@@ -148,7 +148,7 @@ class _Replay:
         spent = {each.iteration: each.cost_usd for each in reader.ended(run.id, run.problem_hash)}
         learners = (
             self.history.tell,
-            lambda ended: self.portfolio.tell(replace(ended, cost_usd=spent[ended.iteration])),
+            lambda ended: self.portfolio.tell(ended._replace(cost_usd=spent[ended.iteration])),
         )
         self.journal = Journal(
             scratch, self.run_id, self.population, Counters(), lambda _: None, learners

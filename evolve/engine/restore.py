@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -59,12 +60,17 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
         evaluator: Version of the evaluator.
         redraw: Uses the journal's population, and ``history``.
     """
+    with _no_garbage():
+        return _restore(journal, history, evaluator, redraw)
+
+
+def _restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) -> Unfinished:
     store, run_id = journal.store, journal.run_id
     recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
     journal.restore(evaluator)
     endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
     _restore_counters(journal.counters, store, run_id, endings.values())
-    learn = _learn_in_order if store.draws(run_id) else _learn_as_it_came
+    learn = _learn_in_order if store.is_strict(run_id) else _learn_as_it_came
     found = list(map(store.program, recovery.pending))
     for program in found:
         history.begun(program.entry.operator, program.entry.parents)
@@ -85,6 +91,18 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
     ]
     _engage(journal.population, recovery, programs)
     return Unfinished(tuple(programs), tuple(proposals), endings, recovery.next_iteration)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Put off looking for garbage: millions of rows make none that is in circles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def order_of(config: RunConfig, journal: Journal, inserted: int, unfinished: Unfinished) -> Order:
@@ -129,22 +147,20 @@ def _learn_in_order(
     """Do the same for a run in strict order: every draw sees the history that it saw then."""
     store, run_id = journal.store, journal.run_id
     before = {ended.iteration for ended in recovery.ended}
-    facts = deque(
-        sorted(
-            (e for e in store.ended(run_id, evaluator) if e.iteration not in before),
-            key=lambda ended: -1 if ended.iteration is None else ended.iteration,
-        )
-    )
+    facts = (e for e in store.ended_in_order(run_id, evaluator) if e.iteration not in before)
+    next_fact = next(facts, None)
     left = {begun.iteration: begun for begun in (*recovery.replies, *recovery.unanswered)}
     drawn = {}
     for each in store.draws(run_id):
-        while facts and (facts[0].iteration is None or facts[0].iteration < each.inserted):
-            journal.learn(facts.popleft())
+        while next_fact and (next_fact.iteration is None or next_fact.iteration < each.inserted):
+            journal.learn(next_fact)
+            next_fact = next(facts, None)
         if each.iteration in left:
             drawn[each.iteration] = redraw(left[each.iteration])
         history.begun(each.operator, each.parents[:1])
-    while facts:
-        journal.learn(facts.popleft())
+    while next_fact:
+        journal.learn(next_fact)
+        next_fact = next(facts, None)
     return drawn
 
 

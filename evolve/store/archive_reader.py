@@ -113,10 +113,10 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             return read_estimates(connection, run_id, stage)
 
-    def tried_in_vain(self, run_id: int, unrelated: Collection[str]) -> tuple[int, ...]:
-        """Return the parent of each proposal that came to nothing for other than these reasons."""
+    def tried_in_vain(self, run_id: int, unrelated: Collection[str]) -> Iterator[int]:
+        """Yield the parent of each proposal that came to nothing for other than these reasons."""
         with self._database.read() as connection:
-            return tried_in_vain(connection, run_id, unrelated)
+            yield from tried_in_vain(connection, run_id, unrelated)
 
     def elites(self, run_id: int, at: int | None = None) -> tuple[Elite, ...]:
         """Return the occupants of the map by island and cell.

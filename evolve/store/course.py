@@ -13,10 +13,10 @@ from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.store import summaries
 from evolve.store.database import Database
-from evolve.store.ended import ended
+from evolve.store.ended import ended, ended_in_order
 from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
-from evolve.store.recovery import read_draws, read_proposals
+from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import known_program, read_program
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
@@ -85,10 +85,15 @@ class CourseReader:
         with self._database.read() as connection:
             return read_proposals(connection, run_id, true())
 
-    def draws(self, run_id: int) -> tuple[Drawn, ...]:
-        """Return who varied what in each iteration of a run in strict order, in their order."""
+    def is_strict(self, run_id: int) -> bool:
+        """Return whether the iterations of a run were drawn in strict order."""
         with self._database.read() as connection:
-            return read_draws(connection, run_id)
+            return is_strict(connection, run_id)
+
+    def draws(self, run_id: int) -> Iterator[Drawn]:
+        """Yield who varied what in each iteration of a run in strict order, in their order."""
+        with self._database.read() as connection:
+            yield from read_draws(connection, run_id)
 
     def ended(
         self,
@@ -108,6 +113,11 @@ class CourseReader:
         """
         with self._database.read() as connection:
             yield from ended(connection, run_id, evaluator, program=program, proposal=proposal)
+
+    def ended_in_order(self, run_id: int, evaluator: str) -> Iterator[Ended]:
+        """Yield what came of proposals of a strict run in the order of iterations."""
+        with self._database.read() as connection:
+            yield from ended_in_order(connection, run_id, evaluator)
 
     def standing(self, run_id: int, before: int | None = None) -> Standing:
         """Return the best objective of a run's search and how many evaluations came after it.

@@ -1,11 +1,27 @@
-"""What came of every proposal, in the order it became known."""
+"""What came of every proposal, in the order it became known or in that of iterations.
+
+A run of a million programs is read through here when it is resumed, so rows are read lean.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import merge
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    type_coerce,
+)
 
 from evolve.core.evaluation import Outcome
 from evolve.store.records import Ended
@@ -14,6 +30,8 @@ from evolve.store.summaries import FOUND
 
 #: Rows in memory at a time.
 _AT_ONCE = 10_000
+#: The parents of a proposal as they are written, for `ids_in`: no JSON parser for each row.
+PARENTS = type_coerce(proposals.c.parents, Text)
 
 
 def ended(
@@ -33,14 +51,45 @@ def ended(
         program: Only what this program came from.
         proposal: Only this one, if it came to nothing.
     """
+    every = program is None and proposal is None
+    cost = _cost(connection, run_id) if every else _COST
     found: list[Iterator[Ended]] = []
     if program is None:
         which = true() if proposal is None else proposals.c.id == proposal
-        found.append(_fruitless(connection, run_id, which))
+        fruitless = _fruitless(run_id, cost).where(which)
+        found.append(_read(connection, fruitless.order_by(proposals.c.ended_at, proposals.c.id)))
     if proposal is None:
         judged = true() if program is None else programs.c.id == program
-        found.append(_evaluated(connection, run_id, evaluator, judged))
-    return merge(*found, key=lambda each: each.at)
+        evaluated = _evaluated(run_id, evaluator, cost).where(judged)
+        found.append(_read(connection, evaluated.order_by(evaluations.c.id)))
+    return merge(*found, key=attrgetter("at"))
+
+
+def ended_in_order(connection: Connection, run_id: int, evaluator: str) -> Iterator[Ended]:
+    """Yield all that ended in the order of iterations, what nobody proposed first."""
+    cost = _cost(connection, run_id)
+    evaluated = _evaluated(run_id, evaluator, cost)
+    planted = evaluated.where(programs.c.proposal_id.is_(None)).order_by(evaluations.c.id)
+    yield from _read(connection, planted)
+    by_iteration = proposals.c.iteration
+    proposed = evaluated.where(proposals.c.run_id == run_id).order_by(by_iteration)
+    fruitless = _fruitless(run_id, cost).order_by(by_iteration)
+    found = _read(connection, fruitless), _read(connection, proposed)
+    yield from merge(*found, key=attrgetter("iteration"))
+
+
+def rows_of(connection: Connection, query: Select[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query, however many, without holding them all."""
+    result = connection.execution_options(yield_per=_AT_ONCE).execute(query)
+    for chunk in result.partitions():
+        yield from chunk
+
+
+def ids_in(text: str | None) -> tuple[int, ...]:
+    """Return the numbers of a JSON list of integers, as `PARENTS` gives it."""
+    if not text or text == "[]":
+        return ()
+    return tuple(map(int, text[1:-1].split(","))) if "," in text else (int(text[1:-1]),)
 
 
 _COST = (
@@ -50,53 +99,57 @@ _COST = (
 )
 
 
-def _fruitless(connection: Connection, run_id: int, which: ColumnElement[bool]) -> Iterator[Ended]:
-    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
-        select(proposals, instructions.c.number, _COST.label("cost_usd"))
-        .select_from(
-            proposals.outerjoin(instructions, instructions.c.proposal_id == proposals.c.id)
+def _cost(connection: Connection, run_id: int) -> ColumnElement[float]:
+    """Return what each proposal of a run cost: nothing where no model was ever asked."""
+    asked = select(completions.c.id).join(proposals).where(proposals.c.run_id == run_id)
+    some = connection.scalar(asked.limit(1)) is not None
+    return _COST if some else literal(0.0)
+
+
+def _fruitless(run_id: int, cost: ColumnElement[float]) -> Select[Any]:
+    wrote = instructions.c.proposal_id == proposals.c.id
+    return (
+        select(
+            proposals.c.iteration,
+            proposals.c.operator,
+            proposals.c.model,
+            proposals.c.island,
+            PARENTS,
+            null(),
+            literal(""),
+            proposals.c.reason,
+            null(),
+            proposals.c.message,
+            cost,
+            proposals.c.ended_at,
+            proposals.c.instruction,
+            instructions.c.number,
         )
+        .select_from(proposals.outerjoin(instructions, wrote))
         .where(
             proposals.c.run_id == run_id,
             proposals.c.status.in_(["rejected", "duplicate", "wrote"]),
-            which,
         )
-        .order_by(proposals.c.ended_at, proposals.c.id)
     )
-    for row in rows:
-        yield Ended(
-            iteration=row.iteration,
-            operator=row.operator,
-            model=row.model,
-            island=row.island,
-            parents=tuple(row.parents),
-            program_id=None,
-            summary="",
-            ended=row.reason,
-            objective=None,
-            message=row.message,
-            cost_usd=row.cost_usd,
-            at=row.ended_at,
-            instruction=row.instruction,
-            wrote=row.number,
-        )
 
 
-def _evaluated(
-    connection: Connection, run_id: int, evaluator: str, which: ColumnElement[bool]
-) -> Iterator[Ended]:
-    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
+def _evaluated(run_id: int, evaluator: str, cost: ColumnElement[float]) -> Select[Any]:
+    return (
         select(
             proposals.c.iteration,
-            proposals.c.model,
-            proposals.c.parents,
-            proposals.c.instruction,
-            programs,
+            programs.c.operator,
+            func.coalesce(proposals.c.model, ""),
+            programs.c.island,
+            PARENTS,
+            programs.c.id,
+            programs.c.summary,
             evaluations.c.outcome,
             evaluations.c.objective,
             evaluations.c.message,
-            evaluations.c.created_at.label("at"),
-            _COST.label("cost_usd"),
+            cost,
+            evaluations.c.created_at,
+            proposals.c.instruction,
+            null(),
         )
         .select_from(evaluations.join(programs).outerjoin(proposals))
         .where(
@@ -105,23 +158,11 @@ def _evaluated(
             evaluations.c.evaluator == evaluator,
             evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
             FOUND,
-            which,
         )
-        .order_by(evaluations.c.id)
     )
-    for row in rows:
-        yield Ended(
-            iteration=row.iteration,
-            operator=row.operator,
-            model=row.model or "",
-            island=row.island,
-            parents=tuple(row.parents or ()),
-            program_id=row.id,
-            summary=row.summary,
-            ended=row.outcome,
-            objective=row.objective,
-            message=row.message,
-            cost_usd=row.cost_usd,
-            at=row.at,
-            instruction=row.instruction,
-        )
+
+
+def _read(connection: Connection, query: Select[Any]) -> Iterator[Ended]:
+    """Read rows whose columns are those of `Ended`, in its order."""
+    for row in rows_of(connection, query):
+        yield Ended._make((*row[:4], ids_in(row[4]), *row[5:]))

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Join, case, select
+from sqlalchemy import ColumnElement, Connection, Select, select, true
 
 from evolve.archive.base import MEASURED
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
+from evolve.store.ended import PARENTS, ids_in, rows_of
 from evolve.store.records import ArchiveEvent
+from evolve.store.recovery import is_strict
 from evolve.store.schema import evaluations, parents, programs, proposals, runs
 from evolve.store.summaries import FOUND
 
-#: Rows in memory at a time.
-_AT_ONCE = 10_000
 
-
-@dataclass(frozen=True, slots=True)
-class EvaluationFact:
+class EvaluationFact(NamedTuple):
     """What one search evaluation means for the archives, as it was committed.
 
     Attributes:
@@ -36,10 +36,10 @@ class EvaluationFact:
     parent: int | None
     island: int
     objective: float | None
-    events: tuple[ArchiveEvent, ...]
+    events: Sequence[ArchiveEvent] = ()
     estimate: Estimate | None = None
-    measures: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = MappingProxyType({})
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
 def facts(
@@ -52,82 +52,71 @@ def facts(
 ) -> Iterator[EvaluationFact]:
     """Yield search evaluations, see `Reader.facts`; the connection stays open until the last."""
     first_parent = (parents.c.program_id == programs.c.id) & (parents.c.position == 0)
-    judged, turn = _judged()
-    rows = connection.execution_options(yield_per=_AT_ONCE).execute(
-        select(
-            evaluations.c.id,
-            programs.c.id,
-            parents.c.parent_id,
-            programs.c.island,
-            evaluations.c.objective,
-            evaluations.c.error,
-            evaluations.c.samples,
-            *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
-        )
-        .select_from(judged.outerjoin(parents, first_parent))
-        .where(*_mine(run_id, evaluator))
-        .order_by(turn, evaluations.c.id)
+    columns = (
+        evaluations.c.id,
+        programs.c.id,
+        parents.c.parent_id,
+        programs.c.island,
+        evaluations.c.objective,
+        evaluations.c.error,
+        evaluations.c.samples,
+        *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
     )
-    for row in rows:
-        evaluation_id, program_id, parent_id, island, objective, error, many, *rest = row
-        measures, metrics = rest or ({}, {})
-        events = tuple(caused.get(evaluation_id, ()))
-        known = None if objective is None else Estimate(objective, error, many)
-        yield EvaluationFact(
-            program_id, parent_id, island, objective, events, known, measures, metrics
-        )
+    query = select(*columns).select_from(_JUDGED.outerjoin(parents, first_parent))
+    for row in _in_order(connection, run_id, evaluator, query):
+        objective = row[4]
+        known = None if objective is None else Estimate(*row[4:7])
+        values = (*row[1:5], caused.get(row[0], ()), known, *(row[7:] or ({}, {})))
+        yield EvaluationFact._make(values)
 
 
 def counted(connection: Connection, run_id: int, evaluator: str) -> list[int]:
     """Return the evaluations that `facts` yields, in their order."""
-    judged, turn = _judged()
-    chosen = select(evaluations.c.id).select_from(judged).where(*_mine(run_id, evaluator))
-    return list(connection.scalars(chosen.order_by(turn, evaluations.c.id)))
+    query = select(evaluations.c.id).select_from(_JUDGED)
+    return [number for (number,) in _in_order(connection, run_id, evaluator, query)]
 
 
-def tried_in_vain(
-    connection: Connection, run_id: int, unrelated: Collection[str]
-) -> tuple[int, ...]:
-    """Return the parents of proposals that came to nothing, see `Reader.tried_in_vain`."""
-    rows = connection.scalars(
-        select(proposals.c.parents)
-        .join(runs, runs.c.id == proposals.c.run_id)
-        .where(
-            proposals.c.run_id == run_id,
-            proposals.c.status.in_(["rejected", "duplicate"]),
-            proposals.c.reason.not_in(unrelated),
-            _in_the_archive(),
-        )
+def tried_in_vain(connection: Connection, run_id: int, unrelated: Collection[str]) -> Iterator[int]:
+    """Yield the parents of proposals that came to nothing, see `Reader.tried_in_vain`."""
+    query = select(PARENTS).where(
+        proposals.c.run_id == run_id,
+        proposals.c.status.in_(["rejected", "duplicate"]),
+        proposals.c.reason.not_in(unrelated),
+        _inserted(connection, run_id) if is_strict(connection, run_id) else true(),
     )
-    return tuple(parents[0] for parents in rows)
+    for (text,) in rows_of(connection, query):
+        yield ids_in(text)[0]
 
 
-def _judged() -> tuple[Join, ColumnElement[int]]:
-    """Return programs with their evaluations, and the order they count in."""
-    judged = (
-        programs.join(runs, runs.c.id == programs.c.run_id)
-        .join(evaluations, evaluations.c.program_id == programs.c.id)
-        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
-    )
-    # In strict order iterations count in their order.
-    return judged, case((proposals.c.inserted.is_(None), -1), else_=proposals.c.iteration)
+_JUDGED = programs.join(evaluations, evaluations.c.program_id == programs.c.id).outerjoin(
+    proposals, proposals.c.id == programs.c.proposal_id
+)
 
 
-def _mine(run_id: int, evaluator: str) -> tuple[ColumnElement[bool], ...]:
-    """Select the search evaluations of a run that count."""
-    return (
-        programs.c.run_id == run_id,
+def _in_order(
+    connection: Connection, run_id: int, evaluator: str, query: Select[Any]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield rows of the search evaluations of a run that count: in strict order by iteration."""
+    query = query.where(
+        evaluations.c.run_id == run_id,
         evaluations.c.stage == "search",
         evaluations.c.evaluator == evaluator,
         evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
         FOUND,
-        _in_the_archive(),
     )
+    if not is_strict(connection, run_id):
+        yield from rows_of(connection, query.order_by(evaluations.c.id))
+        return
+    planted = query.where(programs.c.proposal_id.is_(None)).order_by(evaluations.c.id)
+    proposed = query.where(proposals.c.run_id == run_id, _inserted(connection, run_id))
+    yield from rows_of(connection, planted)
+    yield from rows_of(connection, proposed.order_by(proposals.c.iteration))
 
 
-def _in_the_archive() -> ColumnElement[bool]:
+def _inserted(connection: Connection, run_id: int) -> ColumnElement[bool]:
     """Select, in strict order, only iterations whose turn has come."""
-    return proposals.c.inserted.is_(None) | (proposals.c.iteration < runs.c.inserted)
+    inserted: int = connection.scalars(select(runs.c.inserted).where(runs.c.id == run_id)).one()
+    return proposals.c.iteration < inserted
 
 
 def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:

@@ -155,8 +155,7 @@ class Drawn(NamedTuple):
     parents: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """What came of a proposal, or of a program that nobody proposed.
 
     Attributes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
+from evolve.store.ended import PARENTS, ids_in, rows_of
 from evolve.store.records import Drawn, ProposalRecord, Recovery
 from evolve.store.rows import read_completions
 from evolve.store.schema import completions, leases, programs, proposals, runs
@@ -75,18 +78,26 @@ def read_proposals(
     )
 
 
-def read_draws(connection: Connection, run_id: int) -> tuple[Drawn, ...]:
-    """Read who varied what in each iteration of a run in strict order."""
-    rows = connection.execute(
-        select(
-            proposals.c.iteration, proposals.c.inserted, proposals.c.operator, proposals.c.parents
-        )
+def is_strict(connection: Connection, run_id: int) -> bool:
+    """Return whether the iterations of a run were drawn in strict order; the first one tells."""
+    first = (
+        select(proposals.c.inserted)
+        .where(proposals.c.run_id == run_id)
+        .order_by(proposals.c.iteration)
+        .limit(1)
+    )
+    return connection.scalar(first) is not None
+
+
+def read_draws(connection: Connection, run_id: int) -> Iterator[Drawn]:
+    """Yield who varied what in each iteration of a run in strict order."""
+    query = (
+        select(proposals.c.iteration, proposals.c.inserted, proposals.c.operator, PARENTS)
         .where(proposals.c.run_id == run_id, proposals.c.inserted.is_not(None))
         .order_by(proposals.c.iteration)
     )
-    return tuple(
-        Drawn(row.iteration, row.inserted, row.operator, tuple(row.parents)) for row in rows
-    )
+    for row in rows_of(connection, query):
+        yield Drawn._make((*row[:3], ids_in(row[3])))
 
 
 def _not_inserted(connection: Connection, run_id: int) -> tuple[ProposalRecord, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,7 @@ def fact(
     )
 
 
-SEED = replace(fact(("seed", ""), 0.0, program=1), parents=(), iteration=None)
+SEED = fact(("seed", ""), 0.0, program=1)._replace(parents=(), iteration=None)
 
 
 def credit(direction: str = "maximize") -> Credit[tuple[str, str]]:
@@ -62,7 +61,7 @@ def test_rewards_are_between_nothing_and_one_and_have_no_unit() -> None:
 
     def rewards(scale: float, direction: str) -> list[float]:
         told = credit(direction)
-        return [told.tell(replace(each, objective=(each.objective or 0) * scale)) for each in facts]
+        return [told.tell(each._replace(objective=(each.objective or 0) * scale)) for each in facts]
 
     first = rewards(1.0, "maximize")
     assert first == pytest.approx(rewards(1e6, "maximize"))

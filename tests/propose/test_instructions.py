@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -28,7 +27,7 @@ GOAL = Objective("o")
 
 def pool(**changes: object) -> InstructionPool:
     made = InstructionPool(InstructionsConfig.model_validate(changes), GOAL)
-    made.tell(replace(fact(0, objective=0.0, program=1), parents=(), iteration=None))
+    made.tell(fact(0, objective=0.0, program=1)._replace(parents=(), iteration=None))
     return made
 
 
