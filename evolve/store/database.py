@@ -74,6 +74,15 @@ class Database:
         """Open a transaction that excludes other writers; it commits when the block ends well."""
         return self._writing.begin()
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Set how long a transaction waits where another process has locked the file."""
+
+        def limit(connection: sqlite3.Connection, _: object) -> None:
+            connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+
+        event.listen(self._engine, "connect", limit)
+        self._engine.dispose()  # connections that are open do not know it
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()

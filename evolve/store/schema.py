@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0012"
+VERSION = "0013"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -178,6 +178,9 @@ programs = Table(
     Column("created_at", Float, nullable=False),
     UniqueConstraint("hash", "run_id"),
     Index(None, "run_id", "syntax"),
+    Index(None, "run_id", "operator"),
+    Index(None, "run_id", "island"),
+    Index(None, "run_id", "generation"),
 )
 
 program_files = Table(
@@ -251,6 +254,7 @@ evaluations = Table(
     Index(None, "run_id", "signature"),
     Index(None, "run_id", "probe"),
     Index(None, "run_id", "stage", "objective"),
+    Index(None, "run_id", "stage", "outcome"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
 )
 

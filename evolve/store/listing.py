@@ -1,0 +1,182 @@
+"""Programs of a run a page at a time: filtered, ordered, and resumed from where a page ended.
+
+A page begins after a key, not after so many rows, so that the last page costs what the first does.
+Every function is one step of a caller's transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, tuple_
+
+from evolve.core.evaluation import Outcome
+from evolve.store.entries import entries, read_entries
+from evolve.store.records import ProgramEntry
+from evolve.store.schema import evaluations, programs
+
+#: How a list of programs may be ordered; ``best`` follows the objective's direction.
+Order: TypeAlias = Literal["newest", "oldest", "best", "worst", "deepest"]
+#: Matches are counted up to here; a page says "more than" beyond.
+COUNTED = 100_000
+#: So few matching programs are sorted; of more, some are soon met in the order of an index.
+SORTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which programs of a run are listed.
+
+    Attributes:
+        text: Part of the summary, or the beginning of the hash; empty for any.
+        operator: Name of the operator; empty for any.
+        outcome: Of the newest search evaluation; None for any.
+        island: None for any.
+    """
+
+    text: str = ""
+    operator: str = ""
+    outcome: Outcome | None = None
+    island: int | None = None
+
+
+class Key(NamedTuple):
+    """A place in an order: the ordered value and the row that has it."""
+
+    value: float
+    row: int
+
+
+class Page(NamedTuple):
+    """Programs in their order; ``before`` and ``after`` are the keys of further pages, or None."""
+
+    programs: tuple[ProgramEntry, ...]
+    before: Key | None
+    after: Key | None
+
+
+def read_page(  # noqa: PLR0913 - what, in which order, from where
+    connection: Connection,
+    run_id: int,
+    wanted: Wanted,
+    order: Order,
+    minimize: bool,
+    size: int,
+    start: Key | None = None,
+    *,
+    back: bool = False,
+) -> Page:
+    """Read one page of programs.
+
+    Args:
+        connection: Of the caller's transaction.
+        run_id: The run.
+        wanted: Which programs.
+        order: In which order.
+        minimize: Whether a smaller objective is the better one.
+        size: At most so many.
+        start: Key that the page begins after; None for the first page.
+        back: Whether the page ends before ``start`` instead.
+    """
+    value, row, descending = _ordered_by(order, wanted, minimize=minimize)
+    scored = order in ("best", "worst")
+    few = scored and _are_few(connection, run_id, wanted)
+    query = _matching(run_id, wanted, scored=scored, few=few).add_columns(
+        programs.c.id.label("program"), value.label("value"), row.label("row")
+    )
+    downwards = descending is not back
+    if start is not None:
+        here, there = tuple_(value, row), tuple_(literal(start.value), literal(start.row))
+        query = query.where(here < there if downwards else here > there)
+    columns = [value, row] if value is not row else [row]
+    query = query.order_by(*(column.desc() if downwards else column for column in columns))
+    found = list(connection.execute(query.limit(size + 1)))
+    more, found = len(found) > size, found[:size]
+    if back:
+        found.reverse()
+    if not found:
+        return Page((), None, None)
+    keys = Key(found[0].value, found[0].row), Key(found[-1].value, found[-1].row)
+    listed = read_listed(connection, [each.program for each in found])
+    return Page(
+        listed,
+        keys[0] if (more if back else start is not None) else None,
+        keys[1] if (back or more) else None,
+    )
+
+
+def read_listed(connection: Connection, ids: list[int]) -> tuple[ProgramEntry, ...]:
+    """Read programs in the order of ``ids``; those that are not there are left out."""
+    found = read_entries(connection, entries().where(programs.c.id.in_(ids)))
+    known = {entry.id: entry for entry in found}
+    return tuple(known[number] for number in ids if number in known)
+
+
+def count_matching(connection: Connection, run_id: int, wanted: Wanted) -> int:
+    """Return how many programs match, `COUNTED` + 1 when there are more than `COUNTED`."""
+    if wanted == Wanted():
+        query: Select[Any] = select(func.count()).where(programs.c.run_id == run_id)
+    elif wanted == Wanted(outcome=wanted.outcome):
+        query = select(func.count()).where(
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.outcome == wanted.outcome,
+        )
+    else:
+        matching = _matching(run_id, wanted, scored=False).add_columns(literal(1))
+        query = select(func.count()).select_from(matching.limit(COUNTED + 1).subquery())
+    return int(connection.scalars(query).one())
+
+
+def _ordered_by(
+    order: Order, wanted: Wanted, *, minimize: bool
+) -> tuple[ColumnElement[Any], ColumnElement[int], bool]:
+    """Return the ordered column, the one that tells equals apart, and whether it descends."""
+    if order in ("best", "worst"):
+        return evaluations.c.objective, evaluations.c.id, (order == "best") is not minimize
+    if order == "deepest":
+        return programs.c.generation, programs.c.id, True
+    column = programs.c.id if wanted.outcome is None else evaluations.c.id
+    return column, column, order == "newest"
+
+
+def _are_few(connection: Connection, run_id: int, wanted: Wanted) -> bool:
+    """Return whether what is asked of programs alone leaves so few that sorting them is quick."""
+    alone = replace(wanted, outcome=None)
+    if alone == Wanted():
+        return False
+    matching = _matching(run_id, alone, scored=False).add_columns(literal(1))
+    count = select(func.count()).select_from(matching.limit(SORTED + 1).subquery())
+    return connection.scalars(count).one() <= SORTED
+
+
+def _matching(run_id: int, wanted: Wanted, *, scored: bool, few: bool = False) -> Select[Any]:
+    """Select from the programs wanted, with their newest search evaluation where it matters."""
+    query = select().where(programs.c.run_id == run_id)
+    if scored or wanted.outcome is not None:
+        newest = evaluations.alias("newest")
+        latest = (
+            select(func.max(newest.c.id))
+            .where(newest.c.program_id == evaluations.c.program_id, newest.c.stage == "search")
+            .scalar_subquery()
+        )
+        query = query.select_from(
+            programs.join(evaluations, evaluations.c.program_id == programs.c.id)
+        ).where(evaluations.c.stage == "search", evaluations.c.id == latest)
+        if not few:  # else the evaluations are found from their programs
+            query = query.where(evaluations.c.run_id == run_id)
+        if scored:
+            query = query.where(evaluations.c.objective.is_not(None))
+        if wanted.outcome is not None:
+            query = query.where(evaluations.c.outcome == wanted.outcome.value)
+    else:
+        query = query.select_from(programs)
+    if wanted.operator:
+        query = query.where(programs.c.operator == wanted.operator)
+    if wanted.island is not None:
+        query = query.where(programs.c.island == wanted.island)
+    if wanted.text:
+        alike = programs.c.summary.contains(wanted.text, autoescape=True)
+        query = query.where(or_(alike, programs.c.hash.startswith(wanted.text, autoescape=True)))
+    return query
