@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from evolve.core.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -28,14 +30,6 @@ JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead o
 #: Columns of a map: as few as it can be drawn in, and as many as can be looked at at once.
 NARROWEST, WIDEST = 48, 160
 
-#: Characters that do something to a terminal or to the order of a line, as ones that show.
-_VISIBLE = {
-    **{code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)},
-    **dict.fromkeys((0x7F, *range(0x80, 0xA0), 0x200E, 0x200F, 0x061C), 0xFFFD),
-    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
-}
-
-
 def console(*, stderr: bool = False) -> Console:
     """Return a console that neither wraps nor highlights what it is given.
 
@@ -50,22 +44,17 @@ def console(*, stderr: bool = False) -> Console:
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
-                shown = segment.text if segment.control else harmless(segment.text)
+                shown = segment.text if segment.control else visible(segment.text)
                 yield segment if shown == segment.text else Segment(shown, segment.style)
 
     return _Harmless(stderr=stderr, highlight=False, soft_wrap=True)
-
-
-def harmless(text: str) -> str:
-    """Return ``text`` with visible characters for those that command a terminal."""
-    return text if text.isprintable() else text.translate(_VISIBLE)
 
 
 def echo(text: str, *, stderr: bool = False) -> None:
     """Print ``text`` and a new line if it lacks one: harmless to a terminal, else as it is."""
     stream = sys.stderr if stderr else sys.stdout
     line = text if text.endswith("\n") else f"{text}\n"
-    typer.echo(harmless(line) if stream.isatty() else line, nl=False, err=stderr)
+    typer.echo(visible(line) if stream.isatty() else line, nl=False, err=stderr)
 
 
 def colored(out: Console) -> bool:

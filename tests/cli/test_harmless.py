@@ -14,6 +14,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from evolve.cli import render
+from evolve.core.visible import visible
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J\x9b31m\x7f\r\u202egnp.exe"
 COMMANDS = ("\x1b]", "\x1b[2J", "\x07", "\x9b", "\x7f", "\r", "\u202e")
@@ -42,8 +43,8 @@ def test_control_characters_become_visible(shown: object, monkeypatch: pytest.Mo
 
 
 def test_lines_and_tabs_stay() -> None:
-    assert render.harmless("a\tb\nc") == "a\tb\nc"
-    assert render.harmless("\x1b[2J") == "\u241b[2J"
+    assert visible("a\tb\nc") == "a\tb\nc"
+    assert visible("\x1b[2J") == "\u241b[2J"
 
 
 def test_a_hostile_program_evaluated_on_a_terminal(tmp_path: Path) -> None:
