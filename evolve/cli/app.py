@@ -23,6 +23,7 @@ from evolve.cli import (
     replay,
     rescore,
     run,
+    view,
 )
 
 EPILOG = (
@@ -47,6 +48,7 @@ app.command("best")(best.best)
 app.add_typer(export.app, name="export", help="Write what a run holds for other tools.")
 app.command("heatmap")(maps.heatmap)
 app.command("remap")(maps.remap)
+app.command("view")(view.view)
 app.command("program")(program.program)
 app.command("replay")(replay.replay)
 app.command("hint")(human.hint)

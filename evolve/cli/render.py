@@ -30,6 +30,7 @@ JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead o
 #: Columns of a map: as few as it can be drawn in, and as many as can be looked at at once.
 NARROWEST, WIDEST = 48, 160
 
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console that neither wraps nor highlights what it is given.
 

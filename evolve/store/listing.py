@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, tuple_
 
 from evolve.core.evaluation import Outcome
-from evolve.store.entries import entries, read_entries
+from evolve.store.entries import entries, read_entries, with_newest_evaluation
 from evolve.store.records import ProgramEntry
 from evolve.store.schema import evaluations, programs
 
@@ -155,15 +155,9 @@ def _matching(run_id: int, wanted: Wanted, *, scored: bool, few: bool = False) -
     """Select from the programs wanted, with their newest search evaluation where it matters."""
     query = select().where(programs.c.run_id == run_id)
     if scored or wanted.outcome is not None:
-        newest = evaluations.alias("newest")
-        latest = (
-            select(func.max(newest.c.id))
-            .where(newest.c.program_id == evaluations.c.program_id, newest.c.stage == "search")
-            .scalar_subquery()
+        query = query.select_from(with_newest_evaluation(isouter=False)).where(
+            evaluations.c.stage == "search"
         )
-        query = query.select_from(
-            programs.join(evaluations, evaluations.c.program_id == programs.c.id)
-        ).where(evaluations.c.stage == "search", evaluations.c.id == latest)
         if not few:  # else the evaluations are found from their programs
             query = query.where(evaluations.c.run_id == run_id)
         if scored:

@@ -148,7 +148,7 @@ class PageReader(ProgramReader):
                 ended[outcome] -= 1
         return Counts(dict(became), ended)
 
-    def changes(self, run_id: int, archive: int, after: int = 0) -> list[Change]:
+    def entered(self, run_id: int, archive: int, after: int = 0) -> list[Change]:
         """Return what entered an archive of a run, in order.
 
         Args:
@@ -157,8 +157,8 @@ class PageReader(ProgramReader):
             after: Only rows after this one.
         """
         columns = (
-            "id, evaluation_id, program_id, replaced_id, island, cell, status, fitness, measures, "
-            "metrics"
+            "id, evaluation_id, replaced_id, status, program_id, island, cell, fitness, measures, "
+            "metrics, samples"
         )
         with self._database.read() as connection:
             rows = connection.exec_driver_sql(
@@ -167,16 +167,24 @@ class PageReader(ProgramReader):
                 (run_id, archive, after),
             ).fetchall()
         changes: list[Change] = []
-        for row, evaluation, program, replaced, island, cell, status, fitness, *texts in rows:
+        for row, evaluation, replaced, status, *values in rows:
             if status == LEFT:
                 last = changes[-1].event
                 event = replace(last, replaced=(*last.replaced, replaced))
                 changes[-1] = changes[-1]._replace(row=row, event=event)
                 continue
-            leaving = () if replaced is None else (replaced,)
-            measures, metrics = (json.loads(text) if text != "{}" else {} for text in texts)
+            program, island, cell, fitness, measures, metrics, samples = values
             event = ArchiveEvent(
-                program, island, cell, status, fitness, measures, leaving, metrics, archive
+                program_id=program,
+                island=island,
+                cell=cell,
+                status=status,
+                fitness=fitness,
+                measures=_numbers(measures),
+                replaced=() if replaced is None else (replaced,),
+                metrics=_numbers(metrics),
+                archive=archive,
+                samples=samples,
             )
             changes.append(Change(row, evaluation, event))
         return changes
@@ -356,3 +364,9 @@ class PageReader(ProgramReader):
                 evaluations.c.stage == "search",
             )
         )
+
+
+def _numbers(text: str) -> dict[str, float]:
+    """Read stored numbers; most further ones are none."""
+    numbers: dict[str, float] = {} if text == "{}" else json.loads(text)
+    return numbers

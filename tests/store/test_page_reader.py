@@ -125,10 +125,10 @@ def test_counts_leave_baselines_out(reader: PageReader) -> None:
 
 
 def test_changes_are_the_archive_events_and_can_be_continued(reader: PageReader) -> None:
-    changes = reader.changes(1, 0)
+    changes = reader.entered(1, 0)
     assert tuple(change.event for change in changes) == reader.archive_events(1)
     middle = changes[4].row
-    assert reader.changes(1, 0, after=middle) == changes[5:]
+    assert reader.entered(1, 0, after=middle) == changes[5:]
 
 
 def test_the_stamp_changes_with_the_run_only(reader: PageReader, store: Store) -> None:

@@ -1,0 +1,100 @@
+"""Archives kept in memory between requests: each look folds only what has entered since."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from evolve.archive.base import MEASURED, Archive, fold
+from evolve.archive.spec import ArchiveSpec
+from evolve.engine.population import RETIRED
+from evolve.store.page_reader import PageReader
+from evolve.store.records import ArchiveEvent, RunRecord
+
+#: Runs whose archives are kept.
+KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An elite that was better than all before it; ``island`` is where."""
+
+    evaluation: int
+    program: int
+    island: int
+    fitness: float
+
+
+@dataclass(slots=True)
+class Folded:
+    """What entered an archive of a run, as far as it was read.
+
+    Attributes:
+        archive: The whole.
+        islands: That of each island.
+        retired: Islands that were given up.
+        records: The best of each island as it rose, in order.
+    """
+
+    spec: ArchiveSpec
+    offset: float
+    archive: Archive
+    islands: dict[int, Archive] = field(default_factory=dict)
+    retired: set[int] = field(default_factory=set)
+    records: list[Record] = field(default_factory=list)
+    last: int = 0
+
+    def read(self, reader: PageReader, run: RunRecord) -> None:
+        """Fold what has entered since the last time."""
+        best: dict[int, float] = {record.island: record.fitness for record in self.records}
+        for change in reader.entered(run.id, run.archive, self.last):
+            self.last, event = change.row, change.event
+            if event.status == RETIRED:
+                self.retired.add(event.island)
+                continue
+            self._enter(event)
+            if event.status != MEASURED and event.fitness > best.get(event.island, -math.inf):
+                best[event.island] = event.fitness
+                record = Record(change.evaluation, event.program_id, event.island, event.fitness)
+                self.records.append(record)
+
+    def _enter(self, event: ArchiveEvent) -> None:
+        """Add to the archive of the whole and of the island, which are one while it is alone."""
+        if not self.islands:
+            self.islands[event.island] = self.archive
+        elif event.island not in self.islands:
+            if len(self.islands) == 1:
+                self.islands = {number: deepcopy(self.archive) for number in self.islands}
+            self.islands[event.island] = self.spec.build(self.offset)
+        fold(self.archive, [event])
+        if self.islands[event.island] is not self.archive:
+            fold(self.islands[event.island], [event])
+
+
+class Folds:
+    """The archives of the runs looked at last. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], Folded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def of(self, reader: PageReader, run: RunRecord) -> Iterator[Folded]:
+        """Give the archive that the search of a run uses, as it is now; nobody else changes it."""
+        with self._lock:
+            key = (run.id, run.archive)
+            if key not in self._kept:
+                spec = reader.archive(run.id).spec
+                offset = run.objective.fitness(run.objective.offset)
+                self._kept[key] = Folded(spec, offset, spec.build(offset))
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            folded = self._kept[key]
+            folded.read(reader, run)
+            yield folded

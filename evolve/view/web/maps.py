@@ -1,0 +1,212 @@
+"""The archive as geometry for SVG: cells or points, axes, colour bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evolve.archive.base import Archive, Elite
+from evolve.core.measures import Measure, Objective
+from evolve.view.heatmap import clipped_note
+from evolve.view.projection import Projection, Scale, label, project, scale
+from evolve.view.raster import COLORS
+from evolve.view.web.charts import Tick
+from evolve.view.web.text import number
+
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 480.0, 62.0, 14.0, 10.0, 42.0
+#: Height of the plane, and of a map of one measure.
+PLANE, STRIP = 300.0, 56.0
+#: Marks drawn at most; with more cells neighbours share one that shows the best of them.
+MOST_ACROSS, MOST_UP = 64, 48
+MOST_POINTS = 3000
+SHADES = 32
+_TICKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An elite on the map: a cell, or a point where ``width`` is 0."""
+
+    column: int
+    row: int
+    x: float
+    y: float
+    color: str
+    program: int
+    tip: str
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """An archive laid out; ``best`` is the middle of the best mark."""
+
+    marks: tuple[Mark, ...]
+    cell: tuple[float, float] | None
+    best: tuple[float, float] | None
+    x_label: str
+    y_label: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    worst: str
+    top: str
+    shades: tuple[str, ...]
+    notes: tuple[str, ...]
+    height: float
+    width: float = WIDTH
+    left: float = LEFT
+    upper: float = TOP
+    across: float = WIDTH - LEFT - RIGHT
+    up: float = PLANE
+
+
+def lay_out(archive: Archive, objective: Objective, axes: tuple[str, str] | None = None) -> Map:
+    """Lay out an archive along two of its measures.
+
+    Raises:
+        ConfigError: an axis is no measure of the archive, or both are the same.
+    """
+    projection = project(archive, axes)
+    span = scale(projection.elites.values())
+    up = STRIP if projection.y is None else PLANE
+    across = WIDTH - LEFT - RIGHT
+    if projection.shape == "grid":
+        marks, cell, pooled = _cells(archive, projection, objective, span, (across, up))
+    else:
+        marks, cell, pooled = _points(archive, projection, objective, span, (across, up)), None, 1
+    best = marks[0] if marks else None
+    half = (0.0, 0.0) if cell is None else (cell[0] / 2, cell[1] / 2)
+    worst = number(objective.fitness(span.low), 4)
+    if span.open_below:
+        worst = ("≤ " if objective.direction == "maximize" else "≥ ") + worst
+    return Map(
+        marks=tuple(marks),
+        cell=cell,
+        best=None if best is None else (_round(best.x + half[0]), _round(best.y + half[1])),
+        x_label=label(projection.x),
+        y_label="" if projection.y is None else label(projection.y),
+        x_ticks=_ticks(projection.x, lambda share: LEFT + share * across),
+        y_ticks=()
+        if projection.y is None
+        else _ticks(projection.y, lambda share: TOP + up - share * up),
+        worst=worst,
+        top=number(objective.fitness(span.high), 4),
+        shades=tuple(shade(index / (SHADES - 1)) for index in range(SHADES)),
+        notes=tuple(_notes(archive, projection, pooled, len(marks))),
+        height=TOP + up + BOTTOM,
+        up=up,
+    )
+
+
+def shade(fraction: float) -> str:
+    """Return the colour of a fitness, 0 worst to 1 best, between the levels of the terminal."""
+    place = min(max(fraction, 0.0), 1.0) * (len(COLORS) - 1)
+    lower = min(int(place), len(COLORS) - 2)
+    share = place - lower
+    channels = [
+        round(
+            (1 - share) * int(COLORS[lower][at : at + 2], 16)
+            + share * int(COLORS[lower + 1][at : at + 2], 16)
+        )
+        for at in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+def _cells(
+    archive: Archive,
+    projection: Projection,
+    objective: Objective,
+    span: Scale,
+    size: tuple[float, float],
+) -> tuple[list[Mark], tuple[float, float], int]:
+    """Return one mark for each cell, or for several neighbours where there are too many."""
+    pool_x = -(-projection.columns // MOST_ACROSS)
+    pool_y = -(-projection.rows // MOST_UP)
+    columns, rows = -(-projection.columns // pool_x), -(-projection.rows // pool_y)
+    width, height = size[0] / columns, size[1] / rows
+    found: dict[tuple[int, int], Elite] = {}
+    for (x, y), elite in projection.elites.items():
+        found.setdefault((x // pool_x, y // pool_y), elite)  # the fittest come first
+    marks = [
+        Mark(
+            column=x,
+            row=y,
+            x=_round(LEFT + x * width),
+            y=_round(TOP + size[1] - (y + 1) * height),
+            color=shade(span.fraction(elite.fitness)),
+            program=elite.key,
+            tip=_tip(archive, objective, elite),
+        )
+        for (x, y), elite in found.items()
+    ]
+    return marks, (_round(width), _round(height)), pool_x * pool_y
+
+
+def _points(
+    archive: Archive,
+    projection: Projection,
+    objective: Objective,
+    span: Scale,
+    size: tuple[float, float],
+) -> list[Mark]:
+    """Return a mark where the measures of each elite lie, the best first."""
+    names = [measure.name for measure in archive.measures]
+    across = names.index(projection.x.name)
+    up = None if projection.y is None else names.index(projection.y.name)
+    marks = []
+    for elite in archive.elites()[:MOST_POINTS]:
+        x = projection.x.fraction(elite.measures[across])
+        y = 0.5 if up is None or projection.y is None else projection.y.fraction(elite.measures[up])
+        marks.append(
+            Mark(
+                column=round(x * MOST_ACROSS),
+                row=round(y * MOST_UP),
+                x=_round(LEFT + x * size[0]),
+                y=_round(TOP + (1 - y) * size[1]),
+                color=shade(span.fraction(elite.fitness)),
+                program=elite.key,
+                tip=_tip(archive, objective, elite),
+            )
+        )
+    return marks
+
+
+def _tip(archive: Archive, objective: Objective, elite: Elite) -> str:
+    lines = [f"program {elite.key}", f"{objective.name} {number(objective.fitness(elite.fitness))}"]
+    lines += [
+        f"{measure.name} {number(value, 4)}"
+        for measure, value in zip(archive.measures, elite.measures, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def _ticks(measure: Measure, place: Callable[[float], float]) -> tuple[Tick, ...]:
+    """Return some edges of the cells, both ends among them."""
+    edges = measure.edges()
+    every = max(1, round((len(edges) - 1) / _TICKS))
+    chosen = [*range(0, len(edges) - every // 2 - 1, every), len(edges) - 1]
+    cells = len(edges) - 1
+    return tuple(
+        Tick(_round(place(index / cells)), number(edges[index], 3))
+        for index in dict.fromkeys(chosen)
+    )
+
+
+def _notes(archive: Archive, projection: Projection, pooled: int, marks: int) -> list[str]:
+    """Return what a reader must know to read the map right."""
+    notes = []
+    if projection.shape != "grid":
+        kind = "CVT cells" if projection.shape == "cvt" else "niches"
+        notes.append(f"{kind}, shown where the measures of their elites lie")
+        if len(archive) > marks:
+            notes.append(f"the best {marks} of {len(archive)}")
+    if projection.hidden:
+        notes.append(f"each mark shows the best over {', '.join(projection.hidden)}")
+    if pooled > 1:
+        notes.append(f"each mark shows the best of {pooled} cells")
+    clipped = clipped_note(archive)
+    return [*notes, clipped] if clipped else notes
+
+
+def _round(value: float) -> float:
+    return round(value, 1)

@@ -1,0 +1,297 @@
+"""Pages of runs: the list, one run, its settings, its spending, several side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolve.archive.base import Archive
+from evolve.archive.stats import ArchiveStats
+from evolve.core.errors import ConfigError
+from evolve.core.evaluation import Outcome
+from evolve.store.page_reader import Counts
+from evolve.store.records import RunRecord
+from evolve.view.heatmap import describe
+from evolve.view.projection import qualified
+from evolve.view.report import comparison
+from evolve.view.web.charts import Line, Point, steps
+from evolve.view.web.folds import Folded
+from evolve.view.web.maps import Map, lay_out
+from evolve.view.web.site import Crumb, Site, View, run_name
+from evolve.view.web.text import duration, number
+
+RUNS = 50
+LEADERS = 8
+#: Runs that are drawn side by side.
+COMPARED = 8
+#: Islands that have a curve of their own, the best ones.
+CURVES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A run in numbers."""
+
+    run: RunRecord
+    counts: Counts
+    best: float | None
+    best_program: int | None
+    calls: int
+    cost_usd: float
+    unpriced: int
+    elapsed_s: float
+
+    @property
+    def failed(self) -> int:
+        """Search evaluations without a score."""
+        return self.counts.evaluated - self.counts.evaluations.get(Outcome.OK, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class IslandRow:
+    """What became of an island; the objective is in the problem's own direction."""
+
+    island: int
+    retired: bool
+    programs: int
+    elites: int
+    best: float | None
+    program: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """What the map of a run shows: an island or all, and which measures across and up."""
+
+    island: int | None = None
+    x: str = ""
+    y: str = ""
+
+
+def runs_view(site: Site, before: int | None = None) -> View:
+    """Return the list of runs, newest first."""
+    found = site.reader.run_page(RUNS + 1, before)
+    shown = found[:RUNS]
+    older = shown[-1].id if len(found) > RUNS else None
+    values = {
+        "rows": [figures(site, run) for run in shown],
+        "older": None if older is None else site.links.older_runs(older),
+        "first": before is None,
+    }
+    return View("runs.html", "Runs", (Crumb("Runs"),), values)
+
+
+def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = False) -> View:
+    """Return a run: map, curves, leaders, what is in flight, islands, held-out comparison.
+
+    Raises:
+        ConfigError: the run has no such island or measure.
+    """
+    reader, stamp = site.reader, site.reader.stamp(run.id)
+    with site.folds.of(reader, run) as folded:
+        drawn, shown = _map(run, folded, choice)
+        stats, summary = folded.archive.stats(), describe(folded.archive)
+        islands = _islands(site, run, folded)
+        curves = score_lines(site, run, folded)
+        names = [measure.name for measure in folded.archive.measures]
+    values = {
+        "figures": figures(site, run),
+        "run": run,
+        "stamp": stamp,
+        "map": drawn,
+        "stats": stats,
+        "shown": shown,
+        "summary": summary,
+        "choice": choice,
+        "measure_names": names,
+        "islands": islands,
+        "chart": steps(
+            "evaluations", axis_name(run), curves, run.record.value if run.record else None
+        ),
+        "leaders": reader.leaderboard(run.id, LEADERS),
+        "in_flight": reader.in_flight(run.id),
+        "slots": _slots(run),
+        "comparison": comparison(reader, run) if run.status == "finished" else [],
+        "query": site.links.query(
+            run.id, "live", island=choice.island, x=choice.x, y=choice.y, stamp=stamp
+        ),
+    }
+    template = "_live.html" if fragment else "run.html"
+    return View(template, run_name(run), run_crumbs(site, run), values, fragment)
+
+
+def run_crumbs(site: Site, run: RunRecord, *further: Crumb) -> tuple[Crumb, ...]:
+    """Return the way to a run, and to a page of it."""
+    here = Crumb(run_name(run), site.links.run(run.id) if further else "")
+    return Crumb("Runs", site.links.runs()), here, *further
+
+
+def figures(site: Site, run: RunRecord) -> Figures:
+    """Return a run in numbers."""
+    best = site.reader.best(run.id)
+    calls, cost, unpriced = site.reader.cost(run.id)
+    return Figures(
+        run=run,
+        counts=site.reader.counts(run.id),
+        best=None if best is None else best.objective,
+        best_program=None if best is None else best.id,
+        calls=calls,
+        cost_usd=cost,
+        unpriced=unpriced,
+        elapsed_s=max(run.elapsed_s, site.reader.latest(run.id)[1]),
+    )
+
+
+def score_lines(site: Site, run: RunRecord, folded: Folded | None = None) -> list[Line]:
+    """Return the best objective over the evaluations; with ``folded`` also that of each island."""
+    improvements = site.reader.improvements(run)
+    records = [] if folded is None or len(folded.islands) < 2 else folded.records
+    latest = site.reader.latest(run.id)[0]
+    rows = [each.evaluation for each in improvements] + [each.evaluation for each in records]
+    at = site.reader.ordinals(run.id, [*rows, *([latest] if latest else [])])
+    last = at.get(latest, 0)
+    best = [
+        Point(
+            at[each.evaluation],
+            each.objective,
+            f"program {each.program}\n{run.objective.name} {number(each.objective)}\n"
+            f"evaluation {at[each.evaluation]}, after {duration(each.elapsed_s)}",
+            site.links.program(each.program),
+        )
+        for each in improvements
+    ]
+    if best and last > best[-1].x:
+        best.append(Point(last, best[-1].y))
+    lines = []
+    for island in _best_islands(folded) if records else ():
+        points = [
+            Point(at[each.evaluation], run.objective.fitness(each.fitness))
+            for each in records
+            if each.island == island
+        ]
+        lines.append(Line(f"island {island}", points, main=False))
+    return [Line("best", best), *lines]
+
+
+def settings_view(site: Site, run: RunRecord) -> View:
+    """Return the resolved configuration of a run, and what it was made with."""
+    made_with = {
+        "problem": run.problem,
+        "evaluator": run.evaluator_ref,
+        "evaluator version": run.problem_hash,
+        "configuration hash": run.config_hash,
+        **{
+            name: value for name, value in run.provenance.items() if value not in ("", None, {}, [])
+        },
+    }
+    values = {"run": run, "made_with": made_with, "settings": flat_settings(run)}
+    crumbs = run_crumbs(site, run, Crumb("Settings"))
+    return View("settings.html", f"Settings of {run_name(run)}", crumbs, values)
+
+
+def spending_view(site: Site, run: RunRecord) -> View:
+    """Return what model calls cost and what came of them."""
+    tables = {by: site.reader.spending(run.id, by) for by in ("model", "operator", "outcome")}
+    values = {"run": run, "tables": tables}
+    crumbs = run_crumbs(site, run, Crumb("Spending"))
+    return View("spending.html", f"Spending of {run_name(run)}", crumbs, values)
+
+
+def compare_view(site: Site, chosen: Sequence[RunRecord]) -> View:
+    """Return runs side by side: figures, curves, and the settings that differ."""
+    shown = list(chosen[:COMPARED])
+    lines = [
+        Line(run_name(run), score_lines(site, run)[0].points)
+        for run in shown
+        if run.objective.name == shown[0].objective.name
+    ]
+    archives: list[ArchiveStats] = []
+    for run in shown:
+        with site.folds.of(site.reader, run) as folded:
+            archives.append(folded.archive.stats())
+    columns = [flat_settings(run) for run in shown]
+    keys = list(dict.fromkeys(key for column in columns for key in column))
+    differing = [
+        (key, [column.get(key, "\N{EN DASH}") for column in columns])
+        for key in keys
+        if len({column.get(key) for column in columns}) > 1
+    ]
+    values = {
+        "columns": list(zip([figures(site, run) for run in shown], archives, strict=True)),
+        "chart": steps("evaluations", axis_name(shown[0]), lines) if shown else None,
+        "differing": differing,
+        "left_out": len(chosen) - len(shown),
+        "mixed": len(lines) < len(shown),
+    }
+    crumbs = (Crumb("Runs", site.links.runs()), Crumb("Compare"))
+    return View("compare.html", "Compare runs", crumbs, values)
+
+
+def axis_name(run: RunRecord) -> str:
+    """Return the name of the objective, with its unit."""
+    return qualified(run.objective.name, run.objective.unit)
+
+
+def flat_settings(run: RunRecord) -> dict[str, str]:
+    """Return the resolved configuration as dotted keys and values."""
+    try:
+        config = json.loads(run.config_json)
+    except ValueError:
+        return {}
+    found: dict[str, str] = {}
+
+    def walk(value: object, path: str) -> None:
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                walk(inner, f"{path}.{name}" if path else str(name))
+        elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            for index, inner in enumerate(value):
+                walk(inner, f"{path}[{index}]")
+        else:
+            found[path] = value if isinstance(value, str) else json.dumps(value)
+
+    walk(config, "")
+    return found
+
+
+def _map(run: RunRecord, folded: Folded, choice: MapChoice) -> tuple[Map, ArchiveStats]:
+    archive: Archive = folded.archive
+    if choice.island is not None:
+        if choice.island not in folded.islands:
+            raise ConfigError(f"run {run.id} has no island {choice.island}")
+        archive = folded.islands[choice.island]
+    axes = (choice.x, choice.y) if choice.x and choice.y else None
+    return lay_out(archive, run.objective, axes), archive.stats()
+
+
+def _islands(site: Site, run: RunRecord, folded: Folded) -> list[IslandRow]:
+    if len(folded.islands) < 2:
+        return []
+    made = site.reader.programs_by_island(run.id)
+    return [
+        IslandRow(
+            island=number_,
+            retired=number_ in folded.retired,
+            programs=made.get(number_, 0),
+            elites=len(archive),
+            best=None if archive.best is None else run.objective.fitness(archive.best.fitness),
+            program=None if archive.best is None else archive.best.key,
+        )
+        for number_, archive in sorted(folded.islands.items())
+    ]
+
+
+def _best_islands(folded: Folded | None) -> list[int]:
+    if folded is None:
+        return []
+    fitness = {
+        island: archive.best.fitness
+        for island, archive in folded.islands.items()
+        if archive.best is not None
+    }
+    return sorted(sorted(fitness, key=lambda island: -fitness[island])[:CURVES])
+
+
+def _slots(run: RunRecord) -> str:
+    return flat_settings(run).get("slots", "")

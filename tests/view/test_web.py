@@ -1,0 +1,323 @@
+"""The pages as an application: who may ask, what is escaped, paging, errors."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from evolve.core.errors import StoreError
+from evolve.store.store import open_store
+from evolve.view.web.guard import POLICY
+from evolve.view.web.source import Source
+from tests.store.samples import new_run, program
+from tests.view.conftest import TOKEN, client_of
+from tests.view.hostile import ATTACK, add, evaluation
+
+#: Everything the templates make; what is not here came from somebody else.
+TAGS = set(
+    re.findall(
+        r"\w+",
+        "html head meta title link script body a header nav svg rect ol ul li span button p main "
+        "div dialog h1 h2 h3 h4 dl dt dd kbd form label input select option table thead tbody tr "
+        "th td section g path text line circle details summary pre code strong time",
+    )
+)
+PAGES = [
+    "/",
+    "/?before=2",
+    "/runs/1",
+    "/runs/2",
+    "/runs/1?island=0",
+    "/runs/1/live",
+    "/runs/1/programs",
+    "/runs/1/programs?order=newest&text=script",
+    "/runs/1/lineage",
+    "/runs/1/lineage?program=2",
+    "/runs/1/failures",
+    "/runs/1/spending",
+    "/runs/1/settings",
+    "/programs/1",
+    "/programs/2",
+    "/programs/2/diff/1",
+    "/programs/2/call/1",
+    "/programs/8",
+    "/compare?run=1&run=2",
+    "/compare",
+]
+
+
+class Markup(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+def check_harmless(text: str) -> Markup:
+    """Fail when a page holds anything that the templates did not put there."""
+    page = Markup(text)
+    for tag, attributes in page.tags:
+        assert tag in TAGS, (tag, attributes)
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        for name in ("href", "src", "action", "hx-get"):
+            target = attributes.get(name) or ""
+            assert (
+                not target or target.startswith(("/", "#", "static/")) or target.endswith(".html")
+            )
+        if tag == "script":
+            assert attributes.get("src"), "an inline script"
+            assert "hacked" not in str(attributes)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    return page
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_others_wrote_is_shown_and_never_obeyed(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    page = check_harmless(answer.text)
+    scripts = [a["src"] for tag, a in page.tags if tag == "script"]
+    assert scripts in ([], ["/static/vendor/htmx-4.0.1.min.js", "/static/page.js"])
+
+
+def test_hostile_texts_are_there_to_be_read(client: TestClient) -> None:
+    page = Markup(client.get("/programs/2").text)
+    readable = (
+        ATTACK.replace("\x1b", "\u241b").replace("\u202e", "\ufffd").replace("\ud800", "\ufffd")
+    )
+    assert page.text.count(readable) >= 4
+    call = Markup(client.get("/programs/2/call/1").text)
+    assert call.text.count(readable) == 3
+
+
+def test_every_answer_is_confined(client: TestClient) -> None:
+    for path in ("/", "/runs/99", "/static/page.js", "/nowhere", "/?token=wrong"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"] == POLICY
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+    assert "unsafe" not in POLICY
+    assert "http" not in POLICY
+
+
+def test_nothing_is_shown_without_the_token(hostile_database: Path) -> None:
+    client = client_of(hostile_database)
+    for path in (*PAGES, "/nowhere", "/?token=", "/?token=wrong", "/?token=%ff"):
+        answer = client.get(path)
+        assert answer.status_code == 401, path
+        assert "evolve view" in answer.text
+        assert TOKEN not in answer.text
+    assert client.get("/", headers={"Cookie": "evolve-8642=wrong"}).status_code == 401
+    assert client.get("/", headers={"Cookie": '"=;;='}).status_code == 401
+    assert client.get("/", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/static/page.css").status_code == 200
+
+
+def test_the_token_moves_from_the_address_into_a_cookie(hostile_database: Path) -> None:
+    client = client_of(hostile_database)
+    answer = client.get(f"/runs/1?island=0&token={TOKEN}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/runs/1?island=0")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("evolve-8642=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    followed = client.get("/runs/1")
+    assert followed.status_code == 200
+    assert TOKEN not in followed.text
+
+
+def test_a_redirect_never_leaves_this_server(hostile_database: Path) -> None:
+    answer = client_of(hostile_database).get(f"//elsewhere.example/x?token={TOKEN}")
+    assert answer.headers["location"].startswith("/")
+    assert not answer.headers["location"].startswith("//")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8642", 200),
+        ("localhost:9999", 200),
+        ("[::1]:8642", 200),
+        ("LOCALHOST", 200),
+        ("attacker.example", 421),
+        ("attacker.example:8642", 421),
+        ("127.0.0.1.attacker.example:8642", 421),
+        ("localhost.", 421),
+        ("", 421),
+    ],
+)
+def test_only_names_of_this_machine_are_answered_to(
+    client: TestClient, host: str, status: int
+) -> None:
+    assert client.get("/", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(client: TestClient, method: str) -> None:
+    answer = client.request(method, "/runs/1")
+    assert answer.status_code == 405
+    check_harmless(answer.text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs/99",
+        "/runs/abc",
+        "/runs/1/nowhere",
+        "/runs/²",
+        "/runs/999999999999999999999999",
+        "/programs/99",
+        "/programs/-1",
+        "/programs/%3Cscript%3E",
+        "/programs/2/diff/99",
+        "/programs/2/call/9",
+        "/programs/1/call/1",
+        "/runs/1?island=7",
+        "/runs/1?x=nothing&y=length",
+        "/runs/2/lineage?program=2",
+        "/compare?run=99",
+        "/static/../app.py",
+        "/static/page.py",
+        "/nowhere",
+    ],
+)
+def test_what_is_not_there_is_explained(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    page = check_harmless(answer.text)
+    assert "404" in page.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["start=,", "start=x,1", "start=1", "start=1,999999999999999999999", "outcome=no", "order=no"],
+)
+def test_an_odd_query_still_lists_programs(client: TestClient, query: str) -> None:
+    assert client.get(f"/runs/1/programs?{query}").status_code == 200
+
+
+def test_a_live_part_is_sent_only_when_something_changed(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.db"
+    with open_store(str(path)) as store:
+        run_id = store.create_run(new_run()).id
+        store.claim(run_id, "here:1")
+        client = client_of(path, Authorization=f"Bearer {TOKEN}")
+        first = client.get(f"/runs/{run_id}").text
+        assert "Nothing has entered the archive yet" in first
+        (query,) = [a["hx-get"] for _, a in Markup(first).tags if "hx-get" in a]
+        assert query
+        assert client.get(query).status_code == 204
+        seed = store.add_program(
+            run_id, program(0), parent_ids=[], generation=0, operator="seed", summary=""
+        ).id
+        add(store, run_id, seed, 0, evaluation(3.0), cell=2)
+        changed = client.get(query)
+        assert changed.status_code == 200
+        assert 'data-tip="program 2' in changed.text
+        (query,) = [a["hx-get"] for _, a in Markup(changed.text).tags if "hx-get" in a]
+        assert client.get(str(query)).status_code == 204
+
+
+def test_a_database_that_vanishes_or_is_replaced(hostile_database: Path, tmp_path: Path) -> None:
+    path, away = tmp_path / "evolve.db", tmp_path / "away.db"
+    shutil.copy(hostile_database, path)
+    client = client_of(path, Authorization=f"Bearer {TOKEN}")
+    assert client.get("/runs/2").status_code == 200
+    path.rename(away)
+    answer = client.get("/runs/2")
+    assert answer.status_code == 503
+    assert "vanished" in answer.text
+    path.write_text("no database")
+    assert client.get("/runs/2").status_code == 503
+    path.unlink()
+    away.rename(path)
+    assert client.get("/runs/2").status_code == 200
+
+
+def test_a_run_that_was_deleted(hostile_database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "evolve.db"
+    shutil.copy(hostile_database, path)
+    client = client_of(path, Authorization=f"Bearer {TOKEN}")
+    assert client.get("/runs/2").status_code == 200
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("DELETE FROM runs WHERE id = 2")
+    connection.close()
+    assert client.get("/runs/2").status_code == 404
+    assert client.get("/runs/2/live").status_code == 404
+    assert client.get("/").status_code == 200
+
+
+def test_a_locked_database_is_said_to_be_busy(
+    hostile_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evolve.view.web.source.PATIENCE_S", 0.05)
+    path = tmp_path / "evolve.db"
+    shutil.copy(hostile_database, path)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=DELETE")
+    client = client_of(path, Authorization=f"Bearer {TOKEN}")
+    assert client.get("/").status_code == 200
+    connection.execute("BEGIN EXCLUSIVE")
+    answer = client.get("/")
+    connection.close()
+    assert answer.status_code == 503
+    assert "busy" in answer.text
+
+
+def test_no_database_yet(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no such database; `evolve run` makes one"):
+        Source(str(tmp_path / "none.db"))
+
+
+def test_an_empty_database_says_how_to_begin(tmp_path: Path) -> None:
+    open_store(str(tmp_path / "evolve.db")).close()
+    answer = client_of(tmp_path / "evolve.db", Authorization=f"Bearer {TOKEN}").get("/")
+    assert "evolve run quickstart" in answer.text
+
+
+def test_pages_of_programs_lead_on_and_back(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evolve.view.web.programs.SIZE", 3)
+    seen: list[str] = []
+    path: str | None = "/runs/1/programs?order=oldest"
+    links: dict[str, str | None] = {}
+    while path is not None:
+        page = Markup(client.get(path).text)
+        links = {
+            kind: next((a["href"] for _, a in page.tags if f"data-{kind}" in a), None)
+            for kind in ("previous", "next")
+        }
+        seen += [
+            str(a["href"]) for t, a in page.tags if t == "a" and "/programs/" in str(a.get("href"))
+        ]
+        path = links["next"]
+    assert seen == [f"/programs/{number}" for number in range(1, 9)]
+    assert links["previous"] is not None
+    back = Markup(client.get(links["previous"]).text)
+    assert "/programs/4" in [a.get("href") for _, a in back.tags]
