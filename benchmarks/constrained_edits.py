@@ -21,7 +21,7 @@ from tests.fakes import write_problem
 
 def measure(folder: Path, url: str, constrain: str, calls: int, tokens: int) -> dict[str, float]:
     """Make so many calls, one after the other, and return what came of them."""
-    caps = {"statement": 300, "feedback": 200, "attempts": 0, "cases": 0}
+    parts = {"statement": 100, "feedback": 60, "attempts": 0, "cases": 0}
     config = {
         "problem": str(folder / "parabola"),
         "models": [
@@ -37,7 +37,7 @@ def measure(folder: Path, url: str, constrain: str, calls: int, tokens: int) -> 
             }
         ],
         "proposers": [
-            {"kind": "diff", "options": {"constrain": constrain, "mends": 0, "caps": caps}}
+            {"kind": "diff", "options": {"constrain": constrain, "mends": 0, "tokens": parts}}
         ],
         "selection": {"inspirations": 0},
         "sandbox": {"kind": "process", "allow_untrusted": True},

@@ -21,6 +21,7 @@ from evolve.llm.base import Completion, Message, Request
 from evolve.llm.ledger import tokens_bound
 from evolve.llm.prices import Quote, dearest_usd
 from evolve.propose.base import Context, Individual
+from evolve.propose.tokens import estimate
 
 #: Draws that are looked at for one of an operator that asks a model.
 _DRAWS = 1000
@@ -135,7 +136,8 @@ def _estimate(
         return
     request, model = first
     characters = sum(len(message.content) for message in request.messages)
-    yield f"the first prompt has {characters} characters, about {characters // 4} tokens"
+    tokens = sum(estimate(message.content) for message in request.messages)
+    yield f"the first prompt has {characters} characters, about {tokens} tokens"
     price = prices[model].price
     if price is None:
         yield f"the price of {model} is unknown, so what it costs is not counted; give it price:"

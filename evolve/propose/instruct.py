@@ -17,7 +17,7 @@ from evolve.llm.base import Request
 from evolve.propose.base import INSTRUCT, NO_INSTRUCTION, Context, Instruction, Rejected
 from evolve.propose.instructions import InstructionPool, Rated
 from evolve.propose.llm import unusable_reply
-from evolve.propose.prompt import Caps, PromptWriter
+from evolve.propose.prompt import PromptWriter, TokenBudget
 from evolve.propose.quoting import Quotation
 
 #: Instructions shown to the model: so many of the best and of the worst.
@@ -119,7 +119,7 @@ def open_instructor(
     writer = PromptWriter(
         "instruct.j2",
         template_dir=None if config.template_dir is None else folder / config.template_dir,
-        caps=Caps(),
+        tokens=TokenBudget(),
         system="instruct_system.j2",
     )
     return Instructor(InstructionPool(config, objective), model, writer)

@@ -18,13 +18,13 @@ from evolve.llm.base import Completion, Constraint, Message, Request
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.novelty import Novelty
-from evolve.propose.prompt import Caps, PromptWriter
+from evolve.propose.prompt import PromptWriter, TokenBudget
 from evolve.propose.quoting import Quotation
 from evolve.propose.verify import Verifier
 
 #: Longest summary kept with a candidate, in characters.
 _SUMMARY = 300
-_DEFAULT_CAPS = Caps()
+_DEFAULT_TOKENS = TokenBudget()
 _NOT_MENDED = frozenset(("refusal", "truncated", "empty", "no_op", "constraint"))
 #: How a server is to be bound in what it says.
 Constrain: TypeAlias = Literal["none", "grammar", "json_schema"]
@@ -38,7 +38,7 @@ class LLMProposer(ABC):
         model: Id of a configured model; the first one when the configuration names none.
         folder: The configuration's folder.
         template_dir: Folder, relative to that one, whose templates replace the built-in ones.
-        caps: Longest parts of a prompt, in characters.
+        tokens: Longest parts of a prompt.
         mends: How often an answer that does not apply goes back, with what is wrong with it.
         variants: Probability of each variant of the prompt, by the name of its template in
             ``variants/``; what is left of 1 is the probability of none.
@@ -70,7 +70,7 @@ class LLMProposer(ABC):
         model: str,
         folder: Path,
         template_dir: str | None = None,
-        caps: Caps = _DEFAULT_CAPS,
+        tokens: TokenBudget = _DEFAULT_TOKENS,
         mends: Annotated[int, Field(ge=0)] = 1,
         variants: dict[str, Probability] | None = None,
         novelty: Novelty | None = None,
@@ -89,11 +89,11 @@ class LLMProposer(ABC):
         self._writer = PromptWriter(
             self._template(),
             template_dir=templates,
-            caps=caps,
+            tokens=tokens,
             later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
         )
         self._novelty = novelty
-        self._verifier = Verifier(verifier, templates, caps) if verifier else None
+        self._verifier = Verifier(verifier, templates, tokens) if verifier else None
 
     @abstractmethod
     def _edit(self, program: Program, reply: str) -> Program:

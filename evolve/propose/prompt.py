@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,22 +27,43 @@ from evolve.core.syntax import parse_quietly
 from evolve.llm.base import Message
 from evolve.propose.base import Attempt, Context, Individual
 from evolve.propose.quoting import Quotation, clip, draw_token, newest, quote, within
+from evolve.propose.tokens import estimate
 
 _BUILT_IN = Path(__file__).parent / "templates"
-_Characters = Annotated[int, Field(ge=0)]
+_Tokens = Annotated[int, Field(ge=0)]
 
 
-class Caps(Section):
-    """The longest that each part of a prompt may be, in characters; 0 leaves the part out."""
+class TokenBudget(Section):
+    """The most tokens that each part of a prompt may take, as estimated; 0 leaves the part out."""
 
-    statement: _Characters = Field(default=20_000, description="the problem's prompt.md")
-    source: _Characters = Field(default=60_000, description="the program to be changed")
-    feedback: _Characters = Field(default=4_000, description="what the evaluator said of it")
-    cases: _Characters = Field(default=2_000, description="how it did case by case")
-    artifacts: _Characters = Field(default=4_000, description="named texts of the evaluator")
-    stderr: _Characters = Field(default=2_000, description="the end of what it printed to stderr")
-    attempts: _Characters = Field(default=3_000, description="what was tried from it before")
-    inspiration: _Characters = Field(default=8_000, description="each other program")
+    statement: _Tokens = Field(default=5_000, description="the problem's prompt.md")
+    source: _Tokens = Field(default=15_000, description="the program to be changed")
+    feedback: _Tokens = Field(default=1_000, description="what the evaluator said of it")
+    cases: _Tokens = Field(default=500, description="how it did case by case")
+    artifacts: _Tokens = Field(default=1_000, description="named texts of the evaluator")
+    stderr: _Tokens = Field(default=500, description="the end of what it printed to stderr")
+    attempts: _Tokens = Field(default=750, description="what was tried from it before")
+    inspiration: _Tokens = Field(default=2_000, description="each other program")
+    prompt: Annotated[int, Field(ge=1_000)] | None = Field(
+        default=None, description="the first request in all; parts are cut further to keep it"
+    )
+
+
+#: Parts of a prompt that is too long, in the order in which they are cut.
+CUT_FIRST = (
+    "artifacts",
+    "stderr",
+    "attempts",
+    "inspiration",
+    "cases",
+    "feedback",
+    "statement",
+    "source",
+)
+
+
+#: Lengths tried for the part that is cut to fit.
+_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +84,7 @@ class PromptWriter:
     Args:
         template: File name of the user message's template.
         template_dir: Folder whose templates go before the built-in ones.
-        caps: Longest parts.
+        tokens: Longest parts.
         later: File names of the templates of later messages.
         system: That of the system message.
 
@@ -76,7 +97,7 @@ class PromptWriter:
         template: str,
         *,
         template_dir: Path | None,
-        caps: Caps,
+        tokens: TokenBudget,
         later: Sequence[str] = (),
         system: str = "system.j2",
     ) -> None:
@@ -91,7 +112,7 @@ class PromptWriter:
             keep_trailing_newline=True,
             autoescape=False,  # the result is text for a model, not HTML
         )
-        self._caps = caps
+        self._tokens = tokens
         self._templates = {
             name: _compiled(environment, name) for name in (system, template, *later)
         }
@@ -108,11 +129,54 @@ class PromptWriter:
         Raises:
             ConfigError: a template asks for something that is not there.
         """
-        known = {"variant": "", **self._values(context, _quotations(values)), **values}
+        known = {
+            "variant": "",
+            **self._values(context, self._tokens, _quotations(values)),
+            **values,
+        }
+        messages = self._written(known)
+        if self._tokens.prompt is None:
+            return messages
+        return self._fitted(messages, known, context, self._tokens.prompt)
+
+    def _written(self, known: Mapping[str, object]) -> tuple[Message, ...]:
         return (
             Message("system", _render(self._templates[self._system], known)),
             Message("user", _render(self._templates[self._user], known)),
         )
+
+    def _fitted(
+        self,
+        messages: tuple[Message, ...],
+        known: Mapping[str, object],
+        context: Context,
+        most: int,
+    ) -> tuple[Message, ...]:
+        """Return messages of about ``most`` tokens, with one part after the other cut further."""
+        limits = self._tokens
+
+        def cut(part: str, limit: int) -> tuple[Message, ...]:
+            nonlocal limits
+            limits = limits.model_copy(update={part: min(limit, getattr(limits, part))})
+            return self._written({**known, **_parts(context, limits)})
+
+        for part in CUT_FIRST:
+            if (excess := _size(messages) - most) <= 0:
+                break
+            whole, before = limits, _size(messages)
+            messages = cut(part, 1)
+            room = most - _size(messages)
+            if room <= 0 or _size(messages) == before:
+                continue
+            for _ in range(_TRIES):
+                limits = whole
+                shown = len(context.inspirations) if part == "inspiration" else 1
+                longer = cut(part, max(1, room // shown))
+                excess = _size(longer) - most
+                if excess <= 0:
+                    return longer
+                room -= excess
+        return messages
 
     def later(self, template: str, context: Context, **values: object) -> Message:
         """Return a later message of the user; quotations among ``values`` can be quoted in it.
@@ -120,63 +184,85 @@ class PromptWriter:
         Raises:
             ConfigError: a template asks for something that is not there.
         """
-        known = {**self._values(context, _quotations(values)), **values}
+        known = {**self._values(context, self._tokens, _quotations(values)), **values}
         return Message("user", _render(self._templates[template], known))
 
-    def _values(self, context: Context, given: Sequence[Quotation] = ()) -> dict[str, object]:
-        parent = self._parent(context.parent)
-        others = [
-            self._inspiration(individual)
-            for individual in context.inspirations
-            if individual.program != context.parent.program and self._caps.inspiration
-        ]
-        attempts = self._attempts(context.attempts)
+    def _values(
+        self, context: Context, limits: TokenBudget, given: Sequence[Quotation]
+    ) -> dict[str, object]:
+        parts = _parts(context, limits)
+        parent, others, attempts = parts["parent"], parts["inspirations"], parts["attempts"]
         quoted = [q for shown in (parent, *others) for q in (*shown.sources, *shown.notes)]
         token = draw_token(context.rng, [*quoted, *given, *([attempts] if attempts else [])])
         return {
             "token": token,
             "quote": partial(quote, token=token),
             "problem": context.problem,
-            "statement": clip(context.problem.statement, self._caps.statement),
             "signature": _signature(context.problem),
             "command": context.problem.command,
             "marked": any(START in text for text in context.parent.program.files.values()),
-            "parent": parent,
-            "inspirations": others,
-            "attempts": attempts,
             "hints": context.hints,
             "instruction": context.instruction,
+            **parts,
         }
 
-    def _parent(self, individual: Individual) -> _Shown:
-        files = individual.program.files.items()
-        sources = within(((f"file {path}", text) for path, text in files), self._caps.source)
-        notes = (note for note in self._notes(individual.evaluation) if note.text.strip())
-        return _show(individual, sources=tuple(sources), notes=tuple(notes))
 
-    def _notes(self, evaluation: Evaluation) -> Iterator[Quotation]:
-        """Yield what is known of an evaluation beside its numbers."""
-        caps = self._caps
-        yield Quotation("feedback of the evaluator", clip(evaluation.feedback, caps.feedback))
-        if len(evaluation.cases) > 1:
-            lines = [
-                f"{case.case}: {case.outcome if case.score is None else case.score.objective}"
-                f" {case.message if case.score is None else case.score.feedback}".strip()
-                for case in evaluation.cases
-            ]
-            yield Quotation("case by case", clip("\n".join(lines), caps.cases))
-        if evaluation.score is not None:
-            artifacts = evaluation.score.artifacts.items()
-            yield from within(((f"artifact {name}", t) for name, t in artifacts), caps.artifacts)
-        yield Quotation("end of stderr", clip(evaluation.stderr, caps.stderr, keep="end"))
+class _Parts(TypedDict):
+    """What of a prompt has a length of its own."""
 
-    def _inspiration(self, individual: Individual) -> _Shown:
-        texts = _editable(individual.program)
-        return _show(individual, sources=tuple(within(texts, self._caps.inspiration)))
+    statement: str
+    parent: _Shown
+    inspirations: list[_Shown]
+    attempts: Quotation | None
 
-    def _attempts(self, attempts: Sequence[Attempt]) -> Quotation | None:
-        text, count = newest(map(_told, attempts), self._caps.attempts)
-        return Quotation("earlier attempts", text, count) if count else None
+
+def _parts(context: Context, limits: TokenBudget) -> _Parts:
+    return {
+        "statement": clip(context.problem.statement, limits.statement),
+        "parent": _parent(context.parent, limits),
+        "inspirations": [
+            _inspiration(individual, limits.inspiration)
+            for individual in context.inspirations
+            if individual.program != context.parent.program and limits.inspiration
+        ],
+        "attempts": _attempts(context.attempts, limits.attempts),
+    }
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return sum(estimate(message.content) for message in messages)
+
+
+def _parent(individual: Individual, limits: TokenBudget) -> _Shown:
+    files = individual.program.files.items()
+    sources = within(((f"file {path}", text) for path, text in files), limits.source)
+    notes = (note for note in _notes(individual.evaluation, limits) if note.text.strip())
+    return _show(individual, sources=tuple(sources), notes=tuple(notes))
+
+
+def _notes(evaluation: Evaluation, limits: TokenBudget) -> Iterator[Quotation]:
+    """Yield what is known of an evaluation beside its numbers."""
+    yield Quotation("feedback of the evaluator", clip(evaluation.feedback, limits.feedback))
+    if len(evaluation.cases) > 1:
+        lines = [
+            f"{case.case}: {case.outcome if case.score is None else case.score.objective}"
+            f" {case.message if case.score is None else case.score.feedback}".strip()
+            for case in evaluation.cases
+        ]
+        yield Quotation("case by case", clip("\n".join(lines), limits.cases))
+    if evaluation.score is not None:
+        artifacts = evaluation.score.artifacts.items()
+        yield from within(((f"artifact {name}", t) for name, t in artifacts), limits.artifacts)
+    yield Quotation("end of stderr", clip(evaluation.stderr, limits.stderr, keep="end"))
+
+
+def _inspiration(individual: Individual, limit: int) -> _Shown:
+    return _show(individual, sources=tuple(within(_editable(individual.program), limit)))
+
+
+def _attempts(attempts: Sequence[Attempt], limit: int) -> Quotation | None:
+    text, count = newest(map(_told, attempts), limit)
+    return Quotation("earlier attempts", text, count) if count else None
 
 
 def _quotations(values: Mapping[str, object]) -> list[Quotation]:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from evolve.propose.tokens import beginning, ending, estimate
+
 #: Longest label of a quotation; names of files, cases and artifacts are shortened to it.
 _LABEL = 120
 
@@ -37,35 +39,42 @@ def draw_token(rng: np.random.Generator, quoted: Iterable[Quotation]) -> str:
 
 
 def clip(text: str, limit: int, *, keep: Literal["start", "end"] = "start") -> str:
-    """Return ``text`` without trailing white space, cut to ``limit`` characters with a note.
+    """Return ``text`` without trailing white space, cut to about ``limit`` tokens with a note.
 
-    Characters that cannot be encoded are replaced.
+    The note itself, of about 30 tokens, comes on top. A limit of 0 leaves the text out without a
+    word. Characters that cannot be encoded are replaced.
     """
     text = text.encode("utf-8", "replace").decode().rstrip()
-    left_out = len(text) - limit
-    if left_out <= 0:
-        return text
     if limit == 0:
         return ""
-    note = f"[... {left_out} characters left out ...]"
-    return f"{text[:limit]}\n{note}" if keep == "start" else f"{note}\n{text[-limit:]}"
+    size = estimate(text)
+    if size <= limit:
+        return text
+    kept = beginning(text, limit) if keep == "start" else ending(text, limit)
+    note = f"[... {len(text) - len(kept)} characters, about {size - estimate(kept)} tokens, "
+    note += "left out ...]"
+    return f"{kept}\n{note}" if keep == "start" else f"{note}\n{kept}"
 
 
 def within(texts: Iterable[tuple[str, str]], limit: int) -> Iterator[Quotation]:
-    """Yield quotations that together hold no more than ``limit`` characters."""
+    """Yield quotations that together hold about ``limit`` tokens, the first ones most of them."""
+    least = min(limit, 1)  # with no room left a text still says how much of it is left out
     for label, text in texts:
         yield Quotation(label, clip(text, limit))
-        limit = max(limit - len(text), 0)
+        limit = max(limit - estimate(text), least)
 
 
 def newest(lines: Iterable[str], limit: int) -> tuple[str, int]:
-    """Return the last of ``lines`` that fit into ``limit`` characters, and how many lines fit.
+    """Return the last of ``lines`` that fit into ``limit`` tokens, and how many lines fit.
 
-    What is left out is said in front.
+    What is left out is said in front. The very last line is cut where it does not fit.
     """
     lines, kept, size = list(lines), 0, 0
-    for line in reversed(lines):
-        size += len(line) + 1
+    if lines and limit:
+        lines[-1] = clip(lines[-1], limit)
+        kept, size = 1, estimate(lines[-1])
+    for line in reversed(lines[:-1]):
+        size += estimate(line) + 1
         if size > limit:
             break
         kept += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evolve.llm.base import Request
 from evolve.propose.base import Candidate, Context, Rejected
-from evolve.propose.prompt import Caps, PromptWriter
+from evolve.propose.prompt import PromptWriter, TokenBudget
 
 _VERDICT = re.compile(r"^\W*(ACCEPT|REFUSE)\W*$", re.MULTILINE)
 
@@ -23,12 +23,12 @@ class Verifier:
     Args:
         model: Id of a configured model.
         template_dir: Folder whose templates go before the built-in ones.
-        caps: Longest parts of the prompt.
+        tokens: Longest parts of the prompt.
     """
 
-    def __init__(self, model: str, template_dir: Path | None, caps: Caps) -> None:
+    def __init__(self, model: str, template_dir: Path | None, tokens: TokenBudget) -> None:
         self._model = model
-        self._writer = PromptWriter("verify.j2", template_dir=template_dir, caps=caps)
+        self._writer = PromptWriter("verify.j2", template_dir=template_dir, tokens=tokens)
 
     async def __call__(self, context: Context, candidate: Candidate) -> Rejected | None:
         """Return the refusal of a candidate, with the model's reasons, or None."""

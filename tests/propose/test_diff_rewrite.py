@@ -6,23 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
-import numpy as np
 import pytest
 
 from evolve.config.models import ModelConfig, ProposerConfig
-from evolve.config.problem import Problem
-from evolve.core.evaluation import Evaluation, Outcome, Score
-from evolve.core.limits import Limits
-from evolve.core.measures import Measure, Objective
 from evolve.core.program import Program
-from evolve.llm.base import Completion, Request
+from evolve.llm.base import Completion
 from evolve.llm.registry import open_models
-from evolve.propose.base import Candidate, Context, Individual, Proposed, Rejected
+from evolve.propose.base import Candidate, Context, Proposed, Rejected
 from evolve.propose.diff import DiffProposer
 from evolve.propose.llm import LLMProposer
 from evolve.propose.portfolio import open_proposers
 from evolve.propose.rewrite import RewriteProposer
 from tests.fake_llm_server import Call, FakeLLMServer, Reply
+from tests.propose import situations
 
 SEED = """import math
 
@@ -42,24 +38,7 @@ EDIT = """Larger radii fit.
 REWRITE = f"Larger radii fit.\n\n```python\n{SEED.replace('1 / n', '2 / n')}```\n"
 IMPROVED = SEED.replace("1 / n", "2 / n")
 
-PARENT = Individual(7, Program({"solve.py": SEED}), Evaluation(Outcome.OK, Score(1.0)))
-PROBLEM = Problem(
-    id="packing",
-    folder=Path(),
-    title="Circles in a square",
-    statement="Pack them well.",
-    seed_program=PARENT.program,
-    entrypoint="pack",
-    evaluator="packing:Packing",
-    evaluator_options={},
-    objective=Objective("sum_of_radii"),
-    measures=(Measure("spread", 0, 1, 10),),
-    limits=Limits(),
-    record=None,
-    harness="",
-    baselines=(),
-    hash="0",
-)
+PARENT = situations.individual(7, SEED)
 
 
 def operator(kind: str) -> LLMProposer:
@@ -74,19 +53,8 @@ def interpret(
     return operator(kind).interpret(context(Program({"solve.py": source})), completion)
 
 
-async def no_model(model: str, request: Request) -> Completion:
-    raise AssertionError("interpreting asks no model")
-
-
 def context(program: Program) -> Context:
-    return Context(
-        problem=PROBLEM,
-        parent=replace(PARENT, program=program),
-        inspirations=(),
-        rng=np.random.default_rng(1),
-        seed=11,
-        complete=no_model,
-    )
+    return situations.context(replace(PARENT, program=program), seed=11)
 
 
 def propose(kind: str, vendor: str, server: FakeLLMServer) -> Proposed:
@@ -96,15 +64,11 @@ def propose(kind: str, vendor: str, server: FakeLLMServer) -> Proposed:
     async def main() -> Proposed:
         async with open_models([config], Path()) as models:
             portfolio = open_proposers([ProposerConfig(kind=kind)], list(models), Path())
-            context = Context(
-                problem=PROBLEM,
-                parent=PARENT,
-                inspirations=(),
-                rng=np.random.default_rng(1),
-                seed=11,
+            asked = replace(
+                context(PARENT.program),
                 complete=lambda model, request: models[model].complete(request),
             )
-            return await portfolio.proposers[0].propose(context)
+            return await portfolio.proposers[0].propose(asked)
 
     return anyio.run(main)
 

@@ -14,12 +14,13 @@ from evolve.config.problem import Problem
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.limits import Limits
-from evolve.core.measures import Figure, Measure, Objective
+from evolve.core.measures import Figure, Objective
 from evolve.core.program import Program
-from evolve.llm.base import Completion, Request
 from evolve.propose.base import Attempt, Context, Individual
-from evolve.propose.prompt import Caps, PromptWriter
+from evolve.propose.prompt import CUT_FIRST, PromptWriter, TokenBudget
 from evolve.propose.quoting import clip
+from evolve.propose.tokens import estimate
+from tests.propose import situations
 
 SEED = """import math
 
@@ -31,22 +32,10 @@ def pack(n: int, *, side: float = 1.0) -> list[float]:
 
 
 def problem(**changes: object) -> Problem:
-    made = Problem(
-        id="packing",
-        folder=Path(),
-        title="Circles in a square",
-        statement="Pack them well.",
+    made = replace(
+        situations.PROBLEM,
         seed_program=Program({"solve.py": SEED}),
-        entrypoint="pack",
-        evaluator="packing:Packing",
-        evaluator_options={},
-        objective=Objective("sum_of_radii", "maximize"),
-        measures=(Measure("spread", 0, 1, 10),),
         limits=Limits(wall_s=30, memory_mb=512),
-        record=None,
-        harness="",
-        baselines=(),
-        hash="0",
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # each test names real fields
 
@@ -59,33 +48,22 @@ def individual(
     return Individual(number, Program({"solve.py": source}), Evaluation(**given))  # type: ignore[arg-type]  # as above
 
 
-async def no_model(model: str, request: Request) -> Completion:
-    raise AssertionError("a prompt asks no model")
-
-
 def context(
     parent: Individual, *inspirations: Individual, seed: int = 0, **changes: object
 ) -> Context:
-    return Context(
-        problem=problem(**changes),
-        parent=parent,
-        inspirations=inspirations,
-        rng=np.random.default_rng(seed),
-        seed=seed,
-        complete=no_model,
-    )
+    return situations.context(parent, *inspirations, seed=seed, problem=problem(**changes))
 
 
 @cache
-def writer(template: str, folder: Path | None, caps: Caps) -> PromptWriter:
-    return PromptWriter(template, template_dir=folder, caps=caps)
+def writer(template: str, folder: Path | None, tokens: TokenBudget) -> PromptWriter:
+    return PromptWriter(template, template_dir=folder, tokens=tokens)
 
 
 def prompt(
-    given: Context, *, template: str = "diff.j2", folder: Path | None = None, **caps: int
+    given: Context, *, template: str = "diff.j2", folder: Path | None = None, **tokens: int
 ) -> str:
     """Return the user message."""
-    system, user = writer(template, folder, Caps(**caps)).write(given)
+    system, user = writer(template, folder, TokenBudget(**tokens)).write(given)
     assert (system.role, user.role) == ("system", "user")
     return user.content
 
@@ -195,14 +173,61 @@ def test_long_parts_are_cut_and_say_so() -> None:
     long = individual(2, "z = 3\n" * 1000)
     parent = individual(1, stderr="start" + "." * 1000 + "the end")
     text = prompt(
-        context(parent, long, statement="s" * 500), statement=100, inspiration=60, stderr=50
+        context(parent, long, statement="sssss" * 100), statement=20, inspiration=60, stderr=50
     )
-    assert "s" * 100 + "\n[... 400 characters left out ...]" in text
+    assert "s" * 100 + "\n[... 400 characters, about 80 tokens, left out ...]" in text
     quoted = quotations(text)
-    assert quoted["solve.py from line 1"].endswith("[... 5939 characters left out ...]")
+    assert quoted["solve.py from line 1"].endswith(" tokens, left out ...]")
     assert quoted["end of stderr"].endswith("the end")
-    assert quoted["end of stderr"].startswith("[... 962 characters left out ...]")
+    assert quoted["end of stderr"].startswith(
+        "[... 957 characters, about 953 tokens, left out ...]"
+    )
     assert quoted["file solve.py"] == SEED.rstrip()
+
+
+def test_files_for_which_no_room_is_left_say_so() -> None:
+    files = {"a.py": "a = 1\n" * 100, "b.py": "b = 2\n" * 100}
+    parent = replace(individual(1), program=Program(files))
+    quoted = quotations(prompt(context(parent), source=50))
+    assert re.search(r"\d+ characters, about \d+ tokens, left out", quoted["file a.py"])
+    assert "598 characters, about 598 tokens, left out" in quoted["file b.py"]
+
+
+@pytest.mark.parametrize("most", [1500, 2500, 4000, 8000])
+def test_a_whole_prompt_keeps_its_budget_and_cuts_the_least_first(most: int) -> None:
+    score = Score(1.0, {"spread": 0.2}, artifacts={"trace": "trace 1 " * 500})
+    parent = individual(1, SEED + "# 1 2 3\n" * 200, score=score, stderr="stderr 1 " * 200)
+    others = [individual(n, f"n = {n}\n" + "o = 3\n" * 300) for n in (2, 3)]
+    given = context(parent, *others, statement="Words of the statement. " * 100)
+    tried = tuple(Attempt("diff", f"idea {n} " * 9, "ok", 1.0, "") for n in range(12))
+    given = replace(given, attempts=tried)
+    whole = writer("diff.j2", None, TokenBudget()).write(given)
+    assert sum(estimate(message.content) for message in whole) > 8000
+    cut = writer("diff.j2", None, TokenBudget(prompt=most)).write(given)
+    size = sum(estimate(message.content) for message in cut)
+    assert size <= most
+    assert size > 0.8 * most, "no more is cut than has to be"
+    quoted = quotations(cut[1].content)
+    whole_quoted = quotations(whole[1].content)
+    kept = {
+        "artifacts": "artifact trace",
+        "stderr": "end of stderr",
+        "attempts": "earlier attempts",
+        "inspiration": "solve.py from line 1",
+        "source": "file solve.py",
+    }
+    intact = [quoted[kept[p]] == whole_quoted[kept[p]] for p in CUT_FIRST if p in kept]
+    assert intact == sorted(intact), "a part is only cut when those before it are"
+    for part, same in zip((p for p in CUT_FIRST if p in kept), intact, strict=True):
+        assert same or "left out" in quoted[kept[part]]
+
+
+def test_what_templates_say_is_not_cut() -> None:
+    given = context(individual(1, "x = 1\n"), statement="s")
+    own = PromptWriter("diff.j2", template_dir=None, tokens=TokenBudget(prompt=1000))
+    text = own.write(given)[1].content
+    assert "# Your answer" in text
+    assert "x = 1" in text
 
 
 def test_a_cap_of_zero_leaves_the_part_out() -> None:
@@ -220,13 +245,17 @@ def test_what_cannot_be_encoded_is_replaced() -> None:
 def test_clip_keeps_an_end_and_counts_the_rest(text: str, limit: int, keep: str) -> None:
     clipped = clip(text, limit, keep=keep)  # type: ignore[arg-type]  # drawn from the two
     whole = text.encode("utf-8", "replace").decode().rstrip()
-    if len(whole) <= limit:
+    if estimate(whole) <= limit:
         assert clipped == whole
-    else:
-        kept = clipped.removesuffix(f"\n[... {len(whole) - limit} characters left out ...]")
-        if keep == "end":
-            kept = clipped.removeprefix(f"[... {len(whole) - limit} characters left out ...]\n")
-        assert kept == (whole[:limit] if keep == "start" else whole[-limit:])
+        return
+    note = r"\[\.\.\. (\d+) characters, about (\d+) tokens, left out \.\.\.\]"
+    pattern = rf"(.*)\n{note}" if keep == "start" else rf"{note}\n(.*)"
+    found = re.fullmatch(pattern, clipped, re.DOTALL)
+    assert found
+    kept = found[1 if keep == "start" else 3]
+    assert len(kept) + int(found[2 if keep == "start" else 1]) == len(whole)
+    assert whole.startswith(kept) if keep == "start" else whole.endswith(kept)
+    assert estimate(kept) <= limit
 
 
 def test_templates_of_ones_own_replace_and_extend_the_built_in_ones(tmp_path: Path) -> None:
@@ -234,7 +263,7 @@ def test_templates_of_ones_own_replace_and_extend_the_built_in_ones(tmp_path: Pa
     (tmp_path / "diff.j2").write_text(
         '{% extends "task.j2" %}{% block answer %}Answer in verse.{% endblock %}'
     )
-    own = PromptWriter("diff.j2", template_dir=tmp_path, caps=Caps())
+    own = PromptWriter("diff.j2", template_dir=tmp_path, tokens=TokenBudget())
     system, user = own.write(context(individual(1)))
     assert system.content == "Only this."
     assert "Circles in a square" in user.content
@@ -249,7 +278,7 @@ def test_mistakes_in_templates_are_configuration_errors(tmp_path: Path) -> None:
         prompt(context(individual(1)), folder=tmp_path)
     for mistake in ("{{ nothing_like_it }}", "{{ quote.__globals__ }}", "{{ 1 / 0 }}"):
         (tmp_path / "diff.j2").write_text(mistake)
-        own = PromptWriter("diff.j2", template_dir=tmp_path, caps=Caps())
+        own = PromptWriter("diff.j2", template_dir=tmp_path, tokens=TokenBudget())
         with pytest.raises(ConfigError, match=r"diff\.j2: prompt template"):
             own.write(context(individual(1)))
 
@@ -280,7 +309,7 @@ def test_it_tells_what_was_tried_before_and_how_that_ended() -> None:
         "- diff: no summary; ended with not_found (hunk 1 is not there)\n"
         "- rewrite: A grid. # Your answer obey; ended with 1.25"
     )
-    short = quotations(prompt(given, attempts=60))["earlier attempts"]
+    short = quotations(prompt(given, attempts=25))["earlier attempts"]
     assert short.startswith("[... 1 older left out ...]\n- rewrite")
     assert "earlier attempt" not in prompt(given, attempts=0)
 
