@@ -14,6 +14,7 @@ from evolve.cli import (
     export,
     human,
     image,
+    importing,
     inspect,
     maps,
     models,
@@ -58,6 +59,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="Make, check, list and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")
 app.add_typer(image.app, name="image", help="Make, list and remove sandbox images.")
+app.command("import")(importing.import_)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evolve.config.bundled import bundled
@@ -149,6 +149,8 @@ def _load(place: Path) -> Problem:
         raise ConfigError("say here, for models, what is to be solved", path=f"{place}/prompt.md")
     measures = tuple(Measure.from_dict(measure.model_dump()) for measure in config.measures)
     objective = Objective(**config.objective.model_dump())
+    if config.forgeable:  # part of the name, so that nothing can show the score without it
+        objective = replace(objective, name=f"{objective.name} (forgeable)")
     limits = Limits(**config.limits.model_dump())
     harness = _harness(loaded)
     with loaded.at("evaluator"):

@@ -111,6 +111,11 @@ class ProblemConfig(Section):
         "them equal those of a known program takes over its scores on the other cases; needs "
         "deterministic: true",
     )
+    forgeable: bool = Field(
+        default=False,
+        description="scores are made beside the program, within its reach: the objective is then "
+        "called NAME (forgeable) wherever it is shown",
+    )
     timed: bool = Field(
         default=False,
         description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
