@@ -48,6 +48,7 @@ def check(file: str = _FILE, settings: list[str] = _SET, preset: str = PRESET) -
         ("islands", _islands(config.islands)),
         ("proposers", ", ".join(f"{each.kind} ({each.weight:g})" for each in config.proposers)),
         ("models", ", ".join(model.id for model in config.models)),
+        ("hooks", ", ".join(hook.kind for hook in config.hooks)),
         ("sandbox", config.sandbox.kind),
         ("slots", config.slots),
         (
@@ -155,7 +156,19 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
             configured_archive(loaded, configured_problem(loaded))
         except PrerequisiteError as error:
             notes.append(str(error))
-    return problem, notes
+    return problem, [*notes, *_missing_for_hooks(loaded)]
+
+
+def _missing_for_hooks(loaded: LoadedConfig) -> list[str]:
+    """Make the hooks, which opens nothing; return what this machine lacks for them."""
+    from evolve.core.errors import PrerequisiteError
+    from evolve.engine.hooks.base import open_hooks
+
+    try:
+        open_hooks(loaded)
+    except PrerequisiteError as error:
+        return [str(error)]
+    return []
 
 
 def _missing_for_slots(loaded: LoadedConfig, problem: Problem) -> list[str]:

@@ -6,11 +6,9 @@ import json as jsonlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from evolve.cli import render
-from evolve.core.evaluation import Evaluation
 from evolve.engine.events import (
     ArchiveSettled,
     Event,
@@ -24,6 +22,7 @@ from evolve.engine.events import (
     RunFinished,
     RunStarted,
     Stopping,
+    as_dict,
 )
 
 if TYPE_CHECKING:
@@ -54,28 +53,7 @@ def observer_for(*, json: bool) -> Iterator[Observer]:
 
 def print_event(event: Event) -> None:
     """Print one event as a line of JSON: its class name under ``event``, then its fields."""
-    render.echo(jsonlib.dumps(event_dict(event), ensure_ascii=False, default=str))
-
-
-def event_dict(event: Event) -> dict[str, object]:
-    """Return an event's fields for JSON; an evaluation is reduced to its outcome and score."""
-    result: dict[str, object] = {"event": type(event).__name__}
-    for item in fields(event):
-        value = getattr(event, item.name)
-        if item.name == "archive":
-            continue
-        if isinstance(value, Evaluation):
-            result["outcome"] = value.outcome
-            result["objective"] = value.score.objective if value.score else None
-            result["measures"] = dict(value.score.measures) if value.score else {}
-            result["message"] = value.message
-        elif item.name == "status" and value is not None and not isinstance(value, str):
-            result["status"] = value.name.lower()
-        elif item.name == "objective":
-            result.update(objective=value.name, direction=value.direction)
-        else:
-            result[item.name] = value
-    return result
+    render.echo(jsonlib.dumps(as_dict(event), ensure_ascii=False, default=str))
 
 
 class PlainDisplay:

@@ -232,6 +232,13 @@ class IslandsConfig(Section):
     spawn: SpawnConfig = SpawnConfig()
 
 
+class HookConfig(Section):
+    """Something that is told of every event of a run, in a thread of its own."""
+
+    kind: str = Field(description="jsonl, wandb, mlflow, tensorboard, otel, or a plug-in")
+    options: Body = Field(default_factory=dict, description="its arguments, without secrets")
+
+
 class StopConfig(Section):
     """The run ends at whichever comes first. A run without any rule is refused."""
 
@@ -311,4 +318,5 @@ class RunConfig(Section):
     instructions: InstructionsConfig | None = Field(
         default=None, description="default: none; `{}` takes all defaults"
     )
+    hooks: tuple[HookConfig, ...] = ()
     stop: StopConfig

@@ -6,7 +6,7 @@ Observers run inside the loop: they must be quick, and must not raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 from evolve.archive.base import AddStatus, Archive
@@ -190,3 +190,27 @@ Event: TypeAlias = (
     | RunFinished
 )
 Observer: TypeAlias = Callable[[Event], None]
+
+
+def as_dict(event: Event) -> dict[str, object]:
+    """Return an event for JSON: its class name under ``event``, then its fields.
+
+    An evaluation is reduced to its outcome and score; archives are left out.
+    """
+    result: dict[str, object] = {"event": type(event).__name__}
+    for item in fields(event):
+        value = getattr(event, item.name)
+        if item.name == "archive":
+            continue
+        if isinstance(value, Evaluation):
+            result["outcome"] = value.outcome
+            result["objective"] = value.score.objective if value.score else None
+            result["measures"] = dict(value.score.measures) if value.score else {}
+            result["message"] = value.message
+        elif isinstance(value, AddStatus):
+            result[item.name] = value.name.lower()
+        elif isinstance(value, Objective):
+            result.update(objective=value.name, direction=value.direction)
+        else:
+            result[item.name] = value
+    return result

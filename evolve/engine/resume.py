@@ -31,6 +31,7 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "proposals": None,
     "reuse": True,
     "pool": PoolConfig(),
+    "hooks": (),
     "stop": StopConfig(evaluations=1),
 }
 #: The same of every model: what its calls cost, and how patient one is with it.

@@ -34,6 +34,8 @@ from evolve.engine.events import (
     Stopping,
 )
 from evolve.engine.history import History
+from evolve.engine.hooks.base import open_hooks, watched
+from evolve.engine.hooks.delivery import announcing
 from evolve.engine.interrupt import interruptible
 from evolve.engine.isolation import environment_of
 from evolve.engine.journal import Journal, Judged, Pending
@@ -122,25 +124,24 @@ def _load(config: str | Path | Mapping[str, object] | Loaded[RunConfig]) -> Load
 async def _run(
     loaded: Loaded[RunConfig], db: str, observers: Sequence[Observer], *, new: bool
 ) -> Result:
-    def emit(event: Event) -> None:
-        for observer in observers:
-            observer(event)
-
-    async with open_parts(loaded, emit) as parts:
-        with open_store(db) as store:
-            opened = open_run(store, loaded, parts, new=new)
-            search = _Search(loaded, parts, store, opened, emit, db)
-            try:
-                result = await search.run()
-            except BaseException as error:
-                status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
-                with suppress(StoreError):  # it may be the very thing that failed
-                    store.release(opened.record.id, status, _reason(error))
-                emit(RunFinished(opened.record.id, status, _reason(error)))
-                raise
-            store.release(result.run_id, result.status, result.reason)
-            emit(RunFinished(result.run_id, result.status, result.reason))
-            return result
+    with announcing(observers, open_hooks(loaded)) as emit:
+        async with open_parts(loaded, emit) as parts:
+            with open_store(db) as store:
+                opened = open_run(store, loaded, parts, new=new)
+                emit.begin(partial(watched, store, opened.record, db))
+                search = _Search(loaded, parts, store, opened, emit, db)
+                try:
+                    result = await search.run()
+                except BaseException as error:
+                    status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
+                    with suppress(StoreError):  # it may be the very thing that failed
+                        store.release(opened.record.id, status, _reason(error))
+                    emit(RunFinished(opened.record.id, status, _reason(error)))
+                    raise
+                store.release(result.run_id, result.status, result.reason)
+                emit(result.progress)
+                emit(RunFinished(result.run_id, result.status, result.reason))
+                return result
 
 
 class _Search:

@@ -17,11 +17,13 @@ from evolve.store.schema import (
     case_results,
     completions,
     evaluations,
+    instructions,
     parents,
     program_files,
     programs,
     proposals,
     runs,
+    samples,
 )
 
 #: A column: its name, what it is read from, and what its values say.
@@ -60,6 +62,8 @@ def _runs(run_id: int, _: tuple[Measure, ...]) -> Definition:
             ("objective", table.objective, "name of the objective"),
             ("direction", table.direction, "maximize or minimize"),
             ("objective_offset", table.objective_offset, "zero of the QD score"),
+            ("objective_unit", table.objective_unit, "unit of the objective"),
+            ("record", table.record, "best value known elsewhere, and its source"),
             ("measures", table.measures, "the axes of the map"),
             ("evaluator", table.evaluator, "reference of the evaluator"),
             ("evaluator_version", table.problem_hash, "hash of all that can change a score"),
@@ -181,6 +185,8 @@ def _evaluations(run_id: int, _: tuple[Measure, ...]) -> Definition:
             *_usage(table),
             ("signature", table.signature, "equal for programs that returned the same"),
             ("environment", table.environment, "hash of the sandbox"),
+            ("samples", table.samples, "measurements that the objective is the mean of"),
+            ("error", table.error, "standard error of the objective over them"),
             ("copied_from", table.copied_from, "the evaluation it was taken over from"),
             ("probe", table.probe, "hash of the outputs on the probe cases"),
             ("behaves_like", table.behaves_like, "the program that the probes found it to equal"),
@@ -217,6 +223,49 @@ def _cases(run_id: int, _: tuple[Measure, ...]) -> Definition:
     )
 
 
+def _samples(run_id: int, _: tuple[Measure, ...]) -> Definition:
+    table = samples.c
+    return _table(
+        "samples",
+        "Every measurement of a program whose scores are noisy.",
+        [
+            ("id", table.id, "the measurement"),
+            ("program", table.program_id, "the program"),
+            ("stage", table.stage, "search or held_out"),
+            ("evaluator", table.evaluator, "hash of the evaluator version"),
+            ("repeat", table.repeat, "from 0; equal ones have equal seeds"),
+            ("against", table.against_id, "the program measured beside it"),
+            ("reference", table.reference, "the objective of that one"),
+            *_scores(table),
+            *_usage(table),
+            ("environment", table.environment, "hash of the sandbox"),
+            ("elapsed_s", table.elapsed_s, "running seconds of the run when it was committed"),
+            ("created_at", table.created_at, "Unix seconds when it was committed"),
+            ("details", blobs.c.data, "JSON, of the first one: texts and cases"),
+        ],
+        samples.outerjoin(blobs, blobs.c.id == table.details_blob),
+        table.run_id == run_id,
+        table.id,
+    )
+
+
+def _instructions(run_id: int, _: tuple[Measure, ...]) -> Definition:
+    table = instructions.c
+    return _table(
+        "instructions",
+        "Guidance for models that is itself evolved.",
+        [
+            ("number", table.number, "as in `proposals`"),
+            ("proposal", table.proposal_id, "what wrote it; none: the configuration"),
+            ("text", table.text, "what models are told"),
+            ("created_at", table.created_at, "Unix seconds"),
+        ],
+        instructions,
+        table.run_id == run_id,
+        table.number,
+    )
+
+
 def _proposals(run_id: int, _: tuple[Measure, ...]) -> Definition:
     table = proposals.c
     return _table(
@@ -230,7 +279,8 @@ def _proposals(run_id: int, _: tuple[Measure, ...]) -> Definition:
             ("island", table.island, "whose archive the parent is from"),
             ("parents", table.parents, "programs to vary"),
             ("inspirations", table.inspirations, "programs shown beside them"),
-            ("status", table.status, "open, rejected, duplicate, added or evaluated"),
+            ("instruction", table.instruction, "number of the instruction in its prompt; 0: none"),
+            ("status", table.status, "open, rejected, duplicate, added, evaluated or wrote"),
             ("reason", table.reason, "why nothing came of it, in a word"),
             ("message", table.message, "why nothing came of it"),
             ("created_at", table.created_at, "Unix seconds"),
@@ -315,6 +365,7 @@ def _archive_events(run_id: int, _: tuple[Measure, ...]) -> Definition:
                 "new, improve; left: who else left for the entry before; retired: its island ended",
             ),
             ("fitness", table.fitness, "the objective, turned so that larger is better"),
+            ("samples", table.samples, "measurements that the fitness is made of"),
             ("measures", table.measures, "by name, not clipped"),
             ("metrics", table.metrics, "further objectives of a Pareto front, by name"),
         ],
@@ -331,7 +382,9 @@ TABLES: tuple[Callable[[int, tuple[Measure, ...]], Definition], ...] = (
     _files,
     _evaluations,
     _cases,
+    _samples,
     _proposals,
+    _instructions,
     _calls,
     _archives,
     _archive_events,

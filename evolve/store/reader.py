@@ -29,6 +29,7 @@ from evolve.store.rows import read_completions, read_program
 from evolve.store.schema import evaluations, parents, programs, proposals
 from evolve.store.spending import By, spending
 from evolve.store.tables import Snapshot, open_snapshot
+from evolve.store.timings import Timing, read_timing
 
 
 def open_reader(url: str) -> Reader:
@@ -142,6 +143,17 @@ class Reader(ArchiveReader):
         """
         measures = self.run(run_id).measures
         return open_snapshot(self._database, run_id, measures, long=long)
+
+    def timing(
+        self, run_id: int, *, iteration: int | None = None, program: int | None = None
+    ) -> Timing:
+        """Return when an iteration, or a program that nobody proposed, was at what.
+
+        Raises:
+            StoreError: there is none.
+        """
+        with self._database.read() as connection:
+            return read_timing(connection, run_id, iteration=iteration, program=program)
 
     def evaluations_by_island(self, run_id: int) -> dict[int, int]:
         """Return how many search evaluations were for each island, the seed program's included."""

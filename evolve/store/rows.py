@@ -159,6 +159,17 @@ def token_values(tokens: ReplyTokens, *, assumed: bool) -> dict[str, int]:
     }
 
 
+def token_counts(row: Row[Any]) -> TokenCounts:
+    """Return the token counts of a row of ``completions``."""
+    return TokenCounts(
+        row.tokens_input,
+        row.tokens_cached,
+        row.tokens_output,
+        row.tokens_reasoning,
+        row.tokens_written,
+    )
+
+
 def reply_values(connection: Connection, reply: Reply) -> dict[str, object]:
     """Return the columns of ``completions`` that a reply fills, tokens and money apart."""
     return {
@@ -204,13 +215,7 @@ def read_completions(connection: Connection, proposal_id: int) -> tuple[Completi
             text=get_blob(connection, row.reply_blob),
             finish=row.finish,
             error=row.error,
-            tokens=TokenCounts(
-                row.tokens_input,
-                row.tokens_cached,
-                row.tokens_output,
-                row.tokens_reasoning,
-                row.tokens_written,
-            ),
+            tokens=token_counts(row),
             assumed=bool(row.tokens_assumed),
             cost_usd=row.cost_usd,
             latency_s=row.latency_s,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,6 +48,11 @@ class RunReader(CourseReader):
     def instructions(self) -> InstructionBook:
         """What models are told on how to go about it; writing needs a writable database."""
         return InstructionBook(self._database, self._clock)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
 
     def close(self) -> None:
         """Close the file."""

@@ -80,6 +80,9 @@ def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     assert "seed 1: " in fast
     assert "seed 0: " not in fast, "the first case is for warming up"
 
+    (noted,) = follow("hooks.md", tmp_path)
+    assert noted.splitlines()[-1].isdecimal()
+
     watched, opened = follow("library.md", tmp_path)
     assert watched.startswith("1 6.657269542558757\n")
     assert watched.endswith("finished evaluations\n")

@@ -29,6 +29,8 @@ LEFT_OUT = {
     "proposals": {"inserted", "run_id"},
     "evaluations": {"run_id"},
     "archives": {"run_id"},
+    "samples": {"run_id"},
+    "instructions": {"run_id"},
     "archive_events": {"run_id"},
 }
 RENAMED = {
@@ -41,6 +43,8 @@ RENAMED = {
     "texts_blob": "texts",
     "prompt_blob": "prompt",
     "reply_blob": "reply",
+    "details_blob": "details",
+    "against_id": "against",
     "blob": "text",
 }
 NAMES = {"program_files": "files", "case_results": "cases", "completions": "calls"}
@@ -74,7 +78,8 @@ def test_tables_hold_what_the_run_holds(reader: Reader, tmp_path: Path) -> None:
 
     assert counts == {
         "runs": 1, "programs": 4, "parents": 4, "files": 5, "evaluations": 4, "cases": 6,
-        "proposals": 4, "calls": 2, "archives": 1, "archive_events": 3,
+        "samples": 0,
+        "proposals": 4, "instructions": 0, "calls": 2, "archives": 1, "archive_events": 3,
     }  # fmt: skip
     best = rows(tmp_path / "out", "programs")[3]
     assert (best["objective"], best["measure_length"], best["measure_depth"]) == (1.0, 12.0, 0.25)

@@ -1,0 +1,1 @@
+"""Hooks: observers that a configuration names, each in a thread of its own."""
