@@ -85,6 +85,16 @@ def rows(
     return table
 
 
+def width(output: Value) -> int:
+    """Return how many entries the first row has of what should be rows; 0 when it has none."""
+    if isinstance(output, np.ndarray):
+        return int(output.shape[1]) if output.ndim == 2 and len(output) else 0
+    first = output[0] if isinstance(output, list | tuple) and output else None
+    if isinstance(first, np.ndarray):
+        return len(first) if first.ndim == 1 else 0
+    return len(first) if isinstance(first, list | tuple) else 0
+
+
 def rounded_down(value: Fraction) -> float:
     """Return the largest double that is not above ``value``."""
     nearest = float(value)

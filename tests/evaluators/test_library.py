@@ -23,18 +23,25 @@ CERTIFIED = [
     "autocorrelation_2",
     "autocorrelation_3",
     "autocorrelation_3_absolute",
+    "cap_set_8",
     "circle_packing_26",
     "circle_packing_32",
     "circles_rectangle_21",
+    "difference_bases",
     "erdos_minimum_overlap",
     "heilbronn_convex_13",
     "heilbronn_convex_14",
     "heilbronn_triangle_11",
     "hexagon_packing_11",
     "hexagon_packing_12",
+    "kissing_11d",
+    "matrix_multiplication",
     "max_min_distance_2d_16",
     "max_min_distance_3d_14",
+    "shannon_capacity_cycles",
+    "sums_differences",
     "uncertainty_inequality",
+    pytest.param("admissible_set", marks=pytest.mark.slow),
 ]
 
 
@@ -96,8 +103,9 @@ def test_the_seed_program_has_the_baseline_value_within_the_bounds_of_the_map(na
     total = judge.combine(scored)
     assert described.baseline is not None
     assert total.objective == pytest.approx(described.baseline.value, rel=1e-9)
-    assert [axis.name for axis in described.measures] == list(total.measures)[:2]
-    for axis in described.measures:
+    measured = [axis for axis in described.measures if axis.name != "ast_nodes"]
+    assert {axis.name for axis in measured} <= total.measures.keys()
+    for axis in measured:
         assert axis.low <= total.measures[axis.name] <= axis.high, axis.name
     assert described.family
     assert all(text.feedback for _, text in scored)
