@@ -109,7 +109,12 @@ class FakeEvaluate:
     version = "v" * 64
 
     async def __call__(
-        self, slot: Slot, program: Program, stage: Stage = "search", alike: Alike = nobody
+        self,
+        slot: Slot,
+        program: Program,
+        stage: Stage = "search",
+        alike: Alike = nobody,
+        seed: int | None = None,
     ) -> Evaluation:
         self.calls[number_in(program)] += 1
         self._running += 1

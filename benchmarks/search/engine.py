@@ -18,7 +18,6 @@ from evolve.config.presets import with_preset
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.core.program import Program
 from evolve.engine.assemble import policy_of
-from evolve.engine.assess import Assessor
 from evolve.engine.events import Event, Observer, ProgramEvaluated
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
@@ -78,9 +77,11 @@ class InProcess:
 
     landscape: Landscape
 
-    async def __call__(self, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self, program_id: int, program: Program, stage: Stage = "search"
+    ) -> Evaluation:
         """Return the evaluation of a program."""
-        del stage
+        del program_id, stage
         return self.landscape.evaluate(program)
 
 
@@ -126,7 +127,7 @@ async def _search(landscape: Landscape, config: RunConfig, observe: Observer) ->
         portfolio=Portfolio((cast("Proposer", Perturb(landscape)),), (1.0,)),
         history=History(),
         completer=lambda *_: cast("Complete", None),  # no operator asks a model
-        assess=cast("Assessor", InProcess(landscape)),
+        judge=InProcess(landscape),
         journal=journal,
         order=Arrival(journal),
         width=Width(1, 1),

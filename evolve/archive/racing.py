@@ -30,6 +30,9 @@ from evolve.core.estimates import (
 #: How a program must compare with the elite whose place it wants.
 Comparison: TypeAlias = Literal["mean", "lcb", "probability"]
 
+#: Measurements beside the rival that it takes to compare timed programs.
+SIDE_BY_SIDE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -123,9 +126,8 @@ class Beliefs:
 
     def keep(self, keys: Collection[int]) -> None:
         """Forget all but the programs that are elites."""
-        if len(self.known) > 2 * len(keys) + 100:
-            self.known = {key: n for key, n in self.known.items() if key in keys}
-            self._estimates = {key: e for key, e in self._estimates.items() if key in keys}
+        self.known = {key: n for key, n in self.known.items() if key in keys}
+        self._estimates = {key: e for key, e in self._estimates.items() if key in keys}
 
     def judge(
         self, key: int, measures: Mapping[str, float], archive: CellArchive, *, refresh: bool
@@ -149,12 +151,15 @@ class Beliefs:
         assert not isinstance(again, Need)
         return verdict._replace(measured=(*again, *verdict.measured))
 
-    def estimate(self, key: int) -> Estimate:
-        """Return what is known of an elite, unshrunken."""
+    def estimate(self, key: int) -> Estimate | None:
+        """Return what is known of an elite, unshrunken; None when it was never measured here."""
         n = self.known.get(key, self.rules.repeats)
         found = self._estimates.get(key)
         if found is None or found[0] != n:
-            found = self._estimates[key] = n, self._summary(self._readings(key)[:n])
+            readings = self._readings(key)[:n]
+            if all(reading.value is None for reading in readings):
+                return None
+            found = self._estimates[key] = n, self._summary(readings)
         return found[1]
 
     def _race(self, key: int, rival: Elite, prior: Population | None) -> Need | Verdict:
@@ -191,7 +196,7 @@ class Beliefs:
             for each in mine
             if each.against == rival.key and each.value is not None and each.reference is not None
         ]
-        if len(beside) > 1:
+        if len(beside) >= SIDE_BY_SIDE:
             return _beside(beside)
         own, other = self._summary(mine), self._summary(theirs)
         if self.rules.paired:
@@ -242,9 +247,9 @@ class Beliefs:
     def _population(self, archive: CellArchive) -> Population | None:
         if not self.rules.shrink or self.rules.timed:
             return None
-        known = ((self.estimate(elite.key)) for elite in archive.elites())
+        known = (self.estimate(elite.key) for elite in archive.elites())
         moderate = self._spread.moderate
-        return Population.of((each.mean, moderate(each)[0] or 0.0) for each in known)
+        return Population.of((each.mean, moderate(each)[0] or 0.0) for each in known if each)
 
     def _worth(self, of: Estimate, prior: Population | None) -> float:
         """Return the fitness that an estimate stands for in the archive."""

@@ -19,6 +19,7 @@ from evolve.config.fields import (
     Server,
     VariableName,
 )
+from evolve.config.noise import NoiseConfig
 from evolve.config.proposing import InstructionsConfig
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
@@ -312,6 +313,9 @@ class RunConfig(Section):
     archive: ArchiveConfig = ArchiveConfig()
     selection: SelectionConfig = SelectionConfig()
     islands: IslandsConfig = IslandsConfig()
+    noise: NoiseConfig | None = Field(
+        default=None, description="how scores that vary are measured; default: as the problem says"
+    )
     models: tuple[ModelConfig, ...] = ()
     proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
     portfolio: PortfolioConfig = PortfolioConfig()

@@ -13,6 +13,7 @@ from evolve.config.file import Loaded, load_problem_config
 from evolve.config.fingerprint import evaluator_sources
 from evolve.config.machinery import command_of, image_of, machinery
 from evolve.config.nearest import did_you_mean
+from evolve.config.noise import NoiseConfig
 from evolve.config.plugins import find
 from evolve.config.problem_file import FigureConfig, ProblemConfig
 from evolve.config.program_file import check_entrypoint, read_program
@@ -74,6 +75,7 @@ class Problem:
         deterministic: Whether it follows from the program and the cases alone.
         probes: Of the first search cases, so many tell whether a program behaves like a known one.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
+        noise: How scores that vary are measured; None when they do not.
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
         select: Which program found is reported; it plays no part in the search.
@@ -98,6 +100,7 @@ class Problem:
     deterministic: bool = False
     probes: int = 0
     warmup: int = 0
+    noise: NoiseConfig | None = None
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
     select: Select = Select()
@@ -194,6 +197,7 @@ def _load(place: Path) -> Problem:
         deterministic=config.deterministic,
         probes=config.probes,
         warmup=config.warmup,
+        noise=config.noise,
         command=command_of(config),
         image=image_of(loaded),
         select=Select(**config.select.model_dump()),

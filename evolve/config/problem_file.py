@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from evolve.config.archive import Measures
 from evolve.config.fields import Name, Options, Positive, PositiveInt, Unit, distinct_names
+from evolve.config.noise import NoiseConfig
 from evolve.config.section import Section
 
 
@@ -120,6 +121,9 @@ class ProblemConfig(Section):
         default=False,
         description="the score is made of time: CPUs and GPUs of a slot's own, clocks checked",
     )
+    noise: NoiseConfig | None = Field(
+        default=None, description="how scores that vary are measured; default: they do not vary"
+    )
     warmup: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="when timed: calls of every stage's first case before the others; it does not "
@@ -154,6 +158,12 @@ class ProblemConfig(Section):
                 "give one of image, dockerfile, and requirements with system_packages: they are "
                 "different ways to one image"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _noise_is_chance(self) -> ProblemConfig:
+        if self.noise is not None and self.deterministic:
+            raise ValueError("a deterministic problem has no noise: leave one of the two out")
         return self
 
     @model_validator(mode="after")

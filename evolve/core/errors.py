@@ -154,3 +154,18 @@ class SeedProgramInvalid(EvolveError):
 
 class RunFailed(EvolveError):
     """The run stopped because it could not go on."""
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error of a group to tell of: one raised on purpose if there is one."""
+    leaves = [
+        first_error(error) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    return next((error for error in leaves if isinstance(error, EvolveError)), leaves[0])
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line what ended something."""
+    first = first_error(error) if isinstance(error, BaseExceptionGroup) else error
+    return f"{type(first).__name__}: {first}"

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from evolve.archive.islands import Plan
+from evolve.archive.racing import SIDE_BY_SIDE, Beliefs, Rules
 from evolve.archive.selection import SELECTORS, Mix, Selector
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
+from evolve.config.noise import NoiseConfig
 from evolve.config.plugins import build, resolve
 from evolve.config.problem import Problem, load_problem
 from evolve.core.measures import Measure
@@ -34,7 +36,7 @@ from evolve.store.archives import ArchiveRecord
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What programs are judged with, open and ready."""
+    """What programs are judged with, open and ready; ``rules`` where scores vary."""
 
     problem: Problem
     portfolio: Portfolio
@@ -42,6 +44,7 @@ class Bench:
     allotment: Allotment
     pool: Pool
     evaluate: EvaluationService
+    rules: Rules | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,10 @@ async def open_bench(
                 interaction=config.interaction,
                 trusted_programs=not portfolio.arbitrary_code,
                 objectives=[each.name for each in config.archive.objectives],
+                noisy=noise_of(config, problem) is not None,
             )
         )
+        rules = rules_of(loaded, problem, paired=evaluate.reseeds)
         pool = await stack.enter_async_context(
             LocalPool(
                 sandbox,
@@ -135,7 +140,7 @@ async def open_bench(
                 report=lambda message: emit(FaultOccurred("pool", message)),
             )
         )
-        yield Bench(problem, portfolio, sandbox, allotment, pool, evaluate)
+        yield Bench(problem, portfolio, sandbox, allotment, pool, evaluate, rules)
 
 
 def writers(config: RunConfig) -> list[str]:
@@ -175,6 +180,7 @@ def population_of(
     spec: ArchiveSpec,
     load: Callable[[int], Individual],
     settled: ArchiveRecord | None = None,
+    beliefs: Beliefs | None = None,
 ) -> Population:
     """Make the empty population a configuration describes.
 
@@ -184,9 +190,49 @@ def population_of(
         spec: What the run's archive is made from at first.
         load: Reads individuals by id.
         settled: The archive that took its place, see `evolve.engine.population.Population`.
+        beliefs: What is known of noisy scores, if the problem has them.
     """
     policy = policy_of(loaded.config, loaded.folder)
-    return Population(load, spec, parts.problem.objective, policy, settled=settled)
+    return Population(load, spec, parts.problem.objective, policy, settled=settled, beliefs=beliefs)
+
+
+def noise_of(config: RunConfig, problem: Problem) -> NoiseConfig | None:
+    """Return how noise is dealt with; None where scores do not vary or a sample has to do."""
+    noise = config.noise or problem.noise
+    return None if noise is None or noise.most == 1 else noise
+
+
+def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Rules | None:
+    """Return by what rules noisy scores are compared; None where scores do not vary.
+
+    Args:
+        loaded: The configuration; what it says of noise goes before what the problem says.
+        problem: The problem.
+        paired: Whether its evaluator makes the same chance from the same seed.
+
+    Raises:
+        ConfigError: the archive is of a kind that has no races.
+    """
+    config = loaded.config
+    noise = noise_of(config, problem)
+    if noise is None:
+        return None
+    archive, where = config.archive, ("noise",) if config.noise else ("problem",)
+    if archive.kind == "novelty" or archive.objectives:
+        raise loaded.error(
+            "noisy scores need cells that hold the best of one objective: archive.kind grid or "
+            "cvt, without objectives",
+            *where,
+        )
+    if not all(axis.settled for axis in problem.measures):
+        raise loaded.error("noisy scores need cells with edges: no scale: quantile", *where)
+    if problem.timed and noise.most - noise.repeats < SIDE_BY_SIDE:
+        raise loaded.error(
+            f"a race of timed programs needs at least {SIDE_BY_SIDE} samples side by side: give "
+            f"noise.most of {noise.repeats + SIDE_BY_SIDE} or more",
+            *where,
+        )
+    return Rules(**noise.model_dump(), paired=paired, timed=problem.timed)
 
 
 def policy_of(config: RunConfig, folder: Path) -> Policy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -48,12 +48,23 @@ class Evaluate(Protocol):
         program: Program,
         stage: Stage = "search",
         alike: Alike = nobody,
+        seed: int | None = None,
     ) -> Evaluation:
-        """Run the cases of ``stage`` in ``slot`` and score what came back.
+        """Run the cases of ``stage`` in ``slot``, as the repeat with ``seed``, and score them.
 
         Raises:
             InfrastructureError: the slot failed.
         """
+        ...
+
+
+class Judge(Protocol):
+    """Makes evaluations of programs that the store has."""
+
+    async def __call__(
+        self, program_id: int, program: Program, stage: Stage = "search"
+    ) -> Evaluation:
+        """Return the evaluation of a program on the cases of ``stage``."""
         ...
 
 
@@ -99,35 +110,72 @@ class Assessor:
         known = self._known(program, stage)
         if known is not None:
             return known
-        evaluation = await self._once(program, stage)
-        for _ in range(TIMED_AGAIN):
-            if evaluation.disturbed <= DISTURBANCE:
-                break
-            share = f"others had {evaluation.disturbed:.0%} of a timed program's CPU time"
-            self._emit(FaultOccurred("timing", f"{share}; timed again"))
-            again = await self._once(program, stage)
-            if again.score is not None and again.disturbed < evaluation.disturbed:
-                evaluation = again
-        return replace(evaluation, environment=self._environment)
+        (evaluation,) = await self.together([program], stage)
+        return evaluation
 
-    async def _once(self, program: Program, stage: Stage) -> Evaluation:
+    async def judge(
+        self,
+        program_id: int,  # noqa: ARG002 - who repeats evaluations has to know it
+        program: Program,
+        stage: Stage = "search",
+    ) -> Evaluation:
+        """Return the evaluation of a program whose score does not vary."""
+        return await self(program, stage)
+
+    async def together(
+        self, programs: Sequence[Program], stage: Stage, seed: int | None = None
+    ) -> list[Evaluation]:
+        """Return the evaluations of programs that run one right after the other in one slot.
+
+        Args:
+            programs: In the order in which they run.
+            stage: Which cases.
+            seed: Of the repeat, where scores vary.
+
+        Raises:
+            RunFailed: as `__call__`, and ``EvaluatorError`` likewise.
+        """
+        found = await self._once(programs, stage, seed)
+        for _ in range(TIMED_AGAIN):
+            disturbed = max(each.disturbed for each in found)
+            if disturbed <= DISTURBANCE:
+                break
+            share = f"others had {disturbed:.0%} of a timed program's CPU time"
+            self._emit(FaultOccurred("timing", f"{share}; timed again"))
+            again = await self._once(programs, stage, seed)
+            scored = all(each.score is not None for each in again)
+            if scored and max(each.disturbed for each in again) < disturbed:
+                found = again
+        return [replace(each, environment=self._environment) for each in found]
+
+    async def _once(
+        self, programs: Sequence[Program], stage: Stage, seed: int | None
+    ) -> list[Evaluation]:
         """Evaluate in a slot; in another if that fails."""
         message = ""
         for _ in range(ATTEMPTS):
             try:
                 async with self._pool.lease() as slot:
                     started = time.monotonic()
-                    evaluation = await self._evaluate(
-                        slot, program, stage, partial(self._alike, program)
-                    )
+                    found = [
+                        await self._evaluate(
+                            slot,
+                            program,
+                            stage,
+                            partial(self._alike, program) if seed is None else nobody,
+                            seed,
+                        )
+                        for program in programs
+                    ]
             except InfrastructureError as error:
                 message = str(error)
                 self._emit(FaultOccurred("evaluation", message))
                 continue
             self._timed(time.monotonic() - started)
             self._lost_in_a_row = 0
-            self._watch_evaluator(evaluation)
-            return evaluation
+            for evaluation in found:
+                self._watch_evaluator(evaluation)
+            return found
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= TOO_MANY:
             raise RunFailed(
@@ -135,9 +183,10 @@ class Assessor:
                 f"{message}\nNothing is lost: mend the cause (`evolve doctor` may name it) and run "
                 "again to resume."
             )
-        return Evaluation(
+        lost = Evaluation(
             Outcome.INFRASTRUCTURE, message=message, evaluator=self._evaluate.version, stage=stage
         )
+        return [lost] * len(programs)
 
     def _watch_evaluator(self, evaluation: Evaluation) -> None:
         """Give up on an evaluator that fails again and again."""

@@ -9,7 +9,7 @@ import anyio
 from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
-from evolve.engine.assess import Assessor
+from evolve.engine.sampling import Judging
 from evolve.store.store import Store
 
 
@@ -27,7 +27,7 @@ async def compare(
     best: Program | None,
     store: Store,
     run_id: int,
-    assess: Assessor,
+    judging: Judging,
     stages: tuple[Stage, ...],
 ) -> tuple[Compared, ...]:
     """Evaluate and commit what has no evaluation yet; return one row per program, ``best`` first.
@@ -50,7 +50,7 @@ async def compare(
             row = Compared(name, added.id, found.setdefault(added.id, {}))
             rows.append(row)
             for stage in wanted:
-                tasks.start_soon(_fill, row, program, stage, store, assess)
+                tasks.start_soon(_fill, row, program, stage, store, judging)
     return tuple(rows)
 
 
@@ -64,12 +64,12 @@ def _contestants(problem: Problem, best: Program | None) -> list[tuple[str, Prog
 
 
 async def _fill(
-    row: Compared, program: Program, stage: Stage, store: Store, assess: Assessor
+    row: Compared, program: Program, stage: Stage, store: Store, judging: Judging
 ) -> None:
     """Put the evaluation of ``program`` on ``stage`` into ``row``, made only if it is not there."""
-    evaluation = store.evaluation_of(row.program_id, stage, assess.version)
+    evaluation = store.evaluation_of(row.program_id, stage, judging.version)
     if evaluation is None:
-        evaluation = await assess(program, stage)
+        evaluation = await judging.judge(row.program_id, program, stage)
         if evaluation.outcome is not Outcome.INFRASTRUCTURE:
             store.commit_evaluation(row.program_id, evaluation, [])
     row.stages[stage] = evaluation

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from evolve.archive.racing import Need, Verdict, Wanted
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
@@ -70,10 +71,11 @@ Ending: TypeAlias = Refused | Judged
 class Journal:
     """Write the steps of iterations to the store and tell observers.
 
-    No method awaits, so no other iteration sees a step half done.
+    No method but `weigh` awaits, so no other iteration sees a step half done.
 
     Attributes:
         learners: Told of every proposal that ended; a resumed run tells them the same again.
+        measure: Commits samples that a race asks for, where scores are noisy.
     """
 
     store: Store
@@ -82,6 +84,7 @@ class Journal:
     counters: Counters
     emit: Observer
     learners: tuple[Callable[[Ended], None], ...] = ()
+    measure: Callable[[Sequence[Wanted]], Awaitable[None]] | None = None
 
     def learn(self, ended: Ended) -> None:
         """Tell what came of a proposal to those whose later choices depend on it."""
@@ -169,9 +172,22 @@ class Journal:
             ProposalRejected(proposal.iteration, proposal.operator, ending.reason, ending.message)
         )
 
-    def record(self, judged: Judged) -> None:
+    async def weigh(self, judged: Judged) -> Verdict | None:
+        """Run the race of a noisy program for its cell; None where scores do not vary.
+
+        The verdict holds as long as nothing else happens: commit at once what follows from it.
+        """
+        pending, population = judged.pending, self.population
+        while True:
+            step = population.weigh(pending.program_id, judged.evaluation, pending.island)
+            if not isinstance(step, Need):
+                return step
+            assert self.measure is not None  # who knows noise can measure
+            await self.measure(step.samples)
+
+    def record(self, judged: Judged, verdict: Verdict | None = None) -> None:
         """Commit an evaluation together with what it does to the archive."""
-        placed = self._place(judged)
+        placed = self._place(judged, verdict)
         self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, placed.events)
         self._tell(judged, placed)
 
@@ -179,27 +195,33 @@ class Journal:
         """Commit an evaluation whose turn to enter the archive has not come."""
         self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, [])
 
-    def insert(self, judged: Judged) -> None:
+    def insert(self, judged: Judged, verdict: Verdict | None = None) -> None:
         """Commit what an evaluation committed before does to the archive."""
         pending = judged.pending
         assert pending.iteration is not None
-        placed = self._place(judged)
+        placed = self._place(judged, verdict)
         self.store.insert(self.run_id, pending.iteration, pending.program_id, placed.events)
         self._tell(judged, placed)
 
-    def _place(self, judged: Judged) -> Placement:
+    def _place(self, judged: Judged, verdict: Verdict | None) -> Placement:
         """Offer an evaluated program to its island, and count it."""
         pending = judged.pending
         if pending.iteration is not None:
             self.population.disengage(pending.iteration)
         return self.population.insert(
-            pending.program_id, judged.evaluation, parent=pending.parent, island=pending.island
+            pending.program_id,
+            judged.evaluation,
+            parent=pending.parent,
+            island=pending.island,
+            verdict=verdict,
         )
 
     def _tell(self, judged: Judged, placed: Placement) -> None:
         """Count an evaluation, learn from it and tell observers."""
         pending, evaluation = judged.pending, judged.evaluation
         self.counters.evaluated(evaluation, is_best=placed.is_best)
+        if self.population.beliefs is not None:
+            self.counters.best, self.counters.since_improvement = self.population.standing
         version, program = evaluation.evaluator, pending.program_id
         for ended in self.store.ended(self.run_id, version, program=program):
             self.learn(ended)

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
-from evolve.engine.assess import Assessor
+from evolve.engine.assess import Judge
 from evolve.engine.draw import Draw, draw
 from evolve.engine.events import Stopping
 from evolve.engine.history import History
@@ -43,7 +43,7 @@ class Loop:
     portfolio: Portfolio
     history: History
     completer: Callable[[int, Sequence[CompletionRecord]], Complete]
-    assess: Assessor
+    judge: Judge
     journal: Journal
     order: Order
     width: Width
@@ -76,7 +76,7 @@ class Loop:
                     self.order.give_up(begun.proposal.iteration)
             while not (reason := self._reason()):
                 if not self.order.may_begin(self._left()):
-                    progress = self.order.advance()
+                    progress = await self.order.advance()
                 elif progress := self._in_flight < self.width.limit:
                     self._enter(tasks, self._iterate())
                 if not progress:
@@ -84,7 +84,7 @@ class Loop:
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
         failure = self._propose.failure
-        self.order.close(finished=failure is None and reason != "interrupted")
+        await self.order.close(finished=failure is None and reason != "interrupted")
         if failure is not None:
             raise failure
         return reason
@@ -119,7 +119,7 @@ class Loop:
 
     async def _finish(self, pending: Pending) -> None:
         """Evaluate a committed program and record what came of it."""
-        self.order.record(pending, await self.assess(pending.program))
+        await self.order.record(pending, await self.judge(pending.program_id, pending.program))
 
     def _enter(self, tasks: TaskGroup, part: Coroutine[None, None, None]) -> None:
         """Have a part of an iteration in flight until it ends."""

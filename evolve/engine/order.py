@@ -44,11 +44,11 @@ class Order(Protocol):
         """Commit what came of a proposal when its turn comes; return what is to be evaluated."""
         ...
 
-    def record(self, pending: Pending, evaluation: Evaluation) -> None:
+    async def record(self, pending: Pending, evaluation: Evaluation) -> None:
         """Commit an evaluation."""
         ...
 
-    def advance(self) -> bool:
+    async def advance(self) -> bool:
         """Insert the next iteration if it has ended; return whether it had."""
         ...
 
@@ -56,7 +56,7 @@ class Order(Protocol):
         """Leave a proposal open for a later session."""
         ...
 
-    def close(self, *, finished: bool) -> None:
+    async def close(self, *, finished: bool) -> None:
         """End: everything in flight has ended, and the run may be ``finished`` with it."""
         ...
 
@@ -97,12 +97,13 @@ class Arrival:
         self._journal.counters.admitted()
         return admitted
 
-    def record(self, pending: Pending, evaluation: Evaluation) -> None:
+    async def record(self, pending: Pending, evaluation: Evaluation) -> None:
         """Commit with what it does to the archive."""
-        self._journal.record(Judged(pending, evaluation))
+        judged = Judged(pending, evaluation)
+        self._journal.record(judged, await self._journal.weigh(judged))
         self._open -= 1
 
-    def advance(self) -> bool:
+    async def advance(self) -> bool:
         """Do nothing: everything is inserted when it ends."""
         return False
 
@@ -110,7 +111,7 @@ class Arrival:
         """Wait for it no longer."""
         self._open -= 1
 
-    def close(self, *, finished: bool) -> None:
+    async def close(self, *, finished: bool) -> None:
         """Do nothing: everything was inserted when it ended."""
 
 
@@ -172,7 +173,7 @@ class Strict:
             return None
         return admitted
 
-    def record(self, pending: Pending, evaluation: Evaluation) -> None:
+    async def record(self, pending: Pending, evaluation: Evaluation) -> None:
         """Commit the evaluation; it enters the archive when its turn comes.
 
         Raises:
@@ -189,16 +190,17 @@ class Strict:
         assert pending.iteration is not None
         self._endings[pending.iteration] = judged
 
-    def advance(self) -> bool:
-        """Insert the next iteration if it has ended."""
-        ending = self._endings.pop(self._inserted, None)
+    async def advance(self) -> bool:
+        """Insert the next iteration if it has ended; its race, if any, is run now."""
+        ending = self._endings.get(self._inserted)
         if ending is None:
             return False
         if isinstance(ending, Refused):
             self._journal.refuse(ending)
         else:
             self._journal.counters.admitted()
-            self._journal.insert(ending)
+            self._journal.insert(ending, await self._journal.weigh(ending))
+        del self._endings[self._inserted]
         self._inserted += 1
         return True
 
@@ -207,13 +209,13 @@ class Strict:
         self._end = min(self._end, iteration)
         self._wake()
 
-    def close(self, *, finished: bool) -> None:
+    async def close(self, *, finished: bool) -> None:
         """Insert the rest of a finished run.
 
         An interrupted one goes on from the state that the next draw asks for, so nothing is
         inserted before it.
         """
-        while finished and self.advance():
+        while finished and await self.advance():
             pass
 
     def _wake(self) -> None:

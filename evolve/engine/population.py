@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from evolve.archive.base import AddStatus, Archive, Elite
+from evolve.archive.base import MEASURED, AddResult, AddStatus, Archive, Elite
+from evolve.archive.cells import CellArchive
 from evolve.archive.census import Census
 from evolve.archive.islands import ALONE, FIRST, Change, Islands, Offer, Plan
+from evolve.archive.racing import Beliefs, Need, Verdict
 from evolve.archive.selection import EVEN, Mix, Profile, Selector, State, inspirations
 from evolve.archive.spec import ArchiveSpec
+from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Objective
+from evolve.engine.seen import RETIRED, Seen, offer_of
 from evolve.propose.base import Individual
 from evolve.store.archives import ArchiveRecord
 from evolve.store.facts import EvaluationFact
-from evolve.store.records import ArchiveEvent
+from evolve.store.records import ArchiveEvent, Standing
 
 #: Individuals kept in memory; sources of all others stay in the store.
 CACHED = 1024
 #: Programs whose few numbers are kept, for selectors that look at them.
 PROFILES = 2**16
-#: ``status`` of the event that an island was given up.
-RETIRED = "retired"
+#: What came of an offer that lost its race.
+REFUSED = AddResult(AddStatus.NOT_ADDED, -1, 0.0, (), ())
+#: Programs beside twice the elites whose numbers of samples are kept.
+FORGOTTEN = 100
 _STATUS = {AddStatus.NEW: "new", AddStatus.IMPROVE_EXISTING: "improve"}
 
 
@@ -81,32 +87,6 @@ class Chosen(NamedTuple):
     inspirations: tuple[Individual, ...]
 
 
-class Seen:
-    """What was offered to archives while quantile cells wait for their edges.
-
-    Attributes:
-        measures: Of every program with a score, in the order of insertion.
-        offers: The same programs with their island, and what entered other islands.
-    """
-
-    def __init__(self) -> None:
-        self.measures: list[Mapping[str, float]] = []
-        self.offers: list[tuple[int, Offer]] = []
-
-    def score(self, island: int, offer: Offer) -> None:
-        """Take in a program that was offered to its island."""
-        self.measures.append(offer.measures)
-        self.offers.append((island, offer))
-
-    def changes(self, events: Iterable[ArchiveEvent]) -> None:
-        """Take in what entered other islands, and leave out what was on one given up."""
-        for event in events:
-            if event.status == RETIRED:
-                self.offers = [each for each in self.offers if each[0] != event.island]
-            else:
-                self.offers.append((event.island, _offer(event)))
-
-
 class Population:
     """Archives and census in memory, a fold over what the store holds.
 
@@ -116,6 +96,7 @@ class Population:
         objective: Turns objectives into fitness and back.
         policy: Who is chosen.
         settled: What it is made from once quantile cells have their edges, if that is known.
+        beliefs: What is known of noisy scores; None where scores do not vary.
 
     Attributes:
         number: Of the archive within its run.
@@ -129,12 +110,14 @@ class Population:
         policy: Policy,
         *,
         settled: ArchiveRecord | None = None,
+        beliefs: Beliefs | None = None,
     ) -> None:
         offset = objective.fitness(objective.offset)
         self.objective = objective
         self.spec, self.number = spec, 0
         self.islands = Islands(lambda: self.spec.build(offset), policy.islands)
         self._next, self._seen = settled, Seen()
+        self.beliefs = beliefs
         self.census = Census()
         self.individual = lru_cache(maxsize=CACHED)(load)
         self._policy = policy
@@ -161,6 +144,13 @@ class Population:
         elite = self.archive.best
         return None if elite is None else self.individual(elite.key)
 
+    @property
+    def standing(self) -> Standing:
+        """The best objective of noisy scores as it is known now, and evaluations since it rose."""
+        best = self.archive.best
+        known = None if best is None else self.objective.fitness(best.fitness)
+        return Standing(known, self.census.since_best)
+
     def restore(self, facts: Iterable[EvaluationFact]) -> Settled | None:
         """Rebuild archives and census from what was committed, oldest first.
 
@@ -180,9 +170,15 @@ class Population:
                 if event.status == RETIRED:
                     self.islands.retire(event.island)
                     continue
-                self.islands.enter(event.island, _offer(event))
+                if self.beliefs is not None:
+                    self.beliefs.known[event.program_id] = event.samples
+                if event.status == MEASURED:
+                    self.islands.revise(event.program_id, event.fitness)
+                    continue
+                self.islands.enter(event.island, offer_of(event))
                 if event not in own:
                     self.census.settled(event.island, event.fitness)
+            self._believe(fact.estimate)
             if not complete:
                 if fitness is not None:
                     score = Offer(fact.program_id, fitness, fact.measures, fact.metrics)
@@ -214,6 +210,20 @@ class Population:
         """Note that an iteration has ended; return the parent it was engaged with."""
         return self._engaged.pop(iteration, None)
 
+    def weigh(self, program_id: int, evaluation: Evaluation, island: int) -> Need | Verdict | None:
+        """Judge whether a noisy program may enter, or say what has to be measured before.
+
+        Returns:
+            None where scores do not vary, and for a program without one.
+        """
+        if self.beliefs is None or evaluation.score is None:
+            return None
+        archive = self.islands.live[self.islands.home(island)]
+        assert isinstance(archive, CellArchive)  # the configuration was checked for it
+        interval = self.beliefs.rules.refresh
+        due = interval > 0 and (self.census.evaluations + 1) % interval == 0
+        return self.beliefs.judge(program_id, evaluation.score.measures, archive, refresh=due)
+
     def insert(
         self,
         program_id: int,
@@ -221,6 +231,7 @@ class Population:
         *,
         parent: int | None = None,
         island: int = FIRST,
+        verdict: Verdict | None = None,
     ) -> Placement:
         """Offer an evaluated program to its island; one without a score is only counted.
 
@@ -230,6 +241,7 @@ class Population:
             parent: The program it was made from; None for the seed program, which goes to every
                 island.
             island: What it was proposed for.
+            verdict: What `weigh` said of it.
         """
         if evaluation.outcome is Outcome.INFRASTRUCTURE:
             return Placement()
@@ -242,24 +254,60 @@ class Population:
             return Placement(events=events)
         score = evaluation.score
         fitness = self.objective.fitness(score.objective)
-        offer = self._fresh = Offer(program_id, fitness, score.measures, score.metrics)
+        worth = fitness if verdict is None else verdict.fitness
+        offer = self._fresh = Offer(program_id, worth, score.measures, score.metrics)
+        revised = self._revise(evaluation, verdict)
         best = self.archive.best
-        added = self.islands.offer(home, offer)
+        added = REFUSED if verdict and not verdict.enters else self.islands.offer(home, offer)
         entered = added.status is not AddStatus.NOT_ADDED
+        if self.beliefs is not None and verdict is not None and entered:
+            self.beliefs.known[program_id] = verdict.samples
         self.census.evaluated(program_id, parent, home, fitness, entered=entered)
         own = [Change(home, offer, added)] if entered else []
-        events = self._events(own)
+        events = revised + self._events(own)
         if parent is None:
             others = [(each, offer) for each in self.islands.live if each != home]
             events += self._settle(self.islands.send(others))
-        is_best = best is None or fitness > best.fitness
+        is_best = entered and (best is None or worth > best.fitness)
         events += self._upheaval(home)
         if not self.spec.settled:
             self._seen.score(home, offer)
-            self._seen.changes(events[len(own) :])
+            self._seen.changes(events[len(revised) + len(own) :])
         return Placement(
             added.status, added.cell, is_best, added.clipped, events, settled=self._cut()
         )
+
+    def _believe(self, first: Estimate | None) -> None:
+        """Take note of a program's first samples, and forget who is no elite any more."""
+        if self.beliefs is None or first is None:
+            return
+        self.beliefs.tell(first)
+        archives = self.islands.live.values()
+        if len(self.beliefs.known) > 2 * sum(map(len, archives)) + FORGOTTEN:
+            self.beliefs.keep({elite.key for archive in archives for elite in archive.elites()})
+
+    def _revise(self, evaluation: Evaluation, verdict: Verdict | None) -> tuple[ArchiveEvent, ...]:
+        """Give elites that were measured again the fitness they are known by now."""
+        self._believe(evaluation.estimate)
+        events = []
+        for key, fitness, samples in () if verdict is None else verdict.measured:
+            assert self.beliefs is not None  # they made the verdict
+            self.beliefs.known[key] = samples
+            names = [axis.name for axis in self.archive.measures]
+            events += [
+                ArchiveEvent(
+                    key,
+                    island,
+                    elite.cell,
+                    MEASURED,
+                    fitness,
+                    dict(zip(names, elite.measures, strict=True)),
+                    archive=self.number,
+                    samples=samples,
+                )
+                for island, elite in self.islands.revise(key, fitness)
+            ]
+        return tuple(events)
 
     def _cut(self) -> Settled | None:
         """Give quantile cells their edges once enough programs have a score; fill them anew."""
@@ -300,6 +348,7 @@ class Population:
                 replaced=() if added is None else added.replaced,
                 metrics={name: offer.metrics[name] for name in names},
                 archive=self.number,
+                samples=1 if self.beliefs is None else self.beliefs.known.get(offer.key, 1),
             )
             for island, offer, added in changes
         )
@@ -321,12 +370,9 @@ class Population:
         return Profile(cases, sum(map(len, individual.program.files.values())))
 
 
-def _offer(event: ArchiveEvent) -> Offer:
-    return Offer(event.program_id, event.fitness, event.measures, event.metrics)
-
-
 def _is_own(event: ArchiveEvent, program_id: int, home: int) -> bool:
-    return (event.program_id, event.island) == (program_id, home) and event.status != RETIRED
+    happened = event.status not in (RETIRED, MEASURED)
+    return happened and (event.program_id, event.island) == (program_id, home)
 
 
 def _elite(archive: Archive, individual: Individual) -> Elite:

@@ -60,6 +60,8 @@ async def evaluate_again(
     programs: Iterable[tuple[int, Program]],
     each: Callable[[int, Evaluation], None],
     emit: Observer = lambda _: None,
+    *,
+    seed: int | None = None,
 ) -> None:
     """Evaluate programs on the search cases, as many at once as there are slots.
 
@@ -68,6 +70,7 @@ async def evaluate_again(
         programs: Ids and sources.
         each: Given every evaluation as soon as it is there.
         emit: Told of faults, which are retried.
+        seed: Of the repeat to make again, where scores vary.
 
     Raises:
         RunFailed: too many programs in a row met infrastructure faults.
@@ -78,7 +81,8 @@ async def evaluate_again(
 
     async def work() -> None:
         for number, program in waiting:
-            each(number, await assess(program))
+            (evaluation,) = await assess.together([program], "search", seed)
+            each(number, evaluation)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(bench.pool.size):

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from evolve.config.file import Loaded, loaded_run_config
+from evolve.archive.racing import Beliefs, Reading, Wanted
+from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import InfrastructureError, StoreError
 from evolve.core.evaluation import Evaluation
-from evolve.engine.assemble import configured_problem, open_bench, population_of, writers
+from evolve.engine.assemble import configured_problem, population_of, writers
 from evolve.engine.draw import Draw, draw, redraw
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.mail import Mail
 from evolve.engine.proposing import proposed
+from evolve.engine.recheck import evaluate_run_again
 from evolve.engine.recorder import stored_completion
-from evolve.engine.reexecute import compared, evaluate_again, evaluated_programs
 from evolve.engine.replayed import Difference, Replayed
+from evolve.engine.sampling import readings
 from evolve.engine.stop import Counters
+from evolve.engine.stored import configuration_of, rules_of_run, same_run
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import (
     Candidate,
@@ -35,7 +39,7 @@ from evolve.propose.base import (
 )
 from evolve.propose.portfolio import open_portfolio
 from evolve.store.reader import Reader
-from evolve.store.records import NewRun, ProposalRecord, RunRecord
+from evolve.store.records import ProposalRecord, RunRecord
 from evolve.store.store import Store
 
 #: Ends of proposals that no reply explains: taken as they were recorded.
@@ -78,7 +82,7 @@ async def _replay(
     loaded = configuration_of(run, folder)
     again = _Replay(reader, run, scratch, loaded)
     report = again.report
-    again.plant()
+    await again.plant()
     await (again.in_order() if report.order == "strict" else again.as_recorded())
     report.digest = reader.archive_digest(run.id)
     report.digest_again = scratch.archive_digest(again.run_id)
@@ -88,40 +92,8 @@ async def _replay(
         )
     scratch.release(again.run_id, "finished", "replayed")
     if re_evaluate:
-        await _evaluate_again(reader, run, loaded, report)
+        await evaluate_run_again(reader, run, loaded, report)
     return report
-
-
-async def _evaluate_again(
-    reader: Reader, run: RunRecord, loaded: Loaded[RunConfig], report: Replayed
-) -> None:
-    async with open_bench(loaded) as bench:
-        version = bench.evaluate.version
-        if version != run.problem_hash:
-            raise StoreError(
-                f"the evaluator of run {run.id} has changed since ({run.problem_hash[:12]} then, "
-                f"{version[:12]} now), so its scores cannot be compared; `evolve rescore` "
-                "evaluates under the new version"
-            )
-
-        def each(number: int, evaluation: Evaluation) -> None:
-            report.evaluated_again += 1
-            found = reader.program(number)
-            before = reader.evaluation_of(number, "search", version)
-            assert before is not None
-            moved = compared(number, found.entry.hash, before, evaluation)
-            report.moved += [] if moved is None else [moved]
-
-        numbers = evaluated_programs(reader, run.id, version)
-        programs = ((number, reader.program(number).program) for number in numbers)
-        await evaluate_again(bench, programs, each)
-    report.moved.sort(key=lambda moved: moved.program)
-
-
-def configuration_of(run: RunRecord, folder: Path | None) -> Loaded[RunConfig]:
-    """Return the configuration a run was made with, found where it lay unless told otherwise."""
-    there = folder or Path(str(run.provenance.get("folder", Path.cwd())))
-    return loaded_run_config(RunConfig.model_validate_json(run.config_json), there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +113,13 @@ class _Replay:
         spec = reader.archive(run.id, 0).spec
         objective = self.problem.objective
         self.portfolio = open_portfolio(config, writers(config), objective, loaded.folder)
-        self.population = population_of(loaded, _Sources(self.problem), spec, self._individual)
+        rules = rules_of_run(run)
+        beliefs = None if rules is None else Beliefs(rules, self._readings)
+        self.population = population_of(
+            loaded, _Sources(self.problem), spec, self._individual, beliefs=beliefs
+        )
         self.history = History(self.portfolio.proposers, Mail(reader.inbox, run.id))
-        self.run_id = scratch.create_run(_same_run(run), spec).id
+        self.run_id = scratch.create_run(same_run(run), spec).id
         scratch.claim(self.run_id, "replay", ttl_s=1e9)
         spent = {each.iteration: each.cost_usd for each in reader.ended(run.id, run.problem_hash)}
         learners = (
@@ -151,14 +127,20 @@ class _Replay:
             lambda ended: self.portfolio.tell(ended._replace(cost_usd=spent[ended.iteration])),
         )
         self.journal = Journal(
-            scratch, self.run_id, self.population, Counters(), lambda _: None, learners
+            scratch,
+            self.run_id,
+            self.population,
+            Counters(),
+            lambda _: None,
+            learners,
+            self._measure,
         )
         self.report = Replayed(run.id, config.order)
         #: Programs of the run by those of the replay, and back.
         self.there: dict[int, int] = {}
         self.here: dict[int, int] = {}
 
-    def plant(self) -> None:
+    async def plant(self) -> None:
         """Take over the seed program, and what a rescoring carried over."""
         planted = self.reader.planted(self.run.id)
         if not planted:
@@ -179,7 +161,7 @@ class _Replay:
             pending = Pending(
                 added.id, found.program, entry.operator, None, parent=parent, island=entry.island
             )
-            self.journal.record(self._judged(pending))
+            await self._record(self._judged(pending))
 
     async def in_order(self) -> None:
         """Make a run in strict order again: draws, candidates, insertions."""
@@ -189,7 +171,7 @@ class _Replay:
             if stored.status == "open":
                 continue
             while inserted < (stored.inserted or 0):
-                self._insert(waiting.popleft())
+                await self._insert(waiting.popleft())
                 inserted += 1
             drawn = draw(self.seed, stored.iteration, self.portfolio, self.population, self.history)
             if not self._compare_draw(stored, drawn):
@@ -199,7 +181,7 @@ class _Replay:
             if self.report.differences:
                 return
         while waiting and self.run.status == "finished":
-            self._insert(waiting.popleft())
+            await self._insert(waiting.popleft())
 
     async def as_recorded(self) -> None:
         """Make a run in arrival order again, step by step as the steps were committed."""
@@ -209,7 +191,7 @@ class _Replay:
         for what, key in self.reader.steps(self.run.id):
             if what == "evaluated":
                 if key in self.here and key in pending:
-                    self.journal.record(self._judged(pending.pop(key)))
+                    await self._record(self._judged(pending.pop(key)))
                 continue
             stored = proposals[key]
             if what == "begun":
@@ -319,11 +301,32 @@ class _Replay:
 
         return complete
 
-    def _insert(self, ending: Judged | Refused) -> None:
+    async def _insert(self, ending: Judged | Refused) -> None:
         if isinstance(ending, Refused):
             self.journal.refuse(ending)
         else:
-            self.journal.insert(ending)
+            self.journal.insert(ending, await self.journal.weigh(ending))
+
+    async def _record(self, judged: Judged) -> None:
+        self.journal.record(judged, await self.journal.weigh(judged))
+
+    async def _measure(self, wanted: Sequence[Wanted]) -> None:
+        """Say that a race asks for what was not measured then."""
+        key, repeat, _ = wanted[0]
+        raise StoreError(
+            f"the replay wants sample {repeat} of program {self.there[key]} of run {self.run.id}, "
+            "which was not measured: the run took another course"
+        )
+
+    def _readings(self, key: int) -> tuple[Reading, ...]:
+        """Return the stored samples of a program, with other programs as they are called here."""
+        stored = readings(
+            self.reader, self.run.problem_hash, self.problem.objective, self.there[key]
+        )
+        return tuple(
+            each._replace(against=None if each.against is None else self.here[each.against])
+            for each in stored
+        )
 
     def _judged(self, pending: Pending) -> Judged:
         """Return a program with its stored evaluation, committed here."""
@@ -371,8 +374,3 @@ class _Replay:
 
     def _know(self, there: int, here: int) -> None:
         self.there[here], self.here[there] = there, here
-
-
-def _same_run(run: RunRecord) -> NewRun:
-    """Return what makes a run like another one."""
-    return NewRun(**{name: getattr(run, name) for name in NewRun.__dataclass_fields__})

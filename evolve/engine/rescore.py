@@ -25,9 +25,9 @@ from evolve.engine.assess import check_seed
 from evolve.engine.events import Observer
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.reexecute import Moved, compared, evaluate_again
-from evolve.engine.replay import configuration_of
 from evolve.engine.resume import claim_run, create_run, search_hash
 from evolve.engine.stop import Counters
+from evolve.engine.stored import configuration_of
 from evolve.propose.base import Individual
 from evolve.store.records import ProgramEntry, ProgramRecord, RunRecord
 from evolve.store.store import Store

@@ -15,7 +15,6 @@ from evolve.engine.history import History
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.order import Arrival, Order, Strict
 from evolve.engine.population import Population
-from evolve.engine.stop import Counters
 from evolve.store.calls import CompletionRecord
 from evolve.store.records import ProgramRecord, ProposalRecord, Recovery
 from evolve.store.store import Store
@@ -69,7 +68,7 @@ def _restore(journal: Journal, history: History, evaluator: str, redraw: Redraw)
     recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
     journal.restore(evaluator)
     endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
-    _restore_counters(journal.counters, store, run_id, endings.values())
+    _restore_counters(journal, endings.values())
     learn = _learn_in_order if store.is_strict(run_id) else _learn_as_it_came
     found = list(map(store.program, recovery.pending))
     for program in found:
@@ -195,10 +194,9 @@ def _engage(population: Population, recovery: Recovery, programs: Iterable[Pendi
             population.engage(pending.iteration, pending.parent)
 
 
-def _restore_counters(
-    counters: Counters, store: Store, run_id: int, waiting: Collection[Ending]
-) -> None:
+def _restore_counters(journal: Journal, waiting: Collection[Ending]) -> None:
     """Count what an earlier session committed, less what waits for its turn."""
+    counters, store, run_id = journal.counters, journal.store, journal.run_id
     totals = store.totals(run_id)
     judged = {k: n for k, n in totals.evaluations.items() if k is not Outcome.INFRASTRUCTURE}
     counters.evaluations = sum(judged.values())
@@ -222,3 +220,5 @@ def _restore_counters(
     counters.earlier_evaluations = counters.evaluations
     before = store.run(run_id).inserted or None
     counters.best, counters.since_improvement = store.standing(run_id, before)
+    if journal.population.beliefs is not None:
+        counters.best, counters.since_improvement = journal.population.standing

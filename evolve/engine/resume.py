@@ -181,6 +181,7 @@ def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
         **{name: version(name) for name in packages},
         **bench.allotment.hardware(),
         "evaluator": bench.evaluate.version,
+        **({} if bench.rules is None else {"noise": asdict(bench.rules)}),
         KEY: asdict(bench.problem.select),
         "sandbox": bench.sandbox.name,
         **bench.sandbox.provenance(),

@@ -17,7 +17,7 @@ from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
-from evolve.core.errors import ConfigError, EvolveError, StoreError
+from evolve.core.errors import ConfigError, StoreError, first_error, reason_of
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.core.program import Program
 from evolve.engine.assemble import Parts, open_parts, population_of
@@ -45,6 +45,7 @@ from evolve.engine.recorder import completer
 from evolve.engine.reported import reported
 from evolve.engine.restore import Unfinished, order_of, restore
 from evolve.engine.resume import Opened, open_run
+from evolve.engine.sampling import judging_of
 from evolve.engine.stop import Counters, used_fraction
 from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
@@ -106,7 +107,7 @@ def run(
     try:
         return anyio.run(partial(_run, _load(config), db, observers, new=new))
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        raise first_error(group) from group
 
 
 def _load(config: str | Path | Mapping[str, object] | Loaded[RunConfig]) -> Loaded[RunConfig]:
@@ -135,8 +136,8 @@ async def _run(
                 except BaseException as error:
                     status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
                     with suppress(StoreError):  # it may be the very thing that failed
-                        store.release(opened.record.id, status, _reason(error))
-                    emit(RunFinished(opened.record.id, status, _reason(error)))
+                        store.release(opened.record.id, status, reason_of(error))
+                    emit(RunFinished(opened.record.id, status, reason_of(error)))
                     raise
                 store.release(result.run_id, result.status, result.reason)
                 emit(result.progress)
@@ -177,13 +178,27 @@ class _Search:
             known=self._known if reuse else lambda *_: None,
             alike=self._alike,
         )
+        self.judging = judging_of(
+            parts.rules,
+            store,
+            self.assess,
+            parts.problem.objective,
+            config.seed,
+            elapsed_s=lambda: self.counters.elapsed_s,
+        )
         self.population = population_of(
-            loaded, parts, opened.spec, self._individual, opened.settled
+            loaded, parts, opened.spec, self._individual, opened.settled, self.judging.beliefs
         )
         self.history = History(parts.portfolio.proposers, Mail(store.inbox, self.run_id))
         learners = (self.history.tell, parts.portfolio.tell)
         self.journal = Journal(
-            store, self.run_id, self.population, self.counters, self.emit, learners
+            store,
+            self.run_id,
+            self.population,
+            self.counters,
+            self.emit,
+            learners,
+            self.judging.measure,
         )
 
     def emit(self, event: Event) -> None:
@@ -266,7 +281,7 @@ class _Search:
             portfolio=self.parts.portfolio,
             history=self.history,
             completer=partial(completer, ledger, self.store, self.counters),
-            assess=self.assess,
+            judge=self.judging.judge,
             journal=self.journal,
             order=order_of(
                 self.config, self.journal, self.store.run(self.run_id).inserted, unfinished
@@ -329,9 +344,10 @@ class _Search:
         added = self.store.add_program(
             self.run_id, seed, proposal_id=None, parent_ids=[], generation=0, operator="seed"
         )
-        evaluation = await self.assess(seed)
+        evaluation = await self.judging.judge(added.id, seed)
         check_seed(evaluation, self.parts.problem.id)
-        self.journal.record(Judged(Pending(added.id, seed, "seed", None), evaluation))
+        judged = Judged(Pending(added.id, seed, "seed", None), evaluation)
+        self.journal.record(judged, await self.journal.weigh(judged))
 
     def _known(self, program: Program, stage: Stage) -> Evaluation | None:
         version = self.parts.evaluate.version
@@ -349,7 +365,7 @@ class _Search:
         problem, stages = self.parts.problem, self.parts.evaluate.stages
         best = self._reported()
         program = None if best is None else best.program
-        return await compare(problem, program, self.store, self.run_id, self.assess, stages)
+        return await compare(problem, program, self.store, self.run_id, self.judging, stages)
 
     def _reported(self) -> Individual | None:
         """Return the best of the archive, or what the problem's rule selects."""
@@ -372,17 +388,3 @@ class _Search:
             await anyio.sleep(PROGRESS_S)
             self.store.heartbeat(self.run_id)
             self.emit(self.progress())
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error to tell of: one raised on purpose if there is one."""
-    leaves = [
-        _first(error) if isinstance(error, BaseExceptionGroup) else error
-        for error in group.exceptions
-    ]
-    return next((error for error in leaves if isinstance(error, EvolveError)), leaves[0])
-
-
-def _reason(error: BaseException) -> str:
-    first = _first(error) if isinstance(error, BaseExceptionGroup) else error
-    return f"{type(first).__name__}: {first}"

@@ -18,9 +18,9 @@ from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.mail import Mail
 from evolve.engine.proposing import proposed
-from evolve.engine.replay import configuration_of
 from evolve.engine.restore import restore
 from evolve.engine.stop import Counters
+from evolve.engine.stored import configuration_of
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Individual
 from evolve.store.records import RunRecord

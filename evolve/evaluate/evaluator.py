@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from evolve.core.evaluation import Case, Score, Stage, Usage
@@ -59,6 +60,16 @@ class Evaluator(ABC):
         ``await call(x=1, function="name")`` reaches another top-level function.
         """
         return await call(**case.inputs)
+
+    def reseed(self, case: Case, seed: int) -> Case:
+        """Return ``case`` as a repeat with that seed runs it; used where noise is declared.
+
+        The same repeat has the same seed for every program, so that two programs meet the same
+        chance. The default only notes it as ``case.seed``, for `score` and `interact`; override it
+        to make the case's inputs from the seed. What it returns must follow from both arguments
+        alone.
+        """
+        return replace(case, seed=seed)
 
     def combine(self, scored: Sequence[tuple[Case, Score]]) -> Score:
         """Fold the scores of all cases into the program's; by default the mean of every number."""

@@ -84,6 +84,7 @@ class Scorer:
 
     Attributes:
         interacts: Whether the evaluator drives programs itself; known once a request was answered.
+        reseeds: Whether it makes inputs from the seeds of repeats; likewise.
     """
 
     def __init__(self, problem: Problem, limits: ScorerLimits) -> None:
@@ -96,7 +97,7 @@ class Scorer:
         self._allowed_s = self._left_s = 0.0
         self._stages: list[Value] = []
         self._memory_at_start = 0
-        self.interacts = False
+        self.interacts = self.reseeds = False
 
     async def ask(
         self,
@@ -187,7 +188,8 @@ class Scorer:
             "options": cast("Value", problem.evaluator_options),
         }
         self._allow(self._limits.start_seconds)
-        self.interacts = self._result("load", await self._exchange("load", request))
+        loaded = self._result("load", await self._exchange("load", request))
+        self.interacts, self.reseeds = loaded["interacts"], loaded["reseeds"]
 
     async def _exchange(
         self,

@@ -97,14 +97,18 @@ class Scorer:
         self._interacted: Value = None  #: or what came of an interaction
 
     def load(self, reference: str, folder: str, options: dict[str, object]) -> Value:
-        """Import and construct the evaluator; tell whether it interacts with programs."""
+        """Import and construct the evaluator; tell what it overrides."""
         what = f"evaluator {reference}"
         factory = resolve(reference, seam="evolve.evaluators", folder=Path(folder))
         evaluator = build(factory, options, what=what)
         if not isinstance(evaluator, Evaluator):
             raise ConfigError(f"{what} makes a {type(evaluator).__name__}, no evolve.Evaluator")
         self._evaluator = evaluator
-        return type(evaluator).interact is not Evaluator.interact
+        kind = type(evaluator)
+        return {
+            "interacts": kind.interact is not Evaluator.interact,
+            "reseeds": kind.reseed is not Evaluator.reseed,
+        }
 
     def prepare(self, stage: Stage) -> Value:
         """Make the cases of a stage."""
@@ -116,7 +120,14 @@ class Scorer:
         made = self._cases(stage)
         return {"cases": made.encoded, "digest": made.digest}
 
-    def score(self, stage: Stage, digest: str, index: int, usage: list[int]) -> Value:
+    def inputs(self, stage: Stage, digest: str, index: int, seed: int) -> Value:
+        """Return the encoded inputs of one case as a repeat with that seed runs it."""
+        case = self._case(stage, digest, index, seed)
+        return {"inputs": _encoded(case, index + 1)["inputs"]}
+
+    def score(
+        self, stage: Stage, digest: str, index: int, usage: list[int], seed: int | None = None
+    ) -> Value:
         """Judge the output that came before this request, or of the interaction before it.
 
         Returns:
@@ -126,14 +137,14 @@ class Scorer:
         output, self._interacted = self._interacted, None
         if encoded is not None:
             output = _decoded(encoded)
-        case = self._checked(stage, digest)[index]
+        case = self._case(stage, digest, index, seed)
         digest_of_output = digest_of(output)  # before the evaluator could change it
         score = pack_score(self._evaluator.score(case, output, Usage(*usage)))
         return {"score": score, "behaviour": digest_of_output}
 
-    def interact(self, stage: Stage, digest: str, index: int) -> Value:
+    def interact(self, stage: Stage, digest: str, index: int, seed: int | None = None) -> Value:
         """Drive the program through one case and keep what comes of it."""
-        case = self._checked(stage, digest)[index]
+        case = self._case(stage, digest, index, seed)
         call = _Caller(self._channel)
         try:
             self._interacted = anyio.run(self._evaluator.interact, case, call)
@@ -143,12 +154,28 @@ class Scorer:
         return None
 
     def combine(
-        self, stage: Stage, digest: str, first: int, scores: list[Mapping[str, Any]]
+        self,
+        stage: Stage,
+        digest: str,
+        first: int,
+        scores: list[Mapping[str, Any]],
+        seed: int | None = None,
     ) -> Value:
         """Fold the scores of all cases of a stage from the ``first`` that counts."""
-        cases = self._checked(stage, digest)[first:]
+        count = len(self._checked(stage, digest))
+        cases = [self._case(stage, digest, index, seed) for index in range(first, count)]
         pairs = zip(cases, map(unpack_score, scores), strict=True)
         return pack_score(self._evaluator.combine(list(pairs)))
+
+    def _case(self, stage: Stage, digest: str, index: int, seed: int | None) -> Case:
+        """Return one case, as it is or as a repeat runs it."""
+        case = self._checked(stage, digest)[index]
+        if seed is None:
+            return case
+        again = self._evaluator.reseed(case, case_seed(seed, index))
+        if not isinstance(again, Case):
+            raise EvaluatorError(f"reseed() gave a {type(again).__name__}; return evolve.Case(...)")
+        return again
 
     def _checked(self, stage: Stage, digest: str) -> list[Case]:
         """Return the cases of a stage, the very ones that programs get."""
@@ -199,6 +226,12 @@ class _Caller:
         except _BadOutput as error:
             self._failed, self.bad_output = True, error
             raise _ProgramFailed from None
+
+
+def case_seed(seed: int, index: int) -> int:
+    """Return the seed of one case from that of a repeat: 63 bits, the same on every machine."""
+    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _decoded(encoded: bytes) -> Value:
@@ -268,6 +301,7 @@ def main() -> NoReturn:
         "load": scorer.load,
         "prepare": scorer.prepare,
         "cases": scorer.cases,
+        "inputs": scorer.inputs,
         "score": scorer.score,
         "interact": scorer.interact,
         "combine": scorer.combine,

@@ -26,7 +26,7 @@ from evolve.core.values import Value
 from evolve.evaluate.behaviour import signature_of
 from evolve.evaluate.evaluator import Invalid
 from evolve.evaluate.probes import Alike, Probes, nobody
-from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
+from evolve.evaluate.scorer import BadOutput, ProgramFailed, Scorer, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
 from evolve.sandbox.base import Job, Reply, Report, Session, Slot
 
@@ -48,6 +48,8 @@ class Cases:
         inputs: Encoded; every program gets its own copy.
         digest: What proves that a scorer has the same ones.
         first: The first that counts; the one before it, if any, is for warming up.
+        source: The stage whose cases the evaluator made for this one, if it is another one.
+        seed: Of a repeat, where noise is declared.
     """
 
     stage: Stage
@@ -55,6 +57,8 @@ class Cases:
     inputs: tuple[bytes, ...]
     digest: str
     first: int = 0
+    source: Stage | None = None
+    seed: int | None = None
 
     @classmethod
     def of(cls, stage: Stage, made: Mapping[str, Any], *, first: int = 0) -> Cases:
@@ -69,7 +73,8 @@ class Cases:
 
     def request(self) -> dict[str, Value]:
         """Return what every request about these cases says."""
-        return {"stage": self.stage, "digest": self.digest}
+        seeded = {} if self.seed is None else {"seed": self.seed}
+        return {"stage": self.source or self.stage, "digest": self.digest, **seeded}
 
 
 class EvaluationService:
@@ -79,6 +84,7 @@ class EvaluationService:
         version: Changes with anything that can change a score.
         stages: Those that have cases.
         interactive: Whether the evaluator drives the program, call by call.
+        reseeds: Whether the evaluator makes inputs from the seeds of repeats.
     """
 
     def __init__(
@@ -89,10 +95,11 @@ class EvaluationService:
         *,
         interactive: bool,
         harness: str,
+        reseeds: bool = False,
         objectives: Sequence[str] = (),
     ) -> None:
         self._problem, self._scorers, self._cases = problem, scorers, cases
-        self.interactive, self._harness = interactive, harness
+        self.interactive, self._harness, self.reseeds = interactive, harness, reseeds
         self._measures = tuple(measure.name for measure in problem.measures)
         self._objectives = tuple(objectives)
         self.version = _version(problem, self._objectives)
@@ -114,8 +121,11 @@ class EvaluationService:
         program: Program,
         stage: Stage = "search",
         alike: Alike = nobody,
+        seed: int | None = None,
     ) -> Evaluation:
         """Run the cases of ``stage`` in ``slot`` and score what comes back.
+
+        With a ``seed`` they are run as the repeat with that seed.
 
         The first case that fails ends the evaluation, with its outcome. So do the probes when the
         program behaves like a known one on them: it takes over that one's scores on the other
@@ -125,7 +135,7 @@ class EvaluationService:
             InfrastructureError: the slot or a scorer failed.
             ValueError: the stage has no cases.
         """
-        cases = self._cases[stage]
+        cases = replace(self._cases[stage], seed=seed)
         if not cases.names:
             raise ValueError(f"problem {self._problem.id} has no {stage} cases")
         problem = self._problem
@@ -158,7 +168,7 @@ class EvaluationService:
         request = {**cases.request(), "index": index}
         output = b""
         if not self.interactive:
-            output = await relay("", cases.inputs[index])
+            output = await relay("", await self._inputs(cases, index))
         async with self._scorers.lend() as scorer:
             if self.interactive:
                 await scorer.ask("interact", request, relay=relay)
@@ -166,6 +176,15 @@ class EvaluationService:
             request["usage"] = [used.wall_ns, used.cpu_ns, used.peak_memory_bytes]
             judged = await scorer.ask("score", request, output=output)
         return unpack_score(judged["score"]), judged["behaviour"]
+
+    async def _inputs(self, cases: Cases, index: int) -> bytes:
+        """Return what a program gets, made anew where the repeat's seed changes it."""
+        if cases.seed is None or not self.reseeds:
+            return cases.inputs[index]
+        async with self._scorers.lend() as scorer:
+            made = await scorer.ask("inputs", {**cases.request(), "index": index})
+        inputs: bytes = made["inputs"].tobytes()
+        return inputs
 
     async def _conclude(
         self, program: Program, cases: Cases, results: Sequence[CaseResult]
@@ -248,6 +267,7 @@ async def open_evaluation(
     trusted_programs: bool = False,
     limits: ScorerLimits | None = None,
     objectives: Sequence[str] = (),
+    noisy: bool = False,
 ) -> AsyncIterator[EvaluationService]:
     """Start the evaluator of a problem in processes of its own.
 
@@ -259,6 +279,8 @@ async def open_evaluation(
             takes the harness, which is quicker but shows the program its whole input.
         limits: What one step of the evaluator may use.
         objectives: Metrics that every score must have, because the archive's cells are fronts.
+        noisy: Whether the search cases, on other seeds, serve as held-out cases where there are
+            none.
 
     Raises:
         EvaluatorError: the evaluator fails when it is loaded or makes its cases, or makes none.
@@ -269,30 +291,30 @@ async def open_evaluation(
     pool = ScorerPool(problem, scorers, limits or ScorerLimits())
     try:
         async with pool.lend() as scorer:
-            cases = {
-                stage: Cases.of(
-                    stage, await scorer.ask("cases", {"stage": stage}), first=min(problem.warmup, 1)
-                )
-                for stage in STAGES
-            }
+            cases = await _cases(problem, scorer, noisy=noisy)
             interactive, harness = choose_way(
                 problem, interaction, interacts=scorer.interacts, trusted=trusted_programs
             )
-        _check_cases(problem, cases)
         yield EvaluationService(
             problem,
             pool,
             cases,
             interactive=interactive,
             harness=harness,
+            reseeds=scorer.reseeds,
             objectives=objectives,
         )
     finally:
         await pool.aclose()
 
 
-def _check_cases(problem: Problem, cases: Mapping[Stage, Cases]) -> None:
-    """Raise `EvaluatorError` when there are too few cases for what the problem wants of them."""
+async def _cases(problem: Problem, scorer: Scorer, *, noisy: bool) -> dict[Stage, Cases]:
+    """Have the evaluator make the cases of all stages, and check that there are enough."""
+    first = min(problem.warmup, 1)
+    cases = {
+        stage: Cases.of(stage, await scorer.ask("cases", {"stage": stage}), first=first)
+        for stage in STAGES
+    }
     if not cases["search"].names:
         raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
     if problem.probes >= len(cases["search"].names):
@@ -306,6 +328,9 @@ def _check_cases(problem: Problem, cases: Mapping[Stage, Cases]) -> None:
                 f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
                 "more before it, of the same size and with other data"
             )
+    if noisy and not cases["held_out"].names:
+        cases["held_out"] = replace(cases["search"], stage="held_out", source="search")
+    return cases
 
 
 def choose_way(

@@ -10,6 +10,7 @@ from evolve.core.errors import StoreError
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Sample, Stage
 from evolve.core.measures import Measure
+from evolve.core.program import Program
 from evolve.store.archives import (
     ArchiveRecord,
     MeasureRange,
@@ -24,8 +25,15 @@ from evolve.store.archives import (
 from evolve.store.entries import program_hashes
 from evolve.store.facts import EvaluationFact, counted, facts, standing, tried_in_vain
 from evolve.store.records import ArchiveEvent, Elite
+from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
-from evolve.store.sampling import read_estimates, read_samples
+from evolve.store.sampling import (
+    SampleValue,
+    read_estimates,
+    read_sample,
+    read_samples,
+    read_values,
+)
 
 
 class ArchiveReader(RunReader):
@@ -107,6 +115,23 @@ class ArchiveReader(RunReader):
         """Return the samples of a program by repeat, as many as there are without a gap from 0."""
         with self._database.read() as connection:
             return read_samples(connection, program_id, stage, evaluator)
+
+    def sources(self, program_id: int) -> Program:
+        """Return the files of a program."""
+        with self._database.read() as connection:
+            return read_program(connection, program_id)
+
+    def sample(self, program_id: int, stage: Stage, evaluator: str, repeat: int) -> Sample | None:
+        """Return one sample of a program, if it was measured."""
+        with self._database.read() as connection:
+            return read_sample(connection, program_id, stage, evaluator, repeat)
+
+    def sample_values(
+        self, program_id: int, stage: Stage, evaluator: str
+    ) -> tuple[SampleValue, ...]:
+        """Return the numbers of `samples`: objective, and whom it was measured beside."""
+        with self._database.read() as connection:
+            return read_values(connection, program_id, stage, evaluator)
 
     def estimates(self, run_id: int, stage: Stage = "search") -> dict[int, Estimate]:
         """Return what all samples say of the programs of a noisy run, by program."""

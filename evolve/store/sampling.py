@@ -6,15 +6,23 @@ import json
 from collections.abc import Mapping
 from itertools import groupby
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from evolve.core.estimates import Estimate, estimate
 from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
 from evolve.store.results import numbers, read_case, read_score, read_usage, texts_of
 from evolve.store.rows import get_blob, insert_row, put_blob
 from evolve.store.schema import programs, samples
+
+
+class SampleValue(NamedTuple):
+    """The numbers of a sample; see `evolve.core.evaluation.Sample`."""
+
+    objective: float | None
+    against: int | None
+    reference: float | None
 
 
 def write_sample(
@@ -45,21 +53,37 @@ def write_sample(
     )
 
 
+def read_sample(
+    connection: Connection, program_id: int, stage: Stage, evaluator: str, repeat: int
+) -> Sample | None:
+    """Return one sample of a program, if it was measured."""
+    this = _of(program_id, stage, evaluator) & (samples.c.repeat == repeat)
+    row = connection.execute(select(samples).where(this)).one_or_none()
+    return None if row is None else _sample(connection, row)
+
+
 def read_samples(
     connection: Connection, program_id: int, stage: Stage, evaluator: str
 ) -> tuple[Sample, ...]:
     """Return the samples of a program by repeat, as many as there are without a gap from 0 on."""
-    rows = connection.execute(
-        select(samples)
-        .where(
-            samples.c.program_id == program_id,
-            samples.c.stage == stage,
-            samples.c.evaluator == evaluator,
-        )
-        .order_by(samples.c.repeat)
-    )
+    of_program = _of(program_id, stage, evaluator)
+    rows = connection.execute(select(samples).where(of_program).order_by(samples.c.repeat))
     found = [_sample(connection, row) for row in rows]
     return tuple(each for place, each in enumerate(found) if each.repeat == place)
+
+
+def read_values(
+    connection: Connection, program_id: int, stage: Stage, evaluator: str
+) -> tuple[SampleValue, ...]:
+    """Return the numbers of `read_samples`."""
+    rows = connection.execute(
+        select(samples.c.repeat, samples.c.objective, samples.c.against_id, samples.c.reference)
+        .where(_of(program_id, stage, evaluator))
+        .order_by(samples.c.repeat)
+    )
+    return tuple(
+        SampleValue(*values) for place, (repeat, *values) in enumerate(rows) if repeat == place
+    )
 
 
 def read_estimates(connection: Connection, run_id: int, stage: Stage) -> dict[int, Estimate]:
@@ -77,6 +101,14 @@ def read_estimates(connection: Connection, run_id: int, stage: Stage) -> dict[in
         program: estimate([objective for _, objective in group])
         for program, group in groupby(rows, key=lambda row: row[0])
     }
+
+
+def _of(program_id: int, stage: Stage, evaluator: str) -> ColumnElement[bool]:
+    return and_(
+        samples.c.program_id == program_id,
+        samples.c.stage == stage,
+        samples.c.evaluator == evaluator,
+    )
 
 
 def _details(evaluation: Evaluation) -> dict[str, object]:

@@ -10,8 +10,8 @@ from evolve.archive.base import Archive, fold
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome
-from evolve.engine.population import RETIRED
 from evolve.engine.reported import reported, select_of
+from evolve.engine.seen import RETIRED
 from evolve.store.archives import ArchiveRecord
 from evolve.store.reader import Reader
 from evolve.store.records import ArchiveEvent, ProgramEntry, RunRecord

@@ -15,7 +15,7 @@ from evolve.core.errors import EvolveError
 from evolve.core.evaluation import Evaluation
 from evolve.core.limits import Limits
 from evolve.core.program import Program
-from evolve.engine.assess import Assessor
+from evolve.engine.assess import Assessor, Judge
 from evolve.engine.draw import Draw, redraw
 from evolve.engine.events import Event
 from evolve.engine.history import History
@@ -126,6 +126,10 @@ class Laboratory:
         self.journal.record(Judged(pending, self.judge_seed(seed)))
         return pending
 
+    def judge_with(self, pool: LocalPool, width: Width) -> Judge:
+        """Return what judges programs."""
+        return Assessor(pool, self.evaluate, self.events.append, width.evaluated).judge
+
     async def search(self, **rules: float) -> str:
         """Search from the seed program until one of the stop rules says so; return which."""
         self.journal = self.new_journal()
@@ -172,7 +176,7 @@ class Laboratory:
                 portfolio=self._portfolio,
                 history=self.history,
                 completer=partial(completer, ledger, self.store, self.counters),
-                assess=Assessor(pool, self.evaluate, self.events.append, width.evaluated),
+                judge=self.judge_with(pool, width),
                 journal=self.journal,
                 order=order_of(
                     config, self.journal, self.store.run(self.run_id).inserted, unfinished

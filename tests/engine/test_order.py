@@ -79,10 +79,15 @@ class LateEvaluate(FakeEvaluate):
     delay: Callable[[], float] = lambda: 0.0
 
     async def __call__(
-        self, slot: Slot, program: Program, stage: Stage = "search", alike: Alike = nobody
+        self,
+        slot: Slot,
+        program: Program,
+        stage: Stage = "search",
+        alike: Alike = nobody,
+        seed: int | None = None,
     ) -> Evaluation:
         await anyio.sleep(self.delay())
-        return await super().__call__(slot, program, stage, alike)
+        return await super().__call__(slot, program, stage, alike, seed)
 
 
 #: Plain selection, and the kinds that look at what is under way, at children and at islands.

@@ -22,6 +22,7 @@ from evolve.core.limits import Limits
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import compare
 from evolve.engine.events import Event, ProgramEvaluated, RunFinished, RunStarted
+from evolve.engine.sampling import Judging
 from evolve.pool.local import LocalPool
 from tests.command import QUICK_SANDBOX
 from tests.engine.laboratory import Laboratory
@@ -101,7 +102,7 @@ async def test_the_comparison_evaluates_each_program_once_and_leaves_the_archive
             problem.seed_program,
             lab.store,
             lab.run_id,
-            assess,
+            Judging(assess.version, assess.judge),
             ("search", "held_out"),
         )
     assert [row.name for row in rows] == ["best found", "seed program", "as the seed", "other"]

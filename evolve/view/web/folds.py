@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evolve.archive.base import MEASURED, Archive, fold
 from evolve.archive.spec import ArchiveSpec
-from evolve.engine.population import RETIRED
+from evolve.engine.seen import RETIRED
 from evolve.store.page_reader import PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
 
