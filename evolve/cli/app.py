@@ -8,6 +8,7 @@ import typer
 
 from evolve.cli import (
     best,
+    compare,
     config,
     doctor,
     evaluate,
@@ -55,6 +56,7 @@ app.command("replay")(replay.replay)
 app.command("hint")(human.hint)
 app.command("submit")(human.submit)
 app.command("rescore")(rescore.rescore)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(problem.app, name="problem", help="Make, check, list and show problems.")
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")

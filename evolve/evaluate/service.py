@@ -102,7 +102,7 @@ class EvaluationService:
         self.interactive, self._harness, self.reseeds = interactive, harness, reseeds
         self._measures = tuple(measure.name for measure in problem.measures)
         self._objectives = tuple(objectives)
-        self.version = _version(problem, self._objectives)
+        self.version = evaluator_version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
 
     def seen_before(self) -> int:
@@ -359,7 +359,8 @@ def choose_way(
     return interacts, ""
 
 
-def _version(problem: Problem, objectives: Sequence[str]) -> str:
+def evaluator_version(problem: Problem, objectives: Sequence[str]) -> str:
+    """Return the hash of all that can change a score, further objectives by name included."""
     measures = sorted(measure.name for measure in problem.measures)
     further = f" {sorted(objectives)}" if objectives else ""
     return hashlib.sha256(f"{_SEMANTICS} {problem.hash} {measures}{further}".encode()).hexdigest()

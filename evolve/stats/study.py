@@ -163,6 +163,8 @@ def judge(trials: Sequence[Trial], objectives: Mapping[str, Objective], rules: R
         raise ValueError(f"nothing to compare: arms {', '.join(arms) or 'none'}")
     tasks = [_pairable(task, objectives[task], arms, trials) for task in objectives]
     tasks = [task for task in tasks if task.seeds]
+    if not tasks:
+        raise ValueError(f"nothing to compare: no seed is finished for all of {', '.join(arms)}")
     reports = [_task_report(task, rules) for task in tasks]
     pairs = _pairs(tasks, arms, rules)
     costs = _costs(tasks, reports)

@@ -28,6 +28,7 @@ from evolve.store.results import read_evaluation
 from evolve.store.rows import read_completions, read_program
 from evolve.store.schema import evaluations, parents, programs, proposals
 from evolve.store.spending import By, spending
+from evolve.store.spent import Unit, rises
 from evolve.store.tables import Snapshot, open_snapshot
 from evolve.store.timings import Timing, read_timing
 
@@ -185,6 +186,12 @@ class Reader(ArchiveReader):
         objective = self.run(run_id).objective
         with self._database.read() as connection:
             return summaries.progress(connection, run_id, objective)
+
+    def rises(self, run_id: int, unit: Unit) -> tuple[tuple[float, float], ...]:
+        """Return what had been spent, in ``unit``, at every rise of the best, and to what."""
+        objective = self.run(run_id).objective
+        with self._database.read() as connection:
+            return rises(connection, run_id, objective, unit)
 
     def _find_program(
         self, connection: Connection, ref: int | str, run_id: int | None

@@ -321,8 +321,9 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class ProgressPoint:
-    """The best objective after so many search evaluations and running seconds."""
+    """The best objective after so many search evaluations and running seconds, and when."""
 
     evaluations: int
     elapsed_s: float
     best: float
+    at: float

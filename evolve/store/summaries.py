@@ -162,7 +162,7 @@ def progress(
 ) -> tuple[ProgressPoint, ...]:
     """Return one point per improvement of the best objective, then the last evaluation's."""
     rows = connection.execute(
-        select(evaluations.c.objective, evaluations.c.elapsed_s)
+        select(evaluations.c.objective, evaluations.c.elapsed_s, evaluations.c.created_at)
         .join(programs, programs.c.id == evaluations.c.program_id)
         .where(
             evaluations.c.run_id == run_id,
@@ -174,11 +174,11 @@ def progress(
     )
     points: list[ProgressPoint] = []
     best: float | None = None
-    count, elapsed_s = 0, 0.0
-    for count, (value, elapsed_s) in enumerate(rows, start=1):
+    count, elapsed_s, at = 0, 0.0, 0.0
+    for count, (value, elapsed_s, at) in enumerate(rows, start=1):
         if value is not None and (best is None or objective.better(value, best)):
             best = value
-            points.append(ProgressPoint(count, elapsed_s, best))
+            points.append(ProgressPoint(count, elapsed_s, best, at))
     if best is not None and points[-1].evaluations < count:
-        points.append(ProgressPoint(count, elapsed_s, best))
+        points.append(ProgressPoint(count, elapsed_s, best, at))
     return tuple(points)

@@ -69,6 +69,9 @@ def test_only_seeds_that_all_arms_have_are_paired() -> None:
     assert report.incomplete == 2
     with pytest.raises(ValueError, match="nothing to compare"):
         judge(trials("a", [1.0]), {"task": ERROR}, Rules(100.0))
+    apart = [*trials("a", [1.0]), *trials("b", [1.0, 2.0])[1:]]
+    with pytest.raises(ValueError, match="no seed is finished for all of a, b"):
+        judge(apart, {"task": ERROR}, Rules(100.0))
 
 
 def test_one_arm_can_be_the_measure_of_the_others() -> None:
