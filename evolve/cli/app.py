@@ -19,6 +19,7 @@ from evolve.cli import (
     inspect,
     maps,
     models,
+    plot,
     problem,
     program,
     render,
@@ -49,6 +50,7 @@ app.command("show")(inspect.show)
 app.command("best")(best.best)
 app.add_typer(export.app, name="export", help="Write what a run holds for other tools.")
 app.command("heatmap")(maps.heatmap)
+app.command("plot")(plot.plot)
 app.command("remap")(maps.remap)
 app.command("view")(view.view)
 app.command("program")(program.program)

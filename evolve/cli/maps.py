@@ -50,7 +50,7 @@ def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Draw a run's archive: every cell holds the best program of its kind.
 
-    On a terminal, or as files, which need matplotlib.
+    On a terminal, or as files, which need matplotlib. `evolve plot` draws the course of a run.
 
     JSON: {objective, axes, hidden, kind, cells, best, stats}; see docs/results.md.
     """

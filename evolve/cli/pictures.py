@@ -56,6 +56,7 @@ class MapView(NamedTuple):
 def write_map(files: MapFiles, reader: Reader, run: RunRecord, view: MapView) -> None:
     """Draw a map into every file that is asked for, and say which were written."""
     from evolve.view.frames import save_animation, save_frames
+    from evolve.view.pictures import run_title
     from evolve.view.plots import save_heatmap
 
     title = run_title(run, view.island)
@@ -79,12 +80,6 @@ def write_map(files: MapFiles, reader: Reader, run: RunRecord, view: MapView) ->
         with writing(files.frames):
             paths = save_frames(_filling(reader, run, view, title), files.frames)
         typer.echo(f"wrote {len(paths)} pictures to {files.frames}", err=True)
-
-
-def run_title(run: RunRecord, island: int | None = None) -> str:
-    """Return the first line above a picture of a run."""
-    part = "" if island is None else f", island {island}"
-    return f"{run.problem}, run {run.id} ({run.name}){part}"
 
 
 def _filling(

@@ -23,7 +23,7 @@ from evolve.store.archives import (
     read_offers,
 )
 from evolve.store.entries import program_hashes
-from evolve.store.facts import EvaluationFact, counted, facts, standing, tried_in_vain
+from evolve.store.facts import EvaluationFact, counted, facts, standing, times, tried_in_vain
 from evolve.store.records import ArchiveEvent, Elite
 from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
@@ -83,6 +83,15 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             order = counted(connection, run_id, evaluator)
             return tuple(read_changes(connection, run_id, archive, order))
+
+    def evaluation_times(self, run_id: int) -> dict[int, tuple[float, float]]:
+        """Return running seconds of the run and seconds in the sandbox, by evaluated program.
+
+        The first are those at the end of its evaluation, the second those it took.
+        """
+        evaluator = self.run(run_id).problem_hash
+        with self._database.read() as connection:
+            return times(connection, run_id, evaluator)
 
     def offers(self, run_id: int) -> tuple[Offer, ...]:
         """Return the newest score of every program that the search found, oldest first."""

@@ -76,6 +76,13 @@ def counted(connection: Connection, run_id: int, evaluator: str) -> list[int]:
     return [number for (number,) in _in_order(connection, run_id, evaluator, query)]
 
 
+def times(connection: Connection, run_id: int, evaluator: str) -> dict[int, tuple[float, float]]:
+    """Return, by program, when an evaluation that `facts` yields was and how long it took."""
+    columns = evaluations.c.program_id, evaluations.c.elapsed_s, evaluations.c.wall_ns
+    rows = _in_order(connection, run_id, evaluator, select(*columns).select_from(_JUDGED))
+    return {program: (elapsed, wall_ns / 1e9) for program, elapsed, wall_ns in rows}
+
+
 def tried_in_vain(connection: Connection, run_id: int, unrelated: Collection[str]) -> Iterator[int]:
     """Yield the parents of proposals that came to nothing, see `Reader.tried_in_vain`."""
     query = select(PARENTS).where(

@@ -9,7 +9,7 @@ from evolve.archive.base import Archive
 from evolve.core.measures import Objective
 from evolve.view.heatmap import clipped_note
 from evolve.view.projection import Projection, Scale, label, project, qualified, scale
-from evolve.view.shapes import draw
+from evolve.view.shapes import draw, in_cells
 from evolve.view.style import (
     EMPTY_COLOR,
     HATCH,
@@ -17,6 +17,7 @@ from evolve.view.style import (
     INK,
     better,
     check_format,
+    drawable,
     new_figure,
     save,
     set_label,
@@ -83,8 +84,8 @@ def heatmap_figure(
         figure = new_figure(height=2.7 if flat else 4.8)
         plot = figure.add_subplot()
         plot.spines[["top", "right"]].set_visible(True)
-        plot.set_facecolor(EMPTY_COLOR)
-        plot.patch.set(hatch=HATCH, edgecolor=HATCH_COLOR, linewidth=0)
+        if in_cells(projection):
+            plot.patch.set(facecolor=EMPTY_COLOR, hatch=HATCH, edgecolor=HATCH_COLOR, linewidth=0)
         image, best = draw(plot, archive, projection, objective)
         set_label(plot.xaxis, label(projection.x))
         set_label(plot.yaxis, "" if projection.y is None else label(projection.y))
@@ -121,20 +122,29 @@ def _occupied(archive: Archive) -> str:
 
 def _notes(archive: Archive, projection: Projection) -> list[str]:
     hidden = ", ".join(projection.hidden)
+    cells = in_cells(projection)
+    place = "hatched: empty" if cells else "each point: where the measures of an elite lie"
     return [
-        "star: best; hatched: empty" if len(archive) else "the archive is empty",
-        f"each cell: the best over {hidden}" if hidden and projection.shape == "grid" else "",
+        f"star: best; {place}" if len(archive) else "the archive is empty",
+        f"each cell: the best over {hidden}" if hidden and cells else "",
         clipped_note(archive),
     ]
 
 
 def _color_bar(plot: Axes, image: Collection, span: Scale, objective: Objective) -> Colorbar:
     """Add the colour bar; its pointed end stands for the very bad values beyond the scale."""
-    low, high = sorted(objective.fitness(end) for end in (span.low, span.high))
-    image.set_clim(low, high)
+    ends = [objective.fitness(span.low), objective.fitness(span.high)]
+    low, high = sorted(drawable(ends).tolist())
     maximize = objective.direction == "maximize"
+    flat = low == high
+    if flat:  # everything is the best there is
+        room = abs(low) or 1.0
+        low, high = (low - room, high) if maximize else (low, high + room)
+    image.set_clim(low, high)
     pointed = "neither" if not span.open_below else "min" if maximize else "max"
     bar = plot.figure.colorbar(image, ax=plot, extend=pointed)
+    if flat:
+        bar.set_ticks([objective.fitness(span.high)])
     name = wrapped(qualified(objective.name, objective.unit), 40)
     bar.set_label(f"{name}\n({better(objective)})", parse_math=False)
     return bar

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +114,12 @@ def label(measure: Measure) -> str:
     """Return the name of an axis, with its unit and with its scale when that is not the usual."""
     cut = "" if measure.settled else "not cut yet"
     return qualified(measure.name, measure.unit, measure.scale.replace("linear", ""), cut)
+
+
+def some(edges: Sequence[float], count: int) -> list[float]:
+    """Return at most so many of the edges, the first and the last among them."""
+    places = np.linspace(0, len(edges) - 1, min(count, len(edges))).round().astype(int)
+    return [edges[place] for place in places.tolist()]
 
 
 def qualified(name: str, *qualities: str) -> str:

@@ -13,7 +13,8 @@ from evolve.archive.cells import CellArchive
 from evolve.archive.cvt import Voronoi
 from evolve.core.errors import PrerequisiteError
 from evolve.core.measures import Measure, Objective
-from evolve.view.projection import Projection
+from evolve.view.projection import Projection, some
+from evolve.view.style import drawable, plain_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def draw(
     colors = "viridis" if objective.direction == "maximize" else "viridis_r"
     if projection.shape == "grid":
         drawn, best = _grid(plot, projection, objective, colors)
-    elif projection.shape == "cvt" and projection.y is not None and not projection.hidden:
+    elif in_cells(projection):
         drawn, best = _polygons(plot, archive, projection, objective, colors)
     else:
         drawn, best = _points(plot, archive, projection, objective, colors)
@@ -49,13 +50,19 @@ def draw(
     return drawn, best
 
 
+def in_cells(projection: Projection) -> bool:
+    """Say whether cells are drawn, and not the elites as points."""
+    plane = projection.y is not None and not projection.hidden
+    return projection.shape == "grid" or (projection.shape == "cvt" and plane)
+
+
 def _grid(
     plot: Axes, projection: Projection, objective: Objective, colors: str
 ) -> tuple[Collection, tuple[float, float] | None]:
     grid = np.full((projection.rows, projection.columns), np.nan)
     few = max(grid.shape) <= FEW_CELLS
     for (x, y), elite in projection.elites.items():
-        grid[y, x] = objective.fitness(elite.fitness)
+        grid[y, x] = drawable(objective.fitness(elite.fitness))
     image = plot.pcolormesh(
         projection.x.edges(),
         [0.0, 1.0] if projection.y is None else projection.y.edges(),
@@ -86,7 +93,7 @@ def _polygons(
     shapes = [_in_values(shape, projection.x, projection.y) for shape in _cells_of(points)]
     values = np.full(len(shapes), np.nan)
     for elite in archive.champions():
-        values[elite.cell] = objective.fitness(elite.fitness)
+        values[elite.cell] = drawable(objective.fitness(elite.fitness))
     drawn = PolyCollection(shapes, cmap=colors, edgecolors="0.75", linewidths=0.4)
     drawn.set_array(np.ma.masked_invalid(values))
     plot.add_collection(drawn)
@@ -112,9 +119,16 @@ def _points(
 
     elites = archive.elites()[::-1]
     places = np.array([place(elite) for elite in elites]).reshape(-1, 2)
-    values = [objective.fitness(elite.fitness) for elite in elites]
+    values = drawable([objective.fitness(elite.fitness) for elite in elites])
     drawn = plot.scatter(
-        places[:, 0], places[:, 1], c=values, cmap=colors, s=26, edgecolors="0.3", linewidths=0.3
+        places[:, 0],
+        places[:, 1],
+        c=values,
+        cmap=colors,
+        s=32,
+        edgecolors="0.3",
+        linewidths=0.4,
+        clip_on=False,
     )
     return drawn, place(elites[-1]) if elites else None
 
@@ -156,10 +170,11 @@ def _scale_axis(set_scale: Callable[..., None], axis: Axis, measure: Measure) ->
     """Draw an axis on the measure's scale, so that cells look equal; ticks at edges."""
     if measure.scale == "linear" or not measure.settled:
         return
-    edges = measure.edges()
     if measure.scale == "log":
         set_scale("log")
+        plain_log_ticks(axis, measure.low, measure.high)
         return
+    edges = measure.edges()
     if measure.scale == "sqrt":
         set_scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0.0)), np.square))
     else:
@@ -171,5 +186,5 @@ def _scale_axis(set_scale: Callable[..., None], axis: Axis, measure: Measure) ->
                 lambda v: np.interp(v, steps, edges),
             ),
         )
-    axis.set_ticks(edges[:: -(-len(edges) // TICKS)])
+    axis.set_ticks(some(edges, TICKS))
     axis.set_major_formatter("{x:.4g}")

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from evolve.core.errors import ConfigError, PrerequisiteError
 from evolve.core.measures import Objective
 
@@ -24,7 +27,12 @@ DPI = 150
 #: Inches; one column of a page.
 WIDTH, HEIGHT = 6.4, 4.2
 #: Characters of a line of the title and of the notes below a picture.
-TITLE_CHARACTERS, NOTE_CHARACTERS = 78, 100
+TITLE_CHARACTERS, NOTE_CHARACTERS = 66, 96
+
+#: Beyond this, matplotlib's arithmetic overflows.
+HUGE = 1e300
+#: Inches from a plot to its legend: ticks and label lie between.
+LEGEND_BELOW = 0.5
 
 INK, QUIET, FAINT = "0.1", "0.4", "0.85"
 #: What stands for nothing: hatched, so that in greyscale too it is no value of the colour map.
@@ -50,7 +58,7 @@ STROKES = (
 )
 #: For areas and bars: the same colours with hatches that are told apart in greyscale.
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
-RECORD = {"color": INK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
+RECORD: dict[str, Any] = {"color": INK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
 _SETTINGS: Any = {
     "font.family": ["DejaVu Sans"],
@@ -151,9 +159,46 @@ def set_note(figure: Figure, *notes: str) -> None:
         figure.supxlabel(text, fontsize=8, color=QUIET, parse_math=False)
 
 
+def set_legend(plot: Axes, columns: int) -> None:
+    """Put the legend below a plot and its label, where it covers no data."""
+    from matplotlib.transforms import ScaledTranslation
+
+    assert plot.figure is not None
+    below = ScaledTranslation(0, -LEGEND_BELOW, plot.figure.dpi_scale_trans)
+    plot.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=plot.transAxes + below,
+        ncols=columns,
+        borderaxespad=0.0,
+    )
+
+
+def plain_log_ticks(axis: Any, low: float, high: float) -> None:  # noqa: ANN401 - an Axis
+    """Write the values on a logarithmic axis as plain numbers; few decades have ticks within."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 200 else (1.0,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole_ticks(axis: Any) -> None:  # noqa: ANN401 - an Axis of either direction
+    """Put ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
+
+
 def set_label(axis: Any, text: str) -> None:  # noqa: ANN401 - an Axis of either direction
     """Name an axis; a name that is too long for it is broken."""
     axis.set_label_text(wrapped(text, 48), parse_math=False)
+
+
+def drawable(values: ArrayLike) -> NDArray[np.float64]:
+    """Return values with huge ones brought to where differences of two are still finite."""
+    clipped: NDArray[np.float64] = np.clip(np.asarray(values, dtype=float), -HUGE, HUGE)
+    return clipped
 
 
 def wrapped(text: str, characters: int) -> str:
@@ -167,6 +212,11 @@ def shortened(text: str, characters: int = 28) -> str:
         return text
     tail = characters // 2
     return f"{text[: characters - tail - 1]}…{text[-tail:]}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def better(objective: Objective) -> str:

@@ -1,0 +1,154 @@
+"""The course of a run as numbers: what came of every proposal, and how its archive grew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolve.archive.base import Archive, fold
+from evolve.core.evaluation import Outcome
+from evolve.core.measures import Objective
+from evolve.engine.seen import RETIRED
+from evolve.store.reader import Reader
+from evolve.store.records import Ended, RunRecord
+from evolve.view.report import empty_archive, history
+
+#: Moments that the growth of an archive is looked at.
+MOMENTS = 300
+#: The end of a proposal that was for an instruction, not for a program.
+INSTRUCTION = "instruction"
+#: Ends that are no failures.
+FINE = frozenset({Outcome.OK.value, INSTRUCTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of proposals, and of programs that nobody proposed, in the order it was known.
+
+    All have one entry for each.
+
+    Attributes:
+        evaluations: How many evaluations there were with it.
+        objective: NaN without a score.
+        ended: The outcome of its evaluation, ``duplicate``, or the reason of its rejection;
+            `INSTRUCTION` when it wrote one for prompts.
+        island: What it was proposed for.
+        spent_usd: Known price of model calls for it and for all before.
+        elapsed_s: Running seconds of the run, of the evaluation before where it has none.
+        wall_s: Seconds of its evaluation in the sandbox; NaN without one.
+    """
+
+    evaluations: NDArray[np.int64]
+    objective: NDArray[np.float64]
+    ended: tuple[str, ...]
+    island: NDArray[np.int64]
+    spent_usd: NDArray[np.float64]
+    elapsed_s: NDArray[np.float64]
+    wall_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ended)
+
+    def best(self, objective: Objective) -> NDArray[np.float64]:
+        """Return the best objective so far at each entry; NaN before the first score."""
+        fitness = self.objective if objective.direction == "maximize" else -self.objective
+        best = np.fmax.accumulate(fitness) if len(fitness) else fitness
+        return best if objective.direction == "maximize" else -best
+
+
+def _end(each: Ended) -> str:
+    return each.ended if each.wrote is None else INSTRUCTION
+
+
+_NO_TIMES = (float("nan"), float("nan"))
+
+
+def course(reader: Reader, run: RunRecord) -> Course:
+    """Read the course of a run."""
+    times = reader.evaluation_times(run.id)
+    rows = [
+        (each.objective, _end(each), each.island, each.cost_usd, each.program_id)
+        for each in reader.ended(run.id, run.problem_hash)
+    ]
+    objective, ended, island, cost, programs = zip(*rows, strict=True) if rows else [()] * 5
+    evaluated = np.array([program is not None for program in programs], dtype=bool)
+    took = np.array([times.get(program, _NO_TIMES) for program in programs], dtype=float)
+    elapsed, wall = took.reshape(-1, 2).T
+    return Course(
+        evaluations=evaluated.cumsum(dtype=np.int64),
+        objective=np.array(objective, dtype=float),
+        ended=tuple(ended),
+        island=np.array(island, dtype=np.int64),
+        spent_usd=np.cumsum(np.array(cost, dtype=float)),
+        elapsed_s=np.fmax.accumulate(np.concatenate([[0.0], elapsed]))[1:],
+        wall_s=wall,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An archive after so many evaluations; see `evolve.archive.stats.ArchiveStats`."""
+
+    evaluations: int
+    elites: int
+    coverage: float | None
+    qd_score: float
+
+
+def growth(reader: Reader, run: RunRecord, evaluations: int) -> list[Moment]:
+    """Return how the archive of a run grew over so many evaluations."""
+    found = []
+    for after, archive in history(reader, run, _moments(evaluations)):
+        stats = archive.stats()
+        found.append(Moment(int(after), stats.num_elites, stats.coverage, stats.qd_score))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class IslandCourse:
+    """The best objective that an island held after so many evaluations, while there was one."""
+
+    island: int
+    evaluations: tuple[int, ...]
+    best: tuple[float, ...]
+
+
+def island_courses(reader: Reader, run: RunRecord, evaluations: int) -> list[IslandCourse]:
+    """Return the course of every island, by number; migrants count where they came to."""
+    record = reader.archive(run.id)
+    coming = sorted(reader.changes(run.id, record.number), key=lambda each: each[0])[::-1]
+    live: dict[int, Archive] = {}
+    held: dict[int, list[tuple[int, float]]] = {}
+    for moment in _moments(evaluations):
+        while coming and coming[-1][0] <= moment:
+            event = coming.pop()[1]
+            if event.status == RETIRED:
+                live.pop(event.island, None)
+            else:
+                fold(live.setdefault(event.island, empty_archive(run, record.spec)), [event])
+        for island, archive in live.items():
+            if archive.best is not None:
+                best = run.objective.fitness(archive.best.fitness)
+                held.setdefault(island, []).append((moment, best))
+    return [
+        IslandCourse(island, tuple(at for at, _ in points), tuple(best for _, best in points))
+        for island, points in sorted(held.items())
+    ]
+
+
+def shares(course: Course, windows: int) -> Iterator[tuple[slice, dict[str, float]]]:
+    """Yield windows of about equal length over a course, with the share of each kind of end."""
+    edges = np.linspace(0, len(course), min(windows, len(course)) + 1).round().astype(int).tolist()
+    for start, stop in pairwise(edges):
+        part: Sequence[str] = course.ended[start:stop]
+        yield slice(start, stop), {kind: n / len(part) for kind, n in Counter(part).items()}
+
+
+def _moments(evaluations: int) -> list[int]:
+    places = np.linspace(1, max(1, evaluations), MOMENTS)
+    return sorted({round(place) for place in places.tolist()})

@@ -1,0 +1,82 @@
+"""The course of a run as numbers, beside what the store says of it otherwise."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from evolve.core.measures import Objective
+from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from evolve.view.course import course, growth, island_courses, shares
+from evolve.view.pictures import PICTURES, Material
+from evolve.view.report import archive_of, evaluations, islands
+from tests.command import write_config
+from tests.view.samples import searched
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with a run of three islands, one of which a reset gave up now and then."""
+    folder = tmp_path_factory.mktemp("course")
+    plan = {"count": 3, "migration": {"interval": 10}, "reset": {"interval": 25}}
+    config = write_config(folder, islands=plan, stop={"evaluations": 60})
+    run(config, db=str(folder / "evolve.db"))
+    return str(folder / "evolve.db")
+
+
+def test_it_agrees_with_the_counters_and_the_archive(database: str) -> None:
+    with open_reader(database) as reader:
+        record = reader.run(1)
+        of = course(reader, record)
+        totals = reader.totals(1)
+        assert of.evaluations[-1] == evaluations(reader, record) == 60
+        assert len(of) == 1 + totals.proposals
+        assert of.ended.count("duplicate") == totals.duplicates
+        best = reader.best(1)
+        assert best is not None
+        assert of.best(record.objective)[-1] == best.objective
+        assert np.isfinite(of.wall_s).sum() == 60
+        assert (np.diff(of.elapsed_s) >= 0).all()
+        stats, last = archive_of(reader, record).stats(), growth(reader, record, 60)[-1]
+        assert (last.evaluations, last.elites) == (60, stats.num_elites)
+        assert last.qd_score == pytest.approx(stats.qd_score)
+        now = {row.island: row.best for row in islands(reader, record) if not row.retired}
+        courses = {each.island: each for each in island_courses(reader, record, 60)}
+        assert {island: courses[island].best[-1] for island in now} == now
+        for each in courses.values():
+            falls = [record.objective.better(a, b) for a, b in pairwise(each.best)]
+            assert not any(falls)
+            assert (each.evaluations[-1] == 60) == (each.island in now)
+
+
+def test_the_best_so_far_is_the_best_of_what_was_before() -> None:
+    for direction in ("minimize", "maximize"):
+        objective = Objective("x", direction)
+        of = searched(80)
+        best = of.best(objective)
+        pick = np.nanmin if direction == "minimize" else np.nanmax
+        assert [pick(of.objective[: n + 1]) for n in range(80)] == best.tolist()
+
+
+def test_shares_of_windows_are_of_all_that_ended_in_them() -> None:
+    of = searched(101)
+    windows = list(shares(of, 7))
+    assert [part.start for part, _ in windows[1:]] == [part.stop for part, _ in windows[:-1]]
+    assert (windows[0][0].start, windows[-1][0].stop) == (0, 101)
+    for part, kinds in windows:
+        assert sum(kinds.values()) == pytest.approx(1.0)
+        assert kinds["ok"] * (part.stop - part.start) == pytest.approx(of.ended[part].count("ok"))
+
+
+def test_every_picture_is_drawn_of_a_run_or_says_why_not(database: str) -> None:
+    with open_reader(database) as reader:
+        material = Material(reader, reader.run(1))
+        drawn = {kind: picture.draw(material) for kind, picture in PICTURES.items()}
+    reasons = {kind: made for kind, made in drawn.items() if isinstance(made, str)}
+    assert reasons == {
+        "money": "no model was asked",
+        "durations": "no evaluation has a measured time",
+    }
