@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from evolve.propose.base import (
     Proposer,
 )
 from evolve.propose.portfolio import Portfolio
+from evolve.propose.vectors import VectorIndex, VectorView
 from evolve.store.records import ProposalRecord
 
 
@@ -39,6 +40,7 @@ class Draw:
     hints: tuple[str, ...] = ()
     trials: tuple[Individual, ...] = ()
     instruction: Instruction | None = None
+    vectors: VectorView = field(default_factory=lambda: VectorIndex().view(0))
 
     def context(self, problem: Problem, complete: Complete) -> Context:
         """Return what the operator is given."""
@@ -53,6 +55,7 @@ class Draw:
             hints=self.hints,
             instruction=self.instruction.text if self.instruction else "",
             trials=self.trials,
+            vectors=self.vectors,
         )
 
 
@@ -145,6 +148,7 @@ def _draw(
         rng=rng,
         attempts=history.attempts(parent.id),
         hints=history.mail.hints(iteration),
+        vectors=history.embedded.view(island),
         trials=tuple(map(population.individual, history.trials(operator.name, parent.id))),
     )
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from evolve.core.evaluation import Outcome
+from evolve.engine.embedded import Calls, Embedded
 from evolve.engine.mail import Mail
 from evolve.propose.base import UNRELATED, Attempt, Proposer, Varies
 from evolve.store.records import Ended
@@ -34,10 +35,17 @@ class History:
     Args:
         operators: The operators of the run.
         mail: What people send to it.
+        calls: Where its calls of embedding models are.
     """
 
-    def __init__(self, operators: Iterable[Proposer] = (), mail: Mail = _NO_MAIL) -> None:
+    def __init__(
+        self,
+        operators: Iterable[Proposer] = (),
+        mail: Mail = _NO_MAIL,
+        calls: Calls | None = None,
+    ) -> None:
         self.mail = mail
+        self.embedded = Embedded(operators, calls)
         self.seed: int | None = None  #: the seed program, once it was told of
         kinds = {operator.name: varies(operator) for operator in operators}
         self._repairing = {name for name, kind in kinds.items() if kind == "failure"}
@@ -61,6 +69,7 @@ class History:
     def tell(self, ended: Ended) -> None:
         """Take note of a proposal that ended."""
         self.begun(ended.operator, ended.parents[:1])
+        self.embedded.tell(ended)
         if ended.iteration is None:
             self.seed = ended.program_id
         if not ended.parents or ended.ended in UNRELATED:

@@ -118,7 +118,9 @@ class _Replay:
         self.population = population_of(
             loaded, _Sources(self.problem), spec, self._individual, beliefs=beliefs
         )
-        self.history = History(self.portfolio.proposers, Mail(reader.inbox, run.id))
+        self.history = History(
+            self.portfolio.proposers, Mail(reader.inbox, run.id), partial(reader.replies, run.id)
+        )
         self.run_id = scratch.create_run(same_run(run), spec).id
         scratch.claim(self.run_id, "replay", ttl_s=1e9)
         spent = {each.iteration: each.cost_usd for each in reader.ended(run.id, run.problem_hash)}

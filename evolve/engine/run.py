@@ -189,7 +189,11 @@ class _Search:
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled, self.judging.beliefs
         )
-        self.history = History(parts.portfolio.proposers, Mail(store.inbox, self.run_id))
+        self.history = History(
+            parts.portfolio.proposers,
+            Mail(store.inbox, self.run_id),
+            partial(store.replies, self.run_id),
+        )
         learners = (self.history.tell, parts.portfolio.tell)
         self.journal = Journal(
             store,

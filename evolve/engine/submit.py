@@ -75,7 +75,11 @@ async def _evaluate(
                 found = store.individual(number, bench.evaluate.version)
                 return Individual(found.id, found.program, found.evaluation, found.generation)
 
-            history = History(bench.portfolio.proposers, Mail(store.inbox, run.id))
+            history = History(
+                bench.portfolio.proposers,
+                Mail(store.inbox, run.id),
+                partial(store.replies, run.id),
+            )
             spec = store.archive(run.id, 0).spec
             settled = store.archive(run.id) if run.archive else None
             population = population_of(loaded, bench, spec, individual, settled)

@@ -25,12 +25,12 @@ def embedding_request(texts: Sequence[str]) -> Request:
     return Request(tuple(Message("user", text) for text in texts))
 
 
-def vectors_of(completion: Completion, count: int) -> NDArray[np.float64]:
+def vectors_of(completion: Completion, count: int | None = None) -> NDArray[np.float64]:
     """Return the vectors of a reply, shape ``(count, dimensions)``, not normalised.
 
     Args:
         completion: What an embedding model answered.
-        count: The number of texts that were asked for.
+        count: The number of texts that were asked for; None for one at least.
 
     Raises:
         ReplyLost: the reply does not hold one vector of finite numbers per text.
@@ -39,8 +39,11 @@ def vectors_of(completion: Completion, count: int) -> NDArray[np.float64]:
         found = np.array(json.loads(completion.text or "[]"), dtype=np.float64)
     except (ValueError, TypeError):
         found = np.empty(0)
-    if found.ndim != 2 or len(found) != count or not np.isfinite(found).all():
-        raise ReplyLost(f"{completion.model or 'the model'}: no vector for each of {count} texts")
+    expected = max(len(found), 1) if count is None else count
+    if found.ndim != 2 or len(found) != expected or not np.isfinite(found).all():
+        raise ReplyLost(
+            f"{completion.model or 'the model'}: no vector for each of {expected} texts"
+        )
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.llm.base import Completion, Request
+from evolve.propose.vectors import VectorIndex, VectorView
 
 #: Name in the store of what writes instructions; see `evolve.propose.instruct`.
 INSTRUCT = "instruct"
@@ -90,6 +91,7 @@ class Context:
             of several calls must make them in the same order again.
         attempts: What was made of the parent before, the newest last.
         hints: Guidance from the people who run the search, oldest first.
+        vectors: Embeddings of the run's programs, as far as they are known.
         instruction: How to go about it, for an operator that is ``instructed``; may be empty.
         trials: Evaluated programs that this operator made of the parent, in the order they were
             told; for an operator that ``varies`` a ``series`` only.
@@ -104,6 +106,7 @@ class Context:
     attempts: tuple[Attempt, ...] = ()
     hints: tuple[str, ...] = ()
     instruction: str = ""
+    vectors: VectorView = field(default_factory=lambda: VectorIndex().view(0))
     trials: tuple[Individual, ...] = ()
 
 

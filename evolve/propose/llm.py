@@ -42,7 +42,7 @@ class LLMProposer(ABC):
         mends: How often an answer that does not apply goes back, with what is wrong with it.
         variants: Probability of each variant of the prompt, by the name of its template in
             ``variants/``; what is left of 1 is the probability of none.
-        novelty: An embedding model tells candidates that are nearly a program that was shown; see
+        novelty: An embedding model tells candidates that are nearly a known program; see
             `Novelty`. None for no check.
         verifier: Id of a configured model that checks candidates against the problem's
             constraints before an evaluation is spent; None for no check.
@@ -92,7 +92,7 @@ class LLMProposer(ABC):
             tokens=tokens,
             later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
         )
-        self._novelty = novelty
+        self.novelty = novelty
         self._verifier = Verifier(verifier, templates, tokens) if verifier else None
 
     @abstractmethod
@@ -139,7 +139,7 @@ class LLMProposer(ABC):
 
     async def _settle(self, context: Context, request: Request) -> Candidate | Rejected:
         """Ask, turn the reply into a candidate, and let the model mend what does not apply."""
-        again = {"too_similar": self._novelty.resamples if self._novelty else 0}
+        again = {"too_similar": self.novelty.resamples if self.novelty else 0}
         while True:
             completion = await context.complete(self.model, request)
             result = self.interpret(context, completion)
@@ -163,7 +163,7 @@ class LLMProposer(ABC):
 
     async def _checked(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
         """Spend what checks were asked for before an evaluation."""
-        for check in (self._novelty, self._verifier):
+        for check in (self.novelty, self._verifier):
             refused = None if check is None else await check(context, candidate)
             if refused is not None:
                 return refused

@@ -18,7 +18,7 @@ from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
-from evolve.store.rows import known_program, read_program
+from evolve.store.rows import get_blob, known_program, read_program
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
@@ -118,6 +118,24 @@ class CourseReader:
         """Yield what came of proposals of a strict run in the order of iterations."""
         with self._database.read() as connection:
             yield from ended_in_order(connection, run_id, evaluator)
+
+    def replies(self, run_id: int, iteration: int, model: str) -> tuple[tuple[str, str], ...]:
+        """Return the answered requests of an iteration to a model, each with its reply."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(completions.c.prompt_blob, completions.c.reply_blob)
+                .join(proposals)
+                .where(
+                    proposals.c.run_id == run_id,
+                    proposals.c.iteration == iteration,
+                    completions.c.model == model,
+                    completions.c.state == "received",
+                )
+                .order_by(completions.c.id)
+            ).all()
+            return tuple(
+                (get_blob(connection, row[0]), get_blob(connection, row[1])) for row in rows
+            )
 
     def standing(self, run_id: int, before: int | None = None) -> Standing:
         """Return the best objective of a run's search and how many evaluations came after it.
