@@ -1,4 +1,4 @@
-"""Write the generated parts of the reference pages: configuration keys, `--help` texts, attacks.
+"""Write the generated parts of the reference pages: configuration keys, `--help` texts, tables.
 
 `python docs/generate.py` rewrites them in place, `--check` only tells whether they are up to date.
 A generated part stands between a line ``<!-- generated: NAME -->`` and a line ``<!-- end -->``.
@@ -23,7 +23,7 @@ from evolve.config.problem_file import ProblemConfig
 from evolve.config.section import Section
 
 DOCS = Path(__file__).parent
-PAGES = ("configuration.md", "cli.md", "attacks.md")
+PAGES = ("configuration.md", "cli.md", "attacks.md", "problems-library.md")
 COLUMNS = 96
 _PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -60,6 +60,14 @@ def attacks() -> str:
     from tests.attacks.table import tables
 
     return tables()
+
+
+def library() -> str:
+    """Return the bundled problems, what seed programs score and what published results do."""
+    sys.path.insert(0, str(DOCS.parent))  # benchmarks are no part of the package
+    from benchmarks.library import table
+
+    return table()
 
 
 def _tables(schema: _Schema, sections: Mapping[str, _Schema], path: str) -> Iterator[str]:
@@ -145,6 +153,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "problem-keys": lambda: keys_of(ProblemConfig),
     "help": help_texts,
     "attacks": attacks,
+    "library": library,
 }
 
 
