@@ -1,6 +1,7 @@
 """What probe cases save, and how often they misjudge a program.
 
-    python benchmarks/probes.py [--evaluations N] [--seeds K] [--problem NAME] [--probes P]
+    python benchmarks/probes.py [--evaluations N] [--seeds K] [--first SEED] [--problem NAME]
+                                [--probes P]
 
 The genetic operator searches a bundled problem with P probe cases, in strict order, in a fresh
 database for each seed. Then every program is run on all cases after all, and compared. At last the
@@ -100,12 +101,13 @@ def main() -> None:
     parser.add_argument("--problem", default="online_bin_packing")
     parser.add_argument("--evaluations", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--probes", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = copy_of(options.problem, options.probes, folder)
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             found = measure(options.problem, place, seed, options.evaluations, folder)
             print(seed, ", ".join(f"{key} {value:g}" for key, value in found.items()), flush=True)
 
