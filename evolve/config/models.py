@@ -65,6 +65,16 @@ class PoolConfig(Section):
     )
 
 
+class StoreConfig(Section):
+    """How the database is written."""
+
+    synchronous: Literal["normal", "full"] = Field(
+        default="normal",
+        description="full: every commit waits for the disk, so that a power failure takes back "
+        "nothing; a killed process loses nothing either way",
+    )
+
+
 class RatesConfig(Section):
     """US dollars per million tokens."""
 
@@ -310,6 +320,7 @@ class RunConfig(Section):
     )
     sandbox: SandboxConfig = SandboxConfig()
     pool: PoolConfig = PoolConfig()
+    store: StoreConfig = StoreConfig()
     archive: ArchiveConfig = ArchiveConfig()
     selection: SelectionConfig = SelectionConfig()
     islands: IslandsConfig = IslandsConfig()

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded, config_hash
-from evolve.config.models import PoolConfig, RunConfig, StopConfig
+from evolve.config.models import PoolConfig, RunConfig, StopConfig, StoreConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
 from evolve.engine.archives import configured_archive
@@ -32,6 +32,7 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "reuse": True,
     "pool": PoolConfig(),
     "hooks": (),
+    "store": StoreConfig(),
     "stop": StopConfig(evaluations=1),
 }
 #: The same of every model: what its calls cost, and how patient one is with it.

@@ -127,7 +127,7 @@ async def _run(
 ) -> Result:
     with announcing(observers, open_hooks(loaded)) as emit:
         async with open_parts(loaded, emit) as parts:
-            with open_store(db) as store:
+            with open_store(db, synchronous=loaded.config.store.synchronous) as store:
                 opened = open_run(store, loaded, parts, new=new)
                 emit.begin(partial(watched, store, opened.record, db))
                 search = _Search(loaded, parts, store, opened, emit, db)

@@ -88,7 +88,9 @@ class Database:
         self._engine.dispose()
 
 
-def open_database(url: str, *, create: bool, readonly: bool) -> Database:
+def open_database(
+    url: str, *, create: bool, readonly: bool, synchronous: str = SYNCHRONOUS[0]
+) -> Database:
     """Open the file ``url`` names, at the version this program needs.
 
     Args:
@@ -96,11 +98,13 @@ def open_database(url: str, *, create: bool, readonly: bool) -> Database:
             in ``?synchronous=full``.
         create: Whether a missing file is made.
         readonly: Never write, not even an upgrade.
+        synchronous: One of `SYNCHRONOUS`; a URL that says ``full`` wins.
 
     Raises:
         StoreError: there is no such file, it is something else, or of another version.
     """
-    path, synchronous = _parse(url)
+    path, asked = _parse(url)
+    synchronous = max(asked, synchronous, key=SYNCHRONOUS.index)
     if not create and not path.exists():
         raise StoreError(f"{path}: no such database; `evolve run` makes one, --db names another")
     if not path.parent.is_dir():

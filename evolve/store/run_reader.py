@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 
 from evolve.core.errors import StoreError
 from evolve.store.course import CourseReader
@@ -18,7 +18,7 @@ from evolve.store.inbox import Inbox
 from evolve.store.instructions import InstructionBook
 from evolve.store.records import RunRecord
 from evolve.store.rows import run_record
-from evolve.store.schema import runs
+from evolve.store.schema import evaluations, runs
 
 
 class RunReader(CourseReader):
@@ -87,3 +87,30 @@ class RunReader(CourseReader):
                 if (row := connection.execute(query).one_or_none()) is not None:
                     return run_record(row, self._clock())
             raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
+
+    def unfinished_run(self, config_hash: str, problem_hash: str) -> RunRecord | None:
+        """Return the newest run of this configuration and problem that is not finished."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(runs)
+                .where(
+                    runs.c.config_hash == config_hash,
+                    runs.c.problem_hash == problem_hash,
+                    runs.c.status != "finished",
+                )
+                .order_by(runs.c.id.desc())
+                .limit(1)
+            ).one_or_none()
+        return None if row is None else run_record(row, self._clock())
+
+    def latest_run(self, config_hash: str) -> RunRecord | None:
+        """Return the newest run of a configuration that has an evaluated program."""
+        judged = exists().where(evaluations.c.run_id == runs.c.id)
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(runs)
+                .where(runs.c.config_hash == config_hash, judged)
+                .order_by(runs.c.id.desc())
+                .limit(1)
+            ).one_or_none()
+        return None if row is None else run_record(row, self._clock())

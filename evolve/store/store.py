@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import RunLocked, StoreError
@@ -16,7 +16,7 @@ from evolve.store import claims
 from evolve.store.archive_writer import ArchiveWriter
 from evolve.store.archives import write_archive
 from evolve.store.calls import NO_TOKENS, Reply, ReplyTokens
-from evolve.store.database import Database, open_database
+from evolve.store.database import SYNCHRONOUS, Database, open_database
 from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
@@ -26,14 +26,12 @@ from evolve.store.rows import (
     known_program,
     put_blob,
     reply_values,
-    run_record,
     run_values,
     token_values,
     write_sources,
 )
 from evolve.store.schema import (
     completions,
-    evaluations,
     leases,
     programs,
     proposals,
@@ -41,18 +39,26 @@ from evolve.store.schema import (
 )
 
 
-def open_store(url: str, *, create: bool = True, clock: Callable[[], float] = time.time) -> Store:
+def open_store(
+    url: str,
+    *,
+    create: bool = True,
+    clock: Callable[[], float] = time.time,
+    synchronous: str = SYNCHRONOUS[0],
+) -> Store:
     """Open a database for writing, and upgrade it if it is of an older version.
 
     Args:
         url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path.
         create: Whether a missing file is made.
         clock: Unix seconds.
+        synchronous: When a commit is on the disk, see `evolve.store.database`.
 
     Raises:
         StoreError: it cannot be opened, is something else, or was written by a newer version.
     """
-    return Store(open_database(url, create=create, readonly=False), clock)
+    database = open_database(url, create=create, readonly=False, synchronous=synchronous)
+    return Store(database, clock)
 
 
 class Store(ArchiveWriter):
@@ -88,33 +94,6 @@ class Store(ArchiveWriter):
             )
             write_archive(connection, run_id, spec or ArchiveSpec(run.measures), "", now)
         return self.run(run_id)
-
-    def unfinished_run(self, config_hash: str, problem_hash: str) -> RunRecord | None:
-        """Return the newest run of this configuration and problem that is not finished."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                select(runs)
-                .where(
-                    runs.c.config_hash == config_hash,
-                    runs.c.problem_hash == problem_hash,
-                    runs.c.status != "finished",
-                )
-                .order_by(runs.c.id.desc())
-                .limit(1)
-            ).one_or_none()
-        return None if row is None else run_record(row, self._clock())
-
-    def latest_run(self, config_hash: str) -> RunRecord | None:
-        """Return the newest run of a configuration that has an evaluated program."""
-        judged = exists().where(evaluations.c.run_id == runs.c.id)
-        with self._database.read() as connection:
-            row = connection.execute(
-                select(runs)
-                .where(runs.c.config_hash == config_hash, judged)
-                .order_by(runs.c.id.desc())
-                .limit(1)
-            ).one_or_none()
-        return None if row is None else run_record(row, self._clock())
 
     def claim(self, run_id: int, holder: str, ttl_s: float = 30.0) -> None:
         """Become the one writer of a run.

@@ -19,7 +19,7 @@ from evolve.engine.recorder import StoreRecorder
 from evolve.engine.run import run
 from evolve.llm.base import Tokens
 from evolve.store.reader import open_reader
-from evolve.store.store import open_store
+from evolve.store.store import Store, open_store
 from tests.command import evolve, start, write_config
 from tests.engine.laboratory import Laboratory
 from tests.fakes import write_problem
@@ -71,6 +71,31 @@ def check_database(path: Path, budget: int) -> None:
         held = {cell: program_id for cell, (_, program_id) in best.items()}
         assert {elite.cell: elite.program_id for elite in reader.elites(record.id)} == held
         assert dict(connection.execute("SELECT cell, program FROM elites")) == held
+
+
+def test_a_configuration_may_ask_for_commits_that_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[int] = []
+    heartbeat = Store.heartbeat
+
+    def look(store: Store, run_id: int) -> None:
+        with store._database.write() as connection:
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+        heartbeat(store, run_id)
+
+    monkeypatch.setattr(Store, "heartbeat", look)
+    monkeypatch.setattr("evolve.engine.run.PROGRESS_S", 0.001)
+    db = str(tmp_path / "evolve.db")
+    first = run(write_config(tmp_path, store={"synchronous": "full"}), db=db).run_id
+    assert set(levels) == {2}
+    levels.clear()
+    with open_store(db) as store, store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET status = 'interrupted'")
+    assert run(write_config(tmp_path, stop={"evaluations": 25}), db=db).run_id == first, (
+        "the level is not part of what makes a run the same run"
+    )
+    assert set(levels) == {1}
 
 
 def is_finished(folder: Path) -> bool:
