@@ -6,6 +6,7 @@ a writer never waits for a reader.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, select
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, select
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome
 from evolve.store import summaries
+from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
 from evolve.store.database import open_database
@@ -155,6 +157,16 @@ class Reader(ArchiveReader):
         """
         with self._database.read() as connection:
             return read_timing(connection, run_id, iteration=iteration, program=program)
+
+    def answers(self, run_id: int) -> Iterator[Answer]:
+        """Yield what became of the proposals that asked a model, by parent and operator."""
+        with self._database.read() as connection:
+            yield from read_answers(connection, run_id)
+
+    def exchange(self, call: int) -> Exchange:
+        """Return what a model was asked and answered in one call."""
+        with self._database.read() as connection:
+            return read_exchange(connection, call)
 
     def evaluations_by_island(self, run_id: int) -> dict[int, int]:
         """Return how many search evaluations were for each island, the seed program's included."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from evolve.view.ribs import load_ribs
 from tests.cli.conftest import Invoke
 
 
@@ -46,3 +47,20 @@ def test_the_ancestry_of_the_best_program_goes_into_a_repository(
     assert done.err.startswith(f"wrote {tmp_path / 'repo'}: ")
     for name, text in best["files"].items():
         assert (tmp_path / "repo" / name).read_text() == text
+
+
+def test_an_archive_is_written_for_pyribs(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("export", "ribs", "-o", tmp_path / "archive.npz", "--json")
+
+    assert done.json["elites"] == int(load_ribs(tmp_path / "archive.npz").stats.num_elites) > 1
+    assert invoke("export", "ribs", "-o", tmp_path / "archive.npz").code == 3
+
+
+def test_replies_become_preferences_and_the_same_ones_again(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("export", "preferences", "-o", tmp_path / "a.jsonl", "--json")
+    invoke("export", "preferences", "-o", tmp_path / "b.jsonl")
+
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert len(lines) == sum(done.json["pairs"].values())
+    assert done.json["answers"]["usable"] > 0
+    assert (tmp_path / "b.jsonl").read_text().splitlines() == lines
