@@ -6,13 +6,14 @@ import json as jsonlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from evolve.cli import render
 from evolve.engine.events import (
     ArchiveSettled,
     Event,
     FaultOccurred,
+    HeldOutScored,
     InstructionWritten,
     Observer,
     Preparing,
@@ -22,6 +23,7 @@ from evolve.engine.events import (
     RunFinished,
     RunStarted,
     Stopping,
+    Warned,
     as_dict,
 )
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from evolve.archive.base import Archive
     from evolve.engine.run import Result
 
+#: Events that are worth a line.
+News: TypeAlias = ProgramEvaluated | InstructionWritten | FaultOccurred | HeldOutScored | Warned
 #: Seconds between progress lines where there is no terminal.
 PLAIN_INTERVAL = 10.0
 
@@ -72,6 +76,8 @@ class PlainDisplay:
                     self._print(line)
             case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
                 self._print(news_line(event))
+            case HeldOutScored() | Warned():
+                self._print(news_line(event))
             case Progress() if time.monotonic() - self._printed >= PLAIN_INTERVAL:
                 self._printed = time.monotonic()
                 self._print(progress_line(event))
@@ -103,6 +109,8 @@ class LiveDisplay:
                 for line in start_lines(event):
                     self._console.print(line, markup=False, soft_wrap=True)
             case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
+                self._console.print(news_line(event), markup=False, soft_wrap=True)
+            case HeldOutScored() | Warned():
                 self._console.print(news_line(event), markup=False, soft_wrap=True)
             case Stopping():
                 self._note = f"stopping: {event.reason}; finishing what is in flight"
@@ -161,17 +169,22 @@ def search_line(preset: str, selection: str, islands: int) -> str:
     return f"{named}{selection} selection{several}"
 
 
-def news_line(event: ProgramEvaluated | InstructionWritten | FaultOccurred) -> str:
-    """Return the line that announces a new best program, an instruction or a fault."""
+def news_line(event: News) -> str:
+    """Return the line that announces what is new."""
     match event:
+        case HeldOutScored():
+            held_out, search = render.text(event.held_out), render.text(event.search)
+            return f"held-out {held_out}  program {event.program_id}, search {search}"
+        case Warned():
+            return f"warning: {event.text}"
         case FaultOccurred():
             return f"fault in {event.where}: {event.message}"
         case InstructionWritten():
             return f"new instruction  iteration {event.iteration}: {event.text}"
-    objective = event.evaluation.score.objective if event.evaluation.score else None
+    known = event.evaluation.estimate
     where = "seed" if event.iteration is None else f"iteration {event.iteration}"
     return (
-        f"new best {render.text(objective)}  {where}, {event.operator}, program {event.program_id}"
+        f"new best {render.estimate(known)}  {where}, {event.operator}, program {event.program_id}"
     )
 
 

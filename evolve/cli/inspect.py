@@ -11,6 +11,7 @@ import typer
 
 from evolve.cli import render
 from evolve.cli.arms import print_instructions, print_operators
+from evolve.cli.held_out import print_held_out
 from evolve.cli.spending import GROUPS, print_spending
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def show(
     """Show a run: archive, measures, islands, best, operators, failures, spending, comparison.
 
     JSON: {run, totals, behaviours, archive, archives, measures, islands, best, operators,
-    instructions, failures, spending {model, operator, outcome}, comparison}.
+    instructions, failures, spending {model, operator, outcome}, comparison, held_out}.
     """
     from evolve.store.reader import open_reader
     from evolve.view.arms import arms, instructions
@@ -108,6 +109,7 @@ def show(
                 by: [asdict(group) for group in reader.spending(record.id, by)] for by in GROUPS
             },
             "comparison": [asdict(row) for row in comparison(reader, record)],
+            "held_out": [asdict(point) for point in reader.held_out(record.id)],
         }
         render.echo_json(data)
 
@@ -197,8 +199,9 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     print_islands(out, reader, run)
     columns = (">program", f">{run.objective.name}", "operator", ">generation", "summary")
     found = reader.leaderboard(run.id, limit=top)
-    rows = [(e.id, e.objective, e.operator, e.generation, e.summary) for e in found]
+    rows = [(e.id, render.estimate(e.estimate), e.operator, e.generation, e.summary) for e in found]
     out.print(render.table("best programs", columns, rows))
+    print_held_out(out, reader, run)
     print_comparison(out, reader, run)
     print_operators(out, reader, run)
     print_instructions(out, reader, run)
@@ -272,8 +275,8 @@ def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
     title = f"{run.objective.name} ({run.objective.direction})"
     columns = (title, *(f">{row.name}" for row in rows))
     lines: list[tuple[object, ...]] = [
-        ("search cases", *(row.search for row in rows)),
-        ("held-out cases", *(row.held_out for row in rows)),
+        ("search cases", *(render.estimate(row.known[0]) for row in rows)),
+        ("held-out cases", *(render.estimate(row.known[1]) for row in rows)),
     ]
     lines += (
         (f"  {metric}", *(row.metrics.get(metric) for row in rows))

@@ -90,6 +90,8 @@ def _print(out: Console, reader: Reader, record: ProgramRecord, changes: str) ->
         out.print(Text(f"instruction {number}: {text}"))
     for evaluation in record.evaluations:
         _print_evaluation(out, evaluation)
+    if (known := reader.estimates(entry.run_id).get(entry.id)) is not None:
+        out.print(f"search, all samples: {render.estimate(known)}", markup=False)
     if alike := _same_behaviour(reader, record):
         named = ", ".join(map(str, alike[:10])) + (", ..." if len(alike) > 10 else "")
         out.print(f"the same outputs as {len(alike)} other programs: {named}", markup=False)
@@ -151,7 +153,7 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
         )
     if evaluation.score is not None:
         numbers = {
-            "objective": evaluation.score.objective,
+            "objective": render.estimate(evaluation.estimate),
             **evaluation.score.measures,
             **evaluation.score.metrics,
         }

@@ -14,6 +14,7 @@ from evolve.core.visible import visible
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from evolve.core.estimates import Estimate
     from evolve.engine.reexecute import Moved
 
 DEFAULT_DATABASE = "sqlite:///evolve.db"
@@ -121,6 +122,14 @@ def text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def estimate(known: Estimate | None) -> str:
+    """Return a number, and where it varies half its 95 % interval: 0.713 ± 0.012 (n=8)."""
+    if known is None or known.n < 2:
+        return text(None if known is None else known.mean)
+    width = known.half_width()
+    return f"{known.mean:.6g} ± {text(width) if width is None else f'{width:.2g}'} (n={known.n})"
 
 
 def duration(seconds: float | None) -> str:

@@ -19,6 +19,7 @@ from evolve.config.fields import (
     Server,
     VariableName,
 )
+from evolve.config.held_out import HeldOutConfig
 from evolve.config.noise import NoiseConfig
 from evolve.config.proposing import InstructionsConfig
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
@@ -327,6 +328,7 @@ class RunConfig(Section):
     noise: NoiseConfig | None = Field(
         default=None, description="how scores that vary are measured; default: as the problem says"
     )
+    held_out: HeldOutConfig = HeldOutConfig()
     models: tuple[ModelConfig, ...] = ()
     proposers: tuple[ProposerConfig, ...] = Field(min_length=1)
     portfolio: PortfolioConfig = PortfolioConfig()

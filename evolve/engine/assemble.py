@@ -202,6 +202,11 @@ def noise_of(config: RunConfig, problem: Problem) -> NoiseConfig | None:
     return None if noise is None or noise.most == 1 else noise
 
 
+def may_vary_unsaid(config: RunConfig, problem: Problem) -> bool:
+    """Return whether scores may vary for all that problem and configuration say."""
+    return config.noise is None and problem.noise is None and not problem.deterministic
+
+
 def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Rules | None:
     """Return by what rules noisy scores are compared; None where scores do not vary.
 

@@ -114,6 +114,22 @@ class FaultOccurred:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOutScored:
+    """A program of the search was measured on held-out cases, which selection never sees."""
+
+    program_id: int
+    search: float
+    held_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something about the run deserves a look; nothing went wrong."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """No new proposals are made; what is in flight is being finished."""
 
@@ -185,6 +201,8 @@ Event: TypeAlias = (
     | ProgramEvaluated
     | ArchiveSettled
     | FaultOccurred
+    | HeldOutScored
+    | Warned
     | Progress
     | Stopping
     | RunFinished

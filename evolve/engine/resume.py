@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded, config_hash
+from evolve.config.held_out import HeldOutConfig
 from evolve.config.models import PoolConfig, RunConfig, StopConfig, StoreConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
@@ -33,6 +34,7 @@ WITHOUT_EFFECT: Mapping[str, object] = {
     "pool": PoolConfig(),
     "hooks": (),
     "store": StoreConfig(),
+    "held_out": HeldOutConfig(),
     "stop": StopConfig(evaluations=1),
 }
 #: The same of every model: what its calls cost, and how patient one is with it.

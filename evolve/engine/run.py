@@ -20,6 +20,7 @@ from evolve.config.presets import with_preset
 from evolve.core.errors import ConfigError, StoreError, first_error, reason_of
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.core.program import Program
+from evolve.engine.aside import aside_of
 from evolve.engine.assemble import Parts, open_parts, population_of
 from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.compare import Compared, compare
@@ -205,10 +206,13 @@ class _Search:
             self.judging.measure,
         )
 
+        self.aside = aside_of(config, parts, store, self.run_id, self.judging, self.assess, emit)
+
     def emit(self, event: Event) -> None:
         """Tell the observers; note when the search itself is over."""
         if isinstance(event, Stopping):
             self.utilisation.end()
+        self.aside(event)
         self.observer(event)
 
     async def run(self) -> Result:
@@ -384,6 +388,7 @@ class _Search:
         """Report progress and renew the claim on the run for as long as the context lasts."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._report)
+            tasks.start_soon(self.aside.run)
             yield
             tasks.cancel_scope.cancel()
 

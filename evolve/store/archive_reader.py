@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from evolve.core.errors import StoreError
 from evolve.core.estimates import Estimate
@@ -24,7 +25,7 @@ from evolve.store.archives import (
 )
 from evolve.store.entries import program_hashes
 from evolve.store.facts import EvaluationFact, counted, facts, standing, times, tried_in_vain
-from evolve.store.records import ArchiveEvent, Elite
+from evolve.store.records import ArchiveEvent, Elite, HeldOutPoint
 from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
 from evolve.store.sampling import (
@@ -34,6 +35,7 @@ from evolve.store.sampling import (
     read_samples,
     read_values,
 )
+from evolve.store.summaries import held_out
 
 
 class ArchiveReader(RunReader):
@@ -146,6 +148,16 @@ class ArchiveReader(RunReader):
         """Return what all samples say of the programs of a noisy run, by program."""
         with self._database.read() as connection:
             return read_estimates(connection, run_id, stage)
+
+    def held_out(self, run_id: int) -> tuple[HeldOutPoint, ...]:
+        """Return the programs of a search that were measured on held-out cases, oldest first."""
+        with self._database.read() as connection:
+            points = held_out(connection, run_id)
+            known = read_estimates(connection, run_id, "search")
+        return tuple(
+            replace(each, search=known[each.program_id].mean) if each.program_id in known else each
+            for each in points
+        )
 
     def tried_in_vain(self, run_id: int, unrelated: Collection[str]) -> Iterator[int]:
         """Yield the parent of each proposal that came to nothing for other than these reasons."""

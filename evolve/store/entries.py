@@ -12,7 +12,7 @@ from evolve.store.records import ProgramEntry
 from evolve.store.schema import evaluations, parents, programs, proposals, runs
 
 #: Parameters in one statement; databases have a limit.
-_AT_ONCE = 500
+AT_ONCE = 500
 
 
 #: Rows named in the message about an unknown or ambiguous reference.
@@ -57,8 +57,8 @@ def read_entries(connection: Connection, query: Select[Any]) -> tuple[ProgramEnt
     """Run a query made from `entries`."""
     rows = connection.execute(query).all()
     of: dict[int, list[int]] = {}
-    for start in range(0, len(rows), _AT_ONCE):
-        chosen = [row.id for row in rows[start : start + _AT_ONCE]]
+    for start in range(0, len(rows), AT_ONCE):
+        chosen = [row.id for row in rows[start : start + AT_ONCE]]
         for program_id, parent_id in connection.execute(
             select(parents.c.program_id, parents.c.parent_id)
             .where(parents.c.program_id.in_(chosen))
@@ -71,8 +71,8 @@ def read_entries(connection: Connection, query: Select[Any]) -> tuple[ProgramEnt
 def program_hashes(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Return the content hash of each program, by id."""
     found: dict[int, str] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        chosen = programs.c.id.in_(ids[start : start + _AT_ONCE])
+    for start in range(0, len(ids), AT_ONCE):
+        chosen = programs.c.id.in_(ids[start : start + AT_ONCE])
         rows = connection.execute(select(programs.c.id, programs.c.hash).where(chosen))
         found.update((row.id, row.hash) for row in rows)
     return found

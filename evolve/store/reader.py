@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -18,7 +19,7 @@ from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
 from evolve.store.database import open_database
-from evolve.store.entries import NAMED, entries, read_entries
+from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
 from evolve.store.records import (
     Failures,
     ProgramEntry,
@@ -82,9 +83,16 @@ class Reader(ArchiveReader):
     def leaderboard(
         self, run_id: int, limit: int | None = 10, offset: int = 0
     ) -> tuple[ProgramEntry, ...]:
-        """Return the programs that the search found, best first; baselines are left out."""
+        """Return the programs that the search found, best first; baselines are left out.
+
+        Where scores vary they are the elites, by what is known of them now: among all programs the
+        best first samples are lucky ones.
+        """
+        run = self.run(run_id)
+        if "noise" in run.provenance:
+            return self._known_best(run_id)[offset:][:limit]
         objective = evaluations.c.objective
-        minimize = self.run(run_id).objective.direction == "minimize"
+        minimize = run.objective.direction == "minimize"
         query = (
             entries(scored=True)
             .where(evaluations.c.run_id == run_id, evaluations.c.stage == "search", summaries.FOUND)
@@ -92,6 +100,31 @@ class Reader(ArchiveReader):
         )
         with self._database.read() as connection:
             return read_entries(connection, query.limit(limit).offset(offset))
+
+    def _known_best(self, run_id: int) -> tuple[ProgramEntry, ...]:
+        """Return the elites of a run whose scores vary, each with the mean of all its samples."""
+        ranked = sorted(self.elites(run_id), key=lambda elite: (-elite.fitness, elite.program_id))
+        ids = list(dict.fromkeys(elite.program_id for elite in ranked))
+        known = self.estimates(run_id)
+        with self._database.read() as connection:
+            found = {
+                entry.id: entry
+                for start in range(0, len(ids), AT_ONCE)
+                for entry in read_entries(
+                    connection, entries().where(programs.c.id.in_(ids[start : start + AT_ONCE]))
+                )
+            }
+        return tuple(
+            replace(
+                found[number],
+                objective=known[number].mean,
+                error=known[number].error,
+                samples=known[number].n,
+            )
+            if number in known
+            else found[number]
+            for number in ids
+        )
 
     def best(self, run_id: int) -> ProgramEntry | None:
         """Return the best program that the search found, or None."""

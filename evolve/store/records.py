@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
@@ -252,6 +253,8 @@ class ProgramEntry:
         summary: What the operator says it did.
         outcome: None while there is no evaluation; then ``objective`` is None too.
         message: The beginning of the feedback, or of why there is no score.
+        error: Standard error of the objective; None with one sample.
+        samples: How many the objective is made of.
     """
 
     id: int
@@ -268,6 +271,14 @@ class ProgramEntry:
     objective: float | None
     measures: Mapping[str, float]
     message: str
+    error: float | None = None
+    samples: int = 1
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The objective with its standard error; None without a score."""
+        known = self.objective
+        return None if known is None else Estimate(known, self.error, self.samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +328,20 @@ class Failures:
     kind: str
     count: int
     example: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutPoint:
+    """A program of the search on the cases that selection sees and on those that it never sees.
+
+    ``evaluations`` counts the search evaluations up to its own; objectives are in the problem's own
+    direction, that of the search with all samples where scores vary.
+    """
+
+    program_id: int
+    evaluations: int
+    search: float
+    held_out: float
 
 
 @dataclass(frozen=True, slots=True)

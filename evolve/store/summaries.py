@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, literal, select, u
 from evolve.core.evaluation import Outcome
 from evolve.core.measures import Objective
 from evolve.store.calls import TokenCounts
-from evolve.store.records import Failures, ProgressPoint, RunRecord, Standing, Totals
+from evolve.store.records import Failures, HeldOutPoint, ProgressPoint, RunRecord, Standing, Totals
 from evolve.store.schema import completions, evaluations, programs, proposals, runs
 
 #: Programs that are part of the search; baselines are there for comparison only.
@@ -155,6 +155,38 @@ def failures(connection: Connection, run_id: int) -> tuple[Failures, ...]:
         example = connection.scalars(select(message).where(key == newest)).one()
         found.append(Failures(what, kind, count, example))
     return tuple(found)
+
+
+def held_out(connection: Connection, run_id: int) -> tuple[HeldOutPoint, ...]:
+    """Return the programs of a search that were measured on held-out cases, oldest first."""
+    hidden, seen, before = evaluations.alias(), evaluations.alias(), evaluations.alias()
+    position = (
+        select(func.count())
+        .select_from(before.join(programs, programs.c.id == before.c.program_id))
+        .where(before.c.run_id == run_id, before.c.stage == "search", before.c.id <= seen.c.id)
+        .where(before.c.outcome != Outcome.INFRASTRUCTURE.value, FOUND)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(hidden.c.program_id, position, seen.c.objective, hidden.c.objective)
+        .join_from(
+            hidden,
+            seen,
+            (seen.c.program_id == hidden.c.program_id)
+            & (seen.c.evaluator == hidden.c.evaluator)
+            & (seen.c.stage == "search"),
+        )
+        .join(programs, programs.c.id == hidden.c.program_id)
+        .where(
+            hidden.c.run_id == run_id,
+            hidden.c.stage == "held_out",
+            hidden.c.objective.is_not(None),
+            seen.c.objective.is_not(None),
+            FOUND,
+        )
+        .order_by(seen.c.id)
+    )
+    return tuple(HeldOutPoint(*row) for row in rows)
 
 
 def progress(

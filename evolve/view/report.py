@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from evolve.archive.base import Archive, fold
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import StoreError
-from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.estimates import Estimate
+from evolve.core.evaluation import Outcome
 from evolve.engine.reported import reported, select_of
 from evolve.engine.seen import RETIRED
 from evolve.store.archives import ArchiveRecord
@@ -21,7 +22,7 @@ from evolve.store.records import ArchiveEvent, ProgramEntry, RunRecord
 class ComparedRow:
     """A program beside others: objectives on search and held-out cases, None where there is none.
 
-    ``metrics`` are those of the held-out cases.
+    ``metrics`` are those of the held-out cases; ``known`` has both objectives with their errors.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ComparedRow:
     search: float | None
     held_out: float | None
     metrics: Mapping[str, float]
+    known: tuple[Estimate | None, Estimate | None] = (None, None)
 
 
 def archive_of(
@@ -201,19 +203,17 @@ def comparison(reader: Reader, run: RunRecord) -> list[ComparedRow]:
         (entry.operator.removeprefix("baseline:"), entry)
         for entry in reader.programs(run.id, operator="baseline:")
     ]
-    rows = []
+    rows, estimates = [], reader.estimates(run.id)
     for name, entry in named:
         evaluations = reader.program(entry.id).evaluations
         held_out = [e for e in evaluations if e.stage == "held_out"]
         search = [e for e in evaluations if e.stage == "search"]
         if held_out:
             metrics = held_out[-1].score.metrics if held_out[-1].score else {}
-            rows.append(
-                ComparedRow(name, entry.id, _objective(search), _objective(held_out), metrics)
+            known = (
+                estimates.get(entry.id, search[-1].estimate if search else None),
+                held_out[-1].estimate,
             )
+            seen, hidden = (None if each is None else each.mean for each in known)
+            rows.append(ComparedRow(name, entry.id, seen, hidden, metrics, known))
     return rows
-
-
-def _objective(evaluations: list[Evaluation]) -> float | None:
-    score = evaluations[-1].score if evaluations else None
-    return score.objective if score else None

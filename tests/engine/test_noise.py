@@ -299,3 +299,28 @@ def test_without_noise_there_are_no_samples(tmp_path: Path) -> None:
     assert result.comparison == () or all(
         each.samples == 1 for row in result.comparison for each in row.stages.values()
     )
+
+
+def test_the_best_is_who_is_best_by_all_samples_and_shown_with_its_interval(tmp_path: Path) -> None:
+    write(tmp_path)
+    result = search(tmp_path)
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        ranked = reader.leaderboard(1, limit=3)
+        known = reader.estimates(1)
+    best = result.archive.best
+    assert best is not None
+    assert ranked[0].id == best.key
+    assert ranked[0].estimate == known[best.key]
+    shown = evolve(tmp_path, "show").stdout
+    assert " ± " in shown
+    assert f"(n={known[best.key].n})" in shown
+    assert "search, all samples" in evolve(tmp_path, "program", str(best.key)).stdout
+
+
+def test_the_bundled_example_runs(tmp_path: Path) -> None:
+    settings = ("--set", "stop.evaluations=4", "--set", "problem=lost_sales")
+    root = Path(__file__).parents[2]
+    done = evolve(tmp_path, "run", root / "configs/lost_sales.yaml", "--json", *settings)
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path, "SELECT min(samples) FROM evaluations WHERE outcome = 'ok'") >= 3
+    assert count(tmp_path, "SELECT count(*) FROM samples WHERE stage = 'held_out'") >= 16
