@@ -27,18 +27,24 @@ def evaluate(
     """Run one program in the sandbox and score it. Nothing is stored.
 
     JSON: {outcome, objective, measures, metrics, feedback, usage {wall_ns, cpu_ns,
-    peak_memory_bytes}, cases, stdout, stderr}.
+    peak_memory_bytes}, cases, stdout, stderr, record {value, source, margin, gain} or null}.
 
     Example: evolve evaluate circle_packing_26 best.py
     """
+    from evolve.config.problem import load_problem
     from evolve.engine.single import evaluate_file
 
     stage: Stage = "held_out" if held_out else "search"
     evaluation = evaluate_file(problem, file, stage, sandbox, partial(typer.echo, err=True))
+    described = load_problem(problem)
+    score, record = evaluation.score, described.record
     if json:
-        render.echo_json(_as_dict(evaluation))
+        gain = record.gain(score.objective, described.objective) if record and score else None
+        known = {**asdict(record), "gain": gain} if record else None
+        render.echo_json({**_as_dict(evaluation), "record": known})
     else:
-        _print(evaluation)
+        compared = record.against(score.objective, described.objective) if record and score else ""
+        _print(evaluation, compared)
     if evaluation.score is None:
         raise typer.Exit(1)
 
@@ -58,11 +64,13 @@ def _as_dict(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _print(evaluation: Evaluation) -> None:
+def _print(evaluation: Evaluation, compared: str) -> None:
     out = render.console()
     out.print(f"outcome: {evaluation.outcome}", markup=False)
     if evaluation.score is not None:
         out.print(f"objective: {evaluation.score.objective!r}", markup=False)
+        if compared:
+            out.print(f"  {compared}", markup=False)
         for kind in ("measures", "metrics"):
             for name, value in getattr(evaluation.score, kind).items():
                 out.print(f"  {name}: {render.text(value)}", markup=False)

@@ -283,6 +283,9 @@ def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
         for metric in dict.fromkeys(name for row in rows for name in row.metrics)
     )
     out.print(render.table("", columns, lines))
+    if run.record is not None and rows[0].search is not None:
+        compared = run.record.against(rows[0].search, run.objective)
+        out.print(f"best found: {compared} ({run.record.source})", markup=False, soft_wrap=True)
 
 
 def _telling(message: str) -> str:

@@ -207,7 +207,7 @@ def _load(place: Path) -> Problem:
 
 
 def _figure(config: FigureConfig | None) -> Figure | None:
-    return Figure(config.value, config.source) if config else None
+    return Figure(**config.model_dump()) if config else None
 
 
 def _program(loaded: Loaded[ProblemConfig], name: str, where: Where) -> Program:

@@ -66,6 +66,14 @@ class SelectConfig(Section):
     )
 
 
+class RecordConfig(FigureConfig):
+    """The best value known, and from where."""
+
+    margin: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="how much better a value must be to count as a new record"
+    )
+
+
 class BaselineConfig(Section):
     """A known program that results are compared with."""
 
@@ -129,7 +137,7 @@ class ProblemConfig(Section):
         description="when timed: calls of every stage's first case before the others; it does not "
         "count",
     )
-    record: FigureConfig | None = Field(default=None, description="the best value known")
+    record: RecordConfig | None = Field(default=None, description="the best value known")
     baseline: FigureConfig | None = Field(
         default=None, description="what a simple method comes to, for lists"
     )

@@ -209,7 +209,29 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value of the objective that is known, and from where."""
+    """A value of the objective that is known, and from where.
+
+    Attributes:
+        value: As published.
+        source: Who says so.
+        margin: How much better than a record another value must be to count as a new one: what
+            rounding, or one more digit of the same construction, can make.
+    """
 
     value: float
     source: str
+    margin: float = 0.0
+
+    def gain(self, value: float, objective: Objective) -> float:
+        """Return by how much ``value`` is better, negative if it is worse."""
+        return objective.fitness(value) - objective.fitness(self.value)
+
+    def against(self, value: float, objective: Objective) -> str:
+        """Say in a sentence how ``value`` compares with the record."""
+        gain = self.gain(value, objective)
+        if gain > self.margin:
+            return f"beats the record {self.value:.12g} by {gain:.4g}"
+        if gain >= -self.margin:
+            within = f", to within {self.margin:g}" if self.margin else ""
+            return f"as good as the record {self.value:.12g}{within}"
+        return f"short of the record {self.value:.12g} by {-gain:.4g}"

@@ -19,6 +19,7 @@ from evolve.cli.app import app
 from evolve.store.reader import open_reader
 from tests.cli.conftest import Invoke
 from tests.command import environment, evolve
+from tests.fakes import write_problem
 
 READING: dict[tuple[str, ...], Callable[..., None]] = {
     ("ls",): inspect.ls,
@@ -195,6 +196,25 @@ def test_evaluate_tells_outcome_and_exit_code(invoke: Invoke, tmp_path: Path) ->
     assert "no small number" in refused.json["feedback"]
     assert refused.json["stdout"] == "hello\n"
     assert "no small number" in invoke("evaluate", "./parabola", tmp_path / "wrong.py").out
+
+
+def test_evaluate_compares_with_the_record(invoke: Invoke, tmp_path: Path) -> None:
+    folder = tmp_path / "known"
+    write_problem(folder)
+    described = folder / "problem.yaml"
+    before = described.read_text()
+    for record, said in (
+        ("{value: 2.5, source: folklore}", "short of the record 2.5 by 0.5"),
+        ("{value: 3.0, source: folklore}", "as good as the record 3\n"),
+        ("{value: 3.1, source: folklore, margin: 0.2}", "as good as the record 3.1, to within 0.2"),
+        ("{value: 3.1, source: folklore}", "beats the record 3.1 by 0.1"),
+    ):
+        described.write_text(f"{before}record: {record}\n")
+        shown = invoke("evaluate", folder, folder / "constant.py")
+        assert f"objective: 3.0\n  {said}" in shown.out
+    as_json = invoke("evaluate", folder, folder / "constant.py", "--json").json["record"]
+    assert as_json["gain"] == pytest.approx(0.1)
+    assert (as_json["value"], as_json["margin"], as_json["source"]) == (3.1, 0.0, "folklore")
 
 
 @pytest.mark.parametrize(

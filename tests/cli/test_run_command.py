@@ -210,10 +210,12 @@ def test_times_of_another_machine_are_pointed_out_on_resume(tmp_path: Path) -> N
 
 
 def test_a_problem_alone_is_searched_by_the_genetic_operator(tmp_path: Path) -> None:
-    write_problem(tmp_path / "parabola")
+    described = write_problem(tmp_path / "parabola") / "problem.yaml"
+    described.write_text(described.read_text() + "record: {value: -1, source: a wild guess}\n")
     sandbox = f"--set=sandbox.kind={QUICK_SANDBOX['kind']}"
-    ran = evolve(tmp_path, "run", "./parabola", sandbox, "--set=stop.evaluations=9", "--json")
+    ran = evolve(tmp_path, "run", "./parabola", sandbox, "--set=stop.evaluations=9")
     assert ran.returncode == 0, ran.stderr
+    assert re.search(r"\nbest found: short of the record -1 by \S+ \(a wild guess\)\n", ran.stdout)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         stored = reader.run(1)
         assert stored.name == "parabola"
