@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve import Case, Evaluator, Invalid, Score, Usage
+from evolve import Case, Evaluator, Score, Usage
 from evolve.core.evaluation import Stage
 from evolve.core.values import Value
+from evolve.evaluate.outputs import permutation
 
 #: Cities have whole coordinates below this, so that nothing is rounded on the way to a program.
 SIDE: Final = 1_000_000
@@ -44,7 +45,7 @@ class RoundTrip(Evaluator):
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Check that the trip is one, and measure its length."""
         x, y = np.array(case.inputs["x"]), np.array(case.inputs["y"])
-        tour = _tour(output, len(x))
+        tour = np.array(permutation(output, len(x), "city"))
         length = trip_length(x, y, tour)
         expected = CONSTANT * SIDE * math.sqrt(len(x))
         return Score(
@@ -59,23 +60,6 @@ def trip_length(x: NDArray[np.int64], y: NDArray[np.int64], tour: NDArray[np.int
     along = np.stack([x[tour], y[tour]])
     steps = along - np.roll(along, -1, axis=1)
     return math.fsum(map(math.hypot, *steps.tolist()))
-
-
-def _tour(output: Value, cities: int) -> NDArray[np.int64]:
-    """Return a program's output as a permutation of the cities, or refuse it."""
-    if isinstance(output, np.ndarray):
-        output = output.tolist()
-    if not isinstance(output, list) or len(output) != cities:
-        count = f"{len(output)} entries" if isinstance(output, list) else type(output).__name__
-        raise Invalid(f"a trip is a list of all {cities} cities, not {count}")
-    seen = [False] * cities
-    for index, city in enumerate(output):
-        if type(city) is not int or not 0 <= city < cities:
-            raise Invalid(f"entry {index} is {str(city)[:40]}, not a city from 0 to {cities - 1}")
-        if seen[city]:
-            raise Invalid(f"entry {index}: city {city} is visited twice")
-        seen[city] = True
-    return np.array(output)
 
 
 def _nearest_share(x: NDArray[np.int64], y: NDArray[np.int64], tour: NDArray[np.int64]) -> float:

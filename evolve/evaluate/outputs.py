@@ -95,6 +95,26 @@ def width(output: Value) -> int:
     return len(first) if isinstance(first, list | tuple) else 0
 
 
+def permutation(output: Value, size: int, what: str = "entry") -> list[int]:
+    """Read a list or array that names each of ``range(size)`` exactly once.
+
+    Args:
+        output: Anything.
+        size: How many there are.
+        what: What messages call one of them.
+
+    Raises:
+        Invalid: it does not.
+    """
+    order = [int(each) for each in numbers(output, count=size, low=0, high=size - 1, whole=True)]
+    seen = [False] * size
+    for place, index in enumerate(order):
+        if seen[index]:
+            raise Invalid(f"entry {place}: {what} {index} comes twice")
+        seen[index] = True
+    return order
+
+
 def rounded_down(value: Fraction) -> float:
     """Return the largest double that is not above ``value``."""
     nearest = float(value)

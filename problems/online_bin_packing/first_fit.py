@@ -3,6 +3,6 @@
 import numpy as np
 
 
-def priority(item: float, bins: np.ndarray) -> np.ndarray:  # noqa: ARG001 - any bin that fits will do
+def priority(item: float, bins: np.ndarray) -> np.ndarray:
     """Return equal priorities: the first bin wins a tie."""
     return np.zeros_like(bins)

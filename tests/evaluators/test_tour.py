@@ -46,15 +46,15 @@ def test_where_a_trip_starts_and_which_way_it_goes_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (None, "not NoneType"),
-        ([0, 1, 2], "all 4 cities, not 3 entries"),
-        ([0, 1, 2, 2], "entry 3: city 2 is visited twice"),
-        ([0, 1, 2, 4], "entry 3 is 4, not a city from 0 to 3"),
+        (None, "NoneType"),
+        ([0, 1, 2], "there are 3 numbers, must be 4"),
+        ([0, 1, 2, 2], "entry 3: city 2 comes twice"),
+        ([0, 1, 2, 4], "entry 3 is 4"),
         ([0, 1, 2, -1], "entry 3 is -1"),
-        ([0, 1, 2, 3.0], r"entry 3 is 3\.0"),
-        ([False, True, 2, 3], "entry 0 is False"),
-        ([0, 1, 2, "3"], "entry 3 is 3, not a city"),
-        (np.zeros((4, 1)), "entry 0 is"),
+        ([0, 1, 2, 3.0], "entry 3 is a float"),
+        ([False, True, 2, 3], "entry 0 is a bool"),
+        ([0, 1, 2, "3"], "entry 3 is a str"),
+        (np.zeros((4, 1)), "an array of shape"),
     ],
 )
 def test_what_is_no_trip_is_refused(output: object, message: str) -> None:

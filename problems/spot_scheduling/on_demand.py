@@ -1,0 +1,5 @@
+"""On demand from the start."""
+
+
+def decide(available, running, now, remaining, deadline, overhead):
+    return 2
