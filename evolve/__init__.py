@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evolve.engine.run import run
     from evolve.evaluate.evaluator import Call, Evaluator, Invalid
     from evolve.store.reader import open_reader as open  # noqa: A004 - read as evolve.open
+    from evolve.view.notebook import load
 
 #: Public name to its module, and its name there.
 _HOME = {
@@ -27,6 +28,7 @@ _HOME = {
     "Program": ("evolve.core.program", "Program"),
     "Score": ("evolve.core.evaluation", "Score"),
     "Usage": ("evolve.core.evaluation", "Usage"),
+    "load": ("evolve.view.notebook", "load"),
     "open": ("evolve.store.reader", "open_reader"),
     "run": ("evolve.engine.run", "run"),
 }
@@ -34,6 +36,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - grouped as a reader meets them
     "run",
     "open",
+    "load",
     "Evaluator",
     "Case",
     "Score",

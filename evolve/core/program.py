@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
+from evolve.core import html
 from evolve.core.syntax import parse_quietly
 
 START = "EVOLVE-BLOCK-START"
@@ -66,6 +67,9 @@ class Program:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def _repr_html_(self) -> str:
+        return html.block(*(html.source(path, text) for path, text in self.files.items()))
 
     def __reduce__(self) -> tuple[type[Program], tuple[dict[str, str]]]:
         return Program, (dict(self.files),)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import anyio
 from pydantic import ValidationError
 
-from evolve.archive.base import Archive
 from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
@@ -45,6 +43,7 @@ from evolve.engine.mail import Mail
 from evolve.engine.recorder import completer
 from evolve.engine.reported import reported
 from evolve.engine.restore import Unfinished, order_of, restore
+from evolve.engine.result import Result as Result  # noqa: PLC0414 - what `run` returns
 from evolve.engine.resume import Opened, open_run
 from evolve.engine.sampling import judging_of
 from evolve.engine.stop import Counters, used_fraction
@@ -59,31 +58,6 @@ from evolve.store.store import Store, open_store
 
 #: Seconds between reports of progress; every report also renews the claim on the run.
 PROGRESS_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run came to.
-
-    Attributes:
-        run_id: Its row in the database.
-        database: URL of the database.
-        status: ``finished`` or ``interrupted``.
-        reason: The stop rule that ended it.
-        best: The best program of the archive, or what the problem's ``select`` chose.
-        archive: The map; keys are program ids.
-        progress: The last counts.
-        comparison: Best, seed and baselines on all cases; empty when interrupted.
-    """
-
-    run_id: int
-    database: str
-    status: Literal["finished", "interrupted"]
-    reason: str
-    best: Individual
-    archive: Archive = field(repr=False)
-    progress: Progress = field(repr=False)
-    comparison: tuple[Compared, ...] = ()
 
 
 def run(

@@ -83,10 +83,11 @@ def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     (noted,) = follow("hooks.md", tmp_path)
     assert noted.splitlines()[-1].isdecimal()
 
-    watched, opened = follow("library.md", tmp_path)
+    watched, opened, looked = follow("library.md", tmp_path)
     assert watched.startswith("1 6.657269542558757\n")
     assert watched.endswith("finished evaluations\n")
     assert "finished" in opened
+    assert "programs by the genetic operator" in looked
 
 
 def test_the_example_of_an_edit_works(tmp_path: Path) -> None:
