@@ -86,7 +86,6 @@ def show(
             _print_provenance(record, json=json)
             return
         shown = archive_of(reader, record, ref=archive)
-        ranges = reader.measure_ranges(record.id, shown.measures)
         if not json:
             _print_run(render.console(), reader, record, shown, top)
             return
@@ -99,7 +98,9 @@ def show(
                 {"number": each.number, "name": each.name, **each.spec.as_dict()}
                 for each in reader.archives(record.id)
             ],
-            "measures": [each._asdict() for each in ranges],
+            "measures": [
+                each._asdict() for each in reader.measure_ranges(record.id, shown.measures)
+            ],
             "islands": [asdict(row) for row in islands(reader, record)],
             "best": [asdict(entry) for entry in reader.leaderboard(record.id, limit=top)],
             "operators": [arm.as_dict() for arm in arms(reader, record)],
@@ -251,10 +252,10 @@ def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:
 
 def _print_measures(out: Console, reader: Reader, run: RunRecord, archive: Archive) -> None:
     """Print what programs measured beside the bounds, those beyond them counted."""
+    ranges = reader.measure_ranges(run.id, archive.measures)
     rows = [
         (axis.name, axis.scale, axis.low, axis.high, seen.least, seen.most, seen.below, seen.above)
-        for axis in archive.measures
-        for seen in reader.measure_ranges(run.id, [axis])
+        for axis, seen in zip(archive.measures, ranges, strict=True)
     ]
     columns = ("measure", "scale", ">low", ">high", ">least seen", ">most seen")
     out.print(render.table("", (*columns, ">below low", ">above high"), rows))

@@ -16,7 +16,7 @@ from evolve.store.archives import (
     ArchiveRecord,
     MeasureRange,
     Offer,
-    measure_range,
+    measure_ranges,
     read_archives,
     read_caused,
     read_changes,
@@ -103,7 +103,7 @@ class ArchiveReader(RunReader):
     def measure_ranges(self, run_id: int, measures: Sequence[Measure]) -> tuple[MeasureRange, ...]:
         """Return what programs of a run measured, beside the bounds of ``measures``."""
         with self._database.read() as connection:
-            return tuple(measure_range(connection, run_id, measure) for measure in measures)
+            return measure_ranges(connection, run_id, measures) if measures else ()
 
     def facts(
         self, run_id: int, evaluator: str, *, scores: bool = False

@@ -63,19 +63,20 @@ class MeasureRange(NamedTuple):
     above: int
 
 
-def measure_range(connection: Connection, run_id: int, measure: Measure) -> MeasureRange:
-    """Return what programs that the search found measured, beside the bounds."""
-    value = func.coalesce(
-        evaluations.c.measures[measure.name].as_float(),
-        evaluations.c.metrics[measure.name].as_float(),
-    )
-    row = connection.execute(
-        select(
-            func.min(value),
-            func.max(value),
-            func.coalesce(func.sum(case((value < measure.low, 1), else_=0)), 0),
-            func.coalesce(func.sum(case((value > measure.high, 1), else_=0)), 0),
-        )
+def measure_ranges(
+    connection: Connection, run_id: int, measures: Sequence[Measure]
+) -> tuple[MeasureRange, ...]:
+    """Return what programs that the search found measured, beside the bounds, in one pass."""
+    values = [
+        func.coalesce(
+            evaluations.c.measures[measure.name].as_float(),
+            evaluations.c.metrics[measure.name].as_float(),
+        ).label(f"value_{number}")
+        for number, measure in enumerate(measures)
+    ]
+    # Materialised, or each of the four aggregates would parse the JSON again.
+    seen = (
+        select(*values)
         .select_from(evaluations.join(programs, programs.c.id == evaluations.c.program_id))
         .where(
             evaluations.c.run_id == run_id,
@@ -83,8 +84,27 @@ def measure_range(connection: Connection, run_id: int, measure: Measure) -> Meas
             evaluations.c.objective.is_not(None),
             FOUND,
         )
+        .cte("seen")
+        .prefix_with("MATERIALIZED")
+    )
+    found = connection.execute(
+        select(
+            *(
+                part
+                for value, measure in zip(seen.c, measures, strict=True)
+                for part in (
+                    func.min(value),
+                    func.max(value),
+                    func.coalesce(func.sum(case((value < measure.low, 1), else_=0)), 0),
+                    func.coalesce(func.sum(case((value > measure.high, 1), else_=0)), 0),
+                )
+            )
+        )
     ).one()
-    return MeasureRange(measure.name, *row)
+    return tuple(
+        MeasureRange(measure.name, *found[4 * number : 4 * number + 4])
+        for number, measure in enumerate(measures)
+    )
 
 
 def write_archive(

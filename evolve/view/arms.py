@@ -48,7 +48,5 @@ def instructions(reader: Reader, run: RunRecord) -> list[Rated]:
 
 def _told(reader: Reader, run: RunRecord) -> Iterable[Ended]:
     """Yield what ended in the order in which the run learnt of it."""
-    ended = reader.ended(run.id, run.problem_hash)
-    if json.loads(run.config_json).get("order") != "strict":
-        return ended
-    return sorted(ended, key=lambda each: -1 if each.iteration is None else each.iteration)
+    strict = json.loads(run.config_json).get("order") == "strict"
+    return (reader.ended_in_order if strict else reader.ended)(run.id, run.problem_hash)
