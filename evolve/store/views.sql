@@ -11,6 +11,7 @@ SELECT programs.run_id AS run,
        programs.id AS program,
        evaluations.objective,
        programs.operator,
+       nullif(proposals.model, '') AS model,
        programs.generation,
        proposals.iteration,
        evaluations.measures,
@@ -43,12 +44,14 @@ SELECT entered.run_id AS run,
            entered.fitness) AS objective,
        entered.measures,
        programs.operator,
+       nullif(proposals.model, '') AS model,
        programs.generation,
        programs.summary,
        entered.id AS event
 FROM archive_events AS entered
 JOIN runs ON runs.id = entered.run_id
 JOIN programs ON programs.id = entered.program_id
+LEFT JOIN proposals ON proposals.id = programs.proposal_id
 WHERE entered.archive = runs.archive AND entered.status NOT IN ('left', 'measured')
 AND NOT EXISTS (
     SELECT 1 FROM archive_events AS later
@@ -91,11 +94,13 @@ SELECT programs.run_id AS run,
        programs.id AS program,
        parents.parent_id AS parent,
        programs.operator,
+       nullif(proposals.model, '') AS model,
        programs.generation,
        own.objective,
        parental.objective AS parent_objective,
        programs.summary
 FROM programs
+LEFT JOIN proposals ON proposals.id = programs.proposal_id
 LEFT JOIN parents ON parents.program_id = programs.id
 LEFT JOIN evaluations AS own ON own.id = (
     SELECT max(id) FROM evaluations WHERE program_id = programs.id AND stage = 'search'
@@ -134,6 +139,7 @@ SELECT proposals.run_id AS run,
        'proposal' AS what,
        proposals.reason AS kind,
        proposals.operator,
+       nullif(proposals.model, '') AS model,
        proposals.iteration,
        NULL AS program,
        proposals.message
@@ -144,6 +150,7 @@ SELECT evaluations.run_id,
        'evaluation',
        evaluations.outcome,
        programs.operator,
+       nullif(proposals.model, ''),
        proposals.iteration,
        programs.id,
        evaluations.message
@@ -156,6 +163,7 @@ SELECT proposals.run_id,
        'model call',
        completions.state,
        proposals.operator,
+       completions.model,
        proposals.iteration,
        NULL,
        completions.error

@@ -172,3 +172,14 @@ def test_runs_of_before_have_no_unit_and_no_record(
             new.record,
             new.measures,
         )
+
+
+def test_views_of_older_databases_name_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.db"
+    of_version(path, "0013", monkeypatch)
+    open_store(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        for view in ("leaderboard", "elites", "lineage", "failures", "spend_by_model"):
+            assert connection.execute(f"SELECT model FROM {view}").fetchall() == []
