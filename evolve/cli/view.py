@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import util
 from pathlib import Path
 
 import typer
@@ -37,7 +37,7 @@ def view(
     from evolve.core.errors import PrerequisiteError
     from evolve.store.reader import open_reader
 
-    missing = [name for name in ("starlette", "uvicorn", "pygments") if find_spec(name) is None]
+    missing = [name for name in ("starlette", "uvicorn") if util.find_spec(name) is None]
     if missing:
         raise PrerequisiteError(
             f"the page needs {' and '.join(missing)}: pip install 'evolve-engine[web]'"

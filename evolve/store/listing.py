@@ -6,10 +6,11 @@ Every function is one step of a caller's transaction.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, tuple_
 
 from evolve.core.evaluation import Outcome
 from evolve.store.entries import entries, read_entries, with_newest_evaluation
@@ -22,6 +23,7 @@ Order: TypeAlias = Literal["newest", "oldest", "best", "worst", "deepest"]
 COUNTED = 100_000
 #: So few matching programs are sorted; of more, some are soon met in the order of an index.
 SORTED = 10_000
+_HASH = re.compile("[0-9a-f]{4,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Wanted:
     """Which programs of a run are listed.
 
     Attributes:
-        text: Part of the summary, or the beginning of the hash; empty for any.
+        text: Part of the summary, or the beginning of the hash, four digits at least;
+            empty for any.
         operator: Name of the operator; empty for any.
         outcome: Of the newest search evaluation; None for any.
         island: None for any.
@@ -172,5 +175,8 @@ def _matching(run_id: int, wanted: Wanted, *, scored: bool, few: bool = False) -
         query = query.where(programs.c.island == wanted.island)
     if wanted.text:
         alike = programs.c.summary.contains(wanted.text, autoescape=True)
-        query = query.where(or_(alike, programs.c.hash.startswith(wanted.text, autoescape=True)))
+        prefix = wanted.text.lower()
+        if _HASH.fullmatch(prefix):
+            alike |= and_(programs.c.hash >= prefix, programs.c.hash < prefix + "g")
+        query = query.where(alike)
     return query

@@ -55,6 +55,18 @@ class Improvement(NamedTuple):
     elapsed_s: float
 
 
+class Cost(NamedTuple):
+    """Model calls: how many, what they cost, and how many have ended without a known price."""
+
+    calls: int
+    usd: float
+    unpriced: int
+
+    def plus(self, other: Cost) -> Cost:
+        """Return both together."""
+        return Cost(self.calls + other.calls, self.usd + other.usd, self.unpriced + other.unpriced)
+
+
 class InFlight(NamedTuple):
     """Something a run waits for: the program on a slot, or a model's reply."""
 
@@ -157,8 +169,8 @@ class PageReader(ProgramReader):
             after: Only rows after this one.
         """
         columns = (
-            "id, evaluation_id, replaced_id, status, program_id, island, cell, fitness, measures, "
-            "metrics, samples"
+            "id, evaluation_id, replaced_id, status, program_id, island, cell, fitness, samples, "
+            "'[' || measures || ',' || metrics || ']'"
         )
         with self._database.read() as connection:
             rows = connection.exec_driver_sql(
@@ -166,23 +178,25 @@ class PageReader(ProgramReader):
                 " WHERE run_id = ? AND archive = ? AND id > ? ORDER BY id",
                 (run_id, archive, after),
             ).fetchall()
+        # One text to parse instead of thousands takes a fifth of the time.
+        numbers = iter(json.loads("[" + ",".join(text for *_, text in rows) + "]"))
         changes: list[Change] = []
-        for row, evaluation, replaced, status, *values in rows:
+        for row, evaluation, replaced, status, program, island, cell, fitness, samples, _ in rows:
+            measures, metrics = next(numbers)
             if status == LEFT:
                 last = changes[-1].event
                 event = replace(last, replaced=(*last.replaced, replaced))
                 changes[-1] = changes[-1]._replace(row=row, event=event)
                 continue
-            program, island, cell, fitness, measures, metrics, samples = values
             event = ArchiveEvent(
                 program_id=program,
                 island=island,
                 cell=cell,
                 status=status,
                 fitness=fitness,
-                measures=_numbers(measures),
+                measures=measures,
                 replaced=() if replaced is None else (replaced,),
-                metrics=_numbers(metrics),
+                metrics=metrics,
                 archive=archive,
                 samples=samples,
             )
@@ -332,24 +346,40 @@ class PageReader(ProgramReader):
                 Cause(*row) for query in (*queries, call) for row in connection.execute(query).all()
             ]
 
-    def cost(self, run_id: int) -> tuple[int, float, int]:
-        """Return how many model calls a run made, what they cost, and how many have no price."""
+    def settled(self) -> int:
+        """Return the model call up to which all calls of the database have ended; 0 without one."""
+        waiting = select(func.min(completions.c.id)).where(completions.c.state == "sent")
+        with self._database.read() as connection:
+            first = connection.scalar(waiting)
+            last = connection.scalar(select(func.max(completions.c.id)))
+        return int(last or 0) if first is None else first - 1
+
+    def cost(self, run_id: int, after: int = 0, until: int | None = None) -> Cost:
+        """Return what model calls of a run cost.
+
+        Args:
+            run_id: The run.
+            after: Only calls after this one.
+            until: Only calls up to this one; None for all.
+        """
         unpriced = case(
             (completions.c.cost_usd.is_(None) & (completions.c.state != "sent"), 1), else_=0
         )
+        query = (
+            select(
+                func.count(),
+                func.coalesce(func.sum(completions.c.cost_usd), 0.0),
+                func.coalesce(func.sum(unpriced), 0),
+            )
+            .select_from(completions.join(proposals))
+            .where(proposals.c.run_id == run_id, completions.c.id > after)
+        )
+        if until is not None:
+            query = query.where(completions.c.id <= until)
         with self._database.read() as connection:
-            if connection.scalar(select(completions.c.id).limit(1)) is None:
-                return 0, 0.0, 0
-            row = connection.execute(
-                select(
-                    func.count(),
-                    func.coalesce(func.sum(completions.c.cost_usd), 0.0),
-                    func.coalesce(func.sum(unpriced), 0),
-                )
-                .select_from(completions.join(proposals))
-                .where(proposals.c.run_id == run_id)
-            ).one()
-        return row[0], row[1], row[2]
+            if not connection.scalar(select(func.max(completions.c.id) > after)):
+                return Cost(0, 0.0, 0)
+            return Cost(*connection.execute(query).one())
 
     @staticmethod
     def _baselines(run_id: int, column: ColumnElement[Any]) -> Select[Any]:
@@ -364,9 +394,3 @@ class PageReader(ProgramReader):
                 evaluations.c.stage == "search",
             )
         )
-
-
-def _numbers(text: str) -> dict[str, float]:
-    """Read stored numbers; most further ones are none."""
-    numbers: dict[str, float] = {} if text == "{}" else json.loads(text)
-    return numbers

@@ -144,7 +144,7 @@ completions = Table(
     Column("model", Excerpt(200), nullable=False),
     Column("server_model", Excerpt(200), nullable=False, default=""),
     Column("parameters", JSON, nullable=False),
-    Column("state", String(16), nullable=False),  # sent, received, failed, unknown
+    Column("state", String(16), nullable=False, index=True),  # sent, received, failed, unknown
     Column("finish", String(16), nullable=False, default=""),
     Column("error", Excerpt(2000), nullable=False, default=""),
     Column("reserved_usd", Float),  # null: the price is not known

@@ -167,5 +167,6 @@ def test_texts_of_a_call_belong_to_its_program(reader: PageReader) -> None:
     assert reader.call_texts(3, call.id) is None
     assert reader.calls(1) == ()
     calls, cost, unpriced = reader.cost(1)
+    assert reader.cost(1, after=reader.settled()) == (0, 0.0, 0)
     assert (calls, unpriced) == (12, 0)
     assert cost == pytest.approx(0.12)

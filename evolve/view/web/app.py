@@ -16,6 +16,7 @@ from evolve.core.errors import ConfigError, StoreError
 from evolve.core.evaluation import Outcome
 from evolve.store.listing import Key, Order, Wanted
 from evolve.store.records import ProgramEntry, RunRecord
+from evolve.store.spending import By
 from evolve.view.web import programs, runs
 from evolve.view.web.guard import Guard
 from evolve.view.web.links import Links
@@ -25,6 +26,7 @@ from evolve.view.web.source import Source, Vanished
 #: Rows of SQLite are numbered up to here.
 _LARGEST = 2**63 - 1
 _ORDERS: tuple[Order, ...] = ("best", "worst", "newest", "oldest", "deepest")
+_GROUPS: tuple[By, ...] = ("model", "operator", "outcome")
 
 _Handler = Callable[[Site, Request], View | None]
 
@@ -46,6 +48,7 @@ def application(source: Source, token: str) -> ASGIApp:
         "/runs/{run}/lineage": _of_run(_lineage),
         "/runs/{run}/failures": _of_run(lambda site, run, _: programs.failures_view(site, run)),
         "/runs/{run}/spending": _of_run(lambda site, run, _: runs.spending_view(site, run)),
+        "/runs/{run}/spending/{by}": _of_run(_spending),
         "/runs/{run}/settings": _of_run(lambda site, run, _: runs.settings_view(site, run)),
         "/programs/{program}": _program,
         "/programs/{program}/diff/{number}": _diff,
@@ -187,6 +190,13 @@ def _programs(site: Site, run: RunRecord, request: Request) -> View:
         run,
         programs.Search(wanted, chosen, _key(asked.get("start", "")), asked.get("back") == "1"),
     )
+
+
+def _spending(site: Site, run: RunRecord, request: Request) -> View:
+    by: By | None = next((each for each in _GROUPS if each == request.path_params["by"]), None)
+    if by is None:
+        raise HTTPException(404, f"Spending is grouped by {', '.join(_GROUPS)}.")
+    return runs.spending_part(site, run, by)
 
 
 def _key(text: str) -> Key | None:

@@ -82,7 +82,7 @@ def _views(
 ) -> Iterator[tuple[str, View]]:
     """Yield file names and pages."""
     reader, links = site.reader, site.links
-    yield links.runs(), runs.runs_view(site)
+    yield links.runs(), runs.runs_view(site, chosen=chosen)
     if links.compare():
         yield links.compare(), runs.compare_view(site, chosen)
     for run in chosen:

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from pygments import highlight as colored
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_for_filename
+from pygments.lexers.special import TextLexer
+from pygments.util import ClassNotFound
 
 from evolve.core.program import Program, split_lines
 from evolve.core.visible import visible
@@ -36,11 +41,6 @@ def highlight(path: str, text: str) -> Markup:
 
     The language follows from the file's name alone; its text is never asked.
     """
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_for_filename
-    from pygments.lexers.special import TextLexer
-    from pygments.util import ClassNotFound
-
     clean = visible(cut(text))
     if len(clean) > HIGHLIGHTED:
         return Markup(html.escape(clean))  # noqa: S704 - escaped here
@@ -48,8 +48,6 @@ def highlight(path: str, text: str) -> Markup:
         lexer = get_lexer_for_filename(path, stripnl=False, ensurenl=False)
     except ClassNotFound:
         lexer = TextLexer(stripnl=False, ensurenl=False)
-    from pygments import highlight as colored
-
     return Markup(colored(clean, lexer, HtmlFormatter(nowrap=True)))  # noqa: S704 - it escapes
 
 

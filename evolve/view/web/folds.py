@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from evolve.archive.base import MEASURED, Archive, fold
 from evolve.archive.spec import ArchiveSpec
 from evolve.engine.seen import RETIRED
-from evolve.store.page_reader import PageReader
+from evolve.store.calls import Spending
+from evolve.store.page_reader import Cost, PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
+from evolve.store.spending import By
 
 #: Runs whose archives are kept.
 KEPT = 8
@@ -77,9 +79,11 @@ class Folded:
 
 
 class Folds:
-    """The archives of the runs looked at last. Safe to use from several threads."""
+    """What was read of the runs looked at last. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self._costs: dict[int, tuple[int, Cost]] = {}
+        self._spending: dict[tuple[int, By], tuple[str, tuple[Spending, ...]]] = {}
         self._kept: OrderedDict[tuple[int, int], Folded] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -98,3 +102,21 @@ class Folds:
             folded = self._kept[key]
             folded.read(reader, run)
             yield folded
+
+    def cost(self, reader: PageReader, run_id: int) -> Cost:
+        """Return what the model calls of a run cost; those that have ended are read once."""
+        until = reader.settled()
+        with self._lock:
+            read, known = self._costs.get(run_id, (0, Cost(0, 0.0, 0)))
+            if until > read:
+                read, known = until, known.plus(reader.cost(run_id, read, until))
+                self._costs[run_id] = read, known
+        return known.plus(reader.cost(run_id, read))
+
+    def spending(self, reader: PageReader, run_id: int, by: By) -> tuple[Spending, ...]:
+        """Return what the model calls of a run came to; it is kept until the run changes."""
+        stamp = reader.stamp(run_id)
+        kept = self._spending.get((run_id, by))
+        if kept is None or kept[0] != stamp:
+            kept = self._spending[run_id, by] = stamp, reader.spending(run_id, by)
+        return kept[1]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from evolve.archive.base import Archive, Elite
 from evolve.core.measures import Measure, Objective
+from evolve.core.visible import visible
 from evolve.view.heatmap import clipped_note
 from evolve.view.projection import Projection, Scale, label, project, scale
 from evolve.view.raster import COLORS
 from evolve.view.web.charts import Tick
+from evolve.view.web.links import Links
 from evolve.view.web.text import number
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 480.0, 62.0, 14.0, 10.0, 42.0
@@ -19,7 +24,7 @@ PLANE, STRIP = 300.0, 56.0
 #: Marks drawn at most; with more cells neighbours share one that shows the best of them.
 MOST_ACROSS, MOST_UP = 64, 48
 MOST_POINTS = 3000
-SHADES = 32
+SHADES = 64
 _TICKS = 5
 
 
@@ -90,16 +95,43 @@ def lay_out(archive: Archive, objective: Objective, axes: tuple[str, str] | None
         else _ticks(projection.y, lambda share: TOP + up - share * up),
         worst=worst,
         top=number(objective.fitness(span.high), 4),
-        shades=tuple(shade(index / (SHADES - 1)) for index in range(SHADES)),
+        shades=_RAMP,
         notes=tuple(_notes(archive, projection, pooled, len(marks))),
         height=TOP + up + BOTTOM,
         up=up,
     )
 
 
+def drawn(plan: Map, links: Links) -> Markup:
+    """Return the marks as SVG. There may be thousands: a template would take ten times as long."""
+    shape = '<circle cx="{0}" cy="{1}" r="4" fill="{2}"/>'
+    if plan.cell is not None:
+        width, height = plan.cell
+        shape = f'<rect x="{{0}}" y="{{1}}" width="{width}" height="{height}" fill="{{2}}"/>'
+    parts = []
+    for index, mark in enumerate(plan.marks):
+        tip = html.escape(visible(mark.tip))
+        inner = shape.format(mark.x, mark.y, mark.color)
+        if not (href := links.program(mark.program)):
+            parts.append(f'<g data-tip="{tip}">{inner}</g>')
+            continue
+        place = f'data-x="{mark.column}" data-y="{mark.row}"'
+        name = f"c{mark.column}-{mark.row}" if plan.cell is not None else f"c{mark.program}"
+        parts.append(
+            f'<a id="{name}" href="{href}" tabindex="{-1 if index else 0}" {place} '
+            f'data-tip="{tip}" aria-label="program {mark.program}">{inner}</a>'
+        )
+    return Markup("\n".join(parts))  # noqa: S704 - numbers, own addresses, and an escaped text
+
+
 def shade(fraction: float) -> str:
-    """Return the colour of a fitness, 0 worst to 1 best, between the levels of the terminal."""
-    place = min(max(fraction, 0.0), 1.0) * (len(COLORS) - 1)
+    """Return the colour of a fitness, 0 worst to 1 best."""
+    return _RAMP[round(min(max(fraction, 0.0), 1.0) * (SHADES - 1))]
+
+
+def _between(fraction: float) -> str:
+    """Return a colour between the levels of the terminal."""
+    place = fraction * (len(COLORS) - 1)
     lower = min(int(place), len(COLORS) - 2)
     share = place - lower
     channels = [
@@ -110,6 +142,9 @@ def shade(fraction: float) -> str:
         for at in (1, 3, 5)
     ]
     return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+_RAMP = tuple(_between(index / (SHADES - 1)) for index in range(SHADES))
 
 
 def _cells(

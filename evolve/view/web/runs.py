@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from evolve.archive.base import Archive
 from evolve.archive.stats import ArchiveStats
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Outcome
+from evolve.store.calls import Spending
 from evolve.store.page_reader import Counts
 from evolve.store.records import RunRecord
+from evolve.store.spending import By
 from evolve.view.heatmap import describe
 from evolve.view.projection import qualified
 from evolve.view.report import comparison
@@ -69,11 +72,19 @@ class MapChoice:
     y: str = ""
 
 
-def runs_view(site: Site, before: int | None = None) -> View:
-    """Return the list of runs, newest first."""
-    found = site.reader.run_page(RUNS + 1, before)
-    shown = found[:RUNS]
-    older = shown[-1].id if len(found) > RUNS else None
+def runs_view(
+    site: Site, before: int | None = None, chosen: Sequence[RunRecord] | None = None
+) -> View:
+    """Return a list of runs, newest first.
+
+    Args:
+        site: What pages are made from.
+        before: Only runs older than this one.
+        chosen: These runs, all on one page.
+    """
+    found = site.reader.run_page(RUNS + 1, before) if chosen is None else chosen[::-1]
+    shown = found[:RUNS] if chosen is None else found
+    older = shown[-1].id if len(found) > len(shown) else None
     values = {
         "rows": [figures(site, run) for run in shown],
         "older": None if older is None else site.links.older_runs(older),
@@ -130,7 +141,7 @@ def run_crumbs(site: Site, run: RunRecord, *further: Crumb) -> tuple[Crumb, ...]
 def figures(site: Site, run: RunRecord) -> Figures:
     """Return a run in numbers."""
     best = site.reader.best(run.id)
-    calls, cost, unpriced = site.reader.cost(run.id)
+    calls, cost, unpriced = site.folds.cost(site.reader, run.id)
     return Figures(
         run=run,
         counts=site.reader.counts(run.id),
@@ -191,11 +202,19 @@ def settings_view(site: Site, run: RunRecord) -> View:
 
 
 def spending_view(site: Site, run: RunRecord) -> View:
-    """Return what model calls cost and what came of them."""
-    tables = {by: site.reader.spending(run.id, by) for by in ("model", "operator", "outcome")}
-    values = {"run": run, "tables": tables}
+    """Return what model calls cost; on the server each table is loaded when the page is there."""
+    tables: dict[By, tuple[Spending, ...] | None] = dict.fromkeys(get_args(By))
+    if not site.links.live:
+        tables = {by: site.folds.spending(site.reader, run.id, by) for by in tables}
+    values = {"run": run, "tables": tables, "cost": site.folds.cost(site.reader, run.id)}
     crumbs = run_crumbs(site, run, Crumb("Spending"))
     return View("spending.html", f"Spending of {run_name(run)}", crumbs, values)
+
+
+def spending_part(site: Site, run: RunRecord, by: By) -> View:
+    """Return one table of what model calls cost and what came of them."""
+    groups = site.folds.spending(site.reader, run.id, by)
+    return View("_spending.html", "Spending", values={"groups": groups, "by": by}, fragment=True)
 
 
 def compare_view(site: Site, chosen: Sequence[RunRecord]) -> View:

@@ -11,9 +11,12 @@ import jinja2
 
 from evolve.store.page_reader import PageReader
 from evolve.store.records import RunRecord
+from evolve.view.projection import scale
 from evolve.view.web import text
+from evolve.view.web.code import highlight
 from evolve.view.web.folds import Folds
 from evolve.view.web.links import Links
+from evolve.view.web.maps import drawn
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -87,9 +90,19 @@ def environment() -> jinja2.Environment:
         iso=text.iso,
         short=text.short,
         cut=text.cut,
+        marks=drawn,
     )
     made.globals.update(run_name=run_name, state=state)
+    _load(made)
     return made
+
+
+def _load(templates: jinja2.Environment) -> None:
+    """Load now what the first page would have to wait for."""
+    for name in templates.list_templates():
+        templates.get_template(name)
+    highlight("main.py", "")
+    scale(())
 
 
 def draw(templates: jinja2.Environment, view: View, links: Links) -> str:

@@ -94,7 +94,7 @@
     if (!navigator.clipboard) break;
     copy.hidden = false;
     copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(find(".lines", copy.parentElement).textContent);
+      await navigator.clipboard.writeText(find(`#${copy.dataset.copy} .lines`).textContent);
       copy.textContent = "Copied";
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     });
