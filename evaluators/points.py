@@ -22,6 +22,8 @@ Point: TypeAlias = tuple[int, ...]
 
 #: Coordinates are at most this large; only their proportions count, except in a given triangle.
 LARGEST: Final = 1e6
+#: No distance is this many times another one.
+FARTHEST: Final = 10**9
 #: Distances and areas this close to the smallest, relatively, count as being there.
 NEAR: Final = Fraction(1, 100)
 #: Square root of 3, from below and above.
@@ -58,8 +60,9 @@ class MaxMinDistance(Evaluator):
             for i, j in itertools.combinations(range(self._n), 2)
         }
         closest, farthest = min(pairs, key=pairs.__getitem__), max(pairs, key=pairs.__getitem__)
-        if pairs[closest] == 0:
-            raise Invalid(f"points {closest[0]} and {closest[1]} coincide")
+        if pairs[closest] * FARTHEST**2 < pairs[farthest]:
+            how = "nearly coincide" if pairs[closest] else "coincide"
+            raise Invalid(f"points {closest[0]} and {closest[1]} {how}")
         short = sum(square <= pairs[closest] * (1 + NEAR) ** 2 for square in pairs.values())
         ratio = Fraction(pairs[farthest], pairs[closest])
         return Score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final, TypeAlias
@@ -15,8 +16,10 @@ from evolve.evaluate.outputs import numbers, rounded_up
 #: Coefficients, lowest power first.
 Polynomial: TypeAlias = list[int]
 
-MAX_ROOTS: Final = 16
+MAX_ROOTS: Final = 25
 LARGEST_ROOT: Final = 1000
+#: Later sign changes are refused.
+LARGEST_PLACE: Final = 10**6
 #: Roots are rounded to multiples of 2**-40.
 ROOT_BITS: Final = 40
 #: A last sign change is located to this many binary digits after the point.
@@ -50,6 +53,8 @@ class SignUncertainty(Evaluator):
         if quotient is None:
             raise Invalid("these roots determine no function: move one of them a little")
         last = last_root(quotient)
+        if last > LARGEST_PLACE:
+            raise Invalid(f"the last sign change is beyond {LARGEST_PLACE:g}")
         bound = last / (2 * PI)
         where = sum(Fraction(root, 1 << ROOT_BITS) < last for root in roots)
         return Score(
@@ -98,7 +103,7 @@ def kernel(rows: list[list[int]]) -> list[int] | None:
     integer-preserving Gaussian elimination", Mathematics of Computation 22 (1968).
     """
     n, previous = len(rows), 1
-    rows = list(rows)
+    rows = [[a // (math.gcd(*row) or 1) for a in row] for row in rows]
     for k in range(n):
         chosen = next((i for i in range(k, n) if rows[i][k]), None)
         if chosen is None:

@@ -116,8 +116,11 @@ def permutation(output: Value, size: int, what: str = "entry") -> list[int]:
 
 
 def rounded_down(value: Fraction) -> float:
-    """Return the largest double that is not above ``value``."""
-    nearest = float(value)
+    """Return the largest double that is not above ``value``; -infinity below all of them."""
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return LARGEST if value > 0 else -math.inf
     return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 

@@ -10,7 +10,7 @@ from benchmarks.library import FIGURES, KNOWN, Known, agreement, judge
 from evolve.config.problem import list_problems, load_problem
 
 FOUND = json.loads(FIGURES.read_text())
-SLOW = {"admissible_set", "uncertainty_inequality"}
+SLOW = {"admissible_set"}
 
 
 def test_every_figure_belongs_to_a_problem_and_every_construction_has_its_row() -> None:

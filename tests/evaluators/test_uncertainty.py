@@ -69,7 +69,6 @@ def test_the_function_has_laguerre_polynomials_of_even_degree_only(roots: list[f
     assert any(coefficients[::2])
 
 
-@pytest.mark.slow
 def test_the_published_value_comes_out_to_all_digits() -> None:
     roots = published("uncertainty_laguerre_alphaevolve1")["roots"]
     assert f"{score(roots).objective:.10f}" == "0.3215872334"
@@ -124,8 +123,8 @@ def test_beyond_the_last_root_the_function_keeps_its_sign(roots: list[int]) -> N
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ([], "there are 0 numbers, must be 1 to 16"),
-        ([5.0] * 17, "there are 17 numbers"),
+        ([], "there are 0 numbers, must be 1 to 25"),
+        ([5.0] * 26, "there are 26 numbers"),
         ([5.0, math.nan], "root 1 is nan"),
         ([-5.0], r"root 0 is -5\.0, must be between"),
         ([0.0], r"root 0 is 0\.0, must be between"),
