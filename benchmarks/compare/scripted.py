@@ -14,23 +14,26 @@ _LINE = re.compile(r"^X = \[(.*)\]$", re.MULTILINE)
 STEP = 0.15
 
 
+def edit(prompt: str, seed: int | None) -> str:
+    """Return an edit that changes one number of the last program in a prompt."""
+    line = list(_LINE.finditer(prompt))[-1]
+    numbers = [float(text) for text in line[1].split(",")]
+    rng = np.random.default_rng(seed)
+    numbers[int(rng.integers(len(numbers)))] += float(rng.normal(0, STEP))
+    changed = ", ".join(f"{number:.6g}" for number in numbers)
+    found, instead = line[0], f"X = [{changed}]"
+    return f"I move one number.\n<<<<<<< SEARCH\n{found}\n=======\n{instead}\n>>>>>>> REPLACE\n"
+
+
 class Scripted:
     """Answers with one edit; what it does follows from the seed of the request alone."""
 
     name = "scripted"
 
     async def complete(self, request: Request) -> Completion:
-        """Change one number of the last program in the prompt, which is the one to improve."""
+        """Change one number."""
         await anyio.lowlevel.checkpoint()
-        line = list(_LINE.finditer(request.messages[-1].content))[-1]
-        numbers = [float(text) for text in line[1].split(",")]
-        rng = np.random.default_rng(request.seed)
-        numbers[int(rng.integers(len(numbers)))] += float(rng.normal(0, STEP))
-        changed = ", ".join(f"{number:.6g}" for number in numbers)
-        text = (
-            "I move one number.\n<<<<<<< SEARCH\n"
-            f"{line[0]}\n=======\nX = [{changed}]\n>>>>>>> REPLACE\n"
-        )
+        text = edit(request.messages[-1].content, request.seed)
         prompt = sum(len(message.content) for message in request.messages)
         return Completion(text, tokens=Tokens(input=prompt // 4, output=len(text) // 4))
 

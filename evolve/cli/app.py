@@ -19,6 +19,7 @@ from evolve.cli import (
     inspect,
     maps,
     models,
+    plan,
     plot,
     problem,
     program,
@@ -45,6 +46,7 @@ app = typer.Typer(
     epilog=EPILOG,
 )
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("ls")(inspect.ls)
 app.command("show")(inspect.show)
 app.command("best")(best.best)

@@ -12,6 +12,7 @@ import typer
 from evolve.cli import render
 from evolve.cli.arms import print_instructions, print_operators
 from evolve.cli.held_out import print_held_out
+from evolve.cli.plan import actual_of, print_expected
 from evolve.cli.spending import GROUPS, print_spending
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def show(
     """Show a run: archive, measures, islands, best, operators, failures, spending, comparison.
 
     JSON: {run, totals, behaviours, archive, archives, measures, islands, best, operators,
-    instructions, failures, spending {model, operator, outcome}, comparison, held_out}.
+    instructions, failures, spending {model, operator, outcome}, forecast {expected, actual},
+    comparison, held_out}.
     """
     from evolve.store.reader import open_reader
     from evolve.view.arms import arms, instructions
@@ -108,6 +110,10 @@ def show(
             "failures": [asdict(kind) for kind in reader.failures(record.id)],
             "spending": {
                 by: [asdict(group) for group in reader.spending(record.id, by)] for by in GROUPS
+            },
+            "forecast": {
+                "expected": record.provenance.get("forecast"),
+                "actual": actual_of(reader, record),
             },
             "comparison": [asdict(row) for row in comparison(reader, record)],
             "held_out": [asdict(point) for point in reader.held_out(record.id)],
@@ -159,7 +165,7 @@ def _print_provenance(run: RunRecord, *, json: bool) -> None:
         "evaluator_ref": run.evaluator_ref,
         "evaluator_version": run.problem_hash,
         "config_hash": run.config_hash,
-        **run.provenance,
+        **{key: value for key, value in run.provenance.items() if key != "forecast"},
     }
     config = RunConfig.model_validate_json(run.config_json)
     if json:
@@ -212,6 +218,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
         shown = [(f.what, f.kind, f.count, _telling(f.example)) for f in failures]
         out.print(render.table("failures", kinds, shown))
     print_spending(out, reader, run)
+    print_expected(out, reader, run)
 
 
 def _search(run: RunRecord) -> list[str]:

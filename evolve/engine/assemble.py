@@ -64,13 +64,14 @@ class HasProblem(Protocol):
 
 @asynccontextmanager
 async def open_parts(
-    loaded: Loaded[RunConfig], emit: Observer = lambda _: None
+    loaded: Loaded[RunConfig], emit: Observer = lambda _: None, *, ask_models: bool = True
 ) -> AsyncIterator[Parts]:
     """Open everything a configuration names; what needs no machine is checked first.
 
     Args:
         loaded: The configuration.
         emit: Told of trouble with slots.
+        ask_models: Whether models are opened too, which needs their keys.
 
     Raises:
         ConfigError: a name or an option is wrong.
@@ -80,7 +81,7 @@ async def open_parts(
     prices = quotes(config.models)
     check_prices(prices, config.stop.cost_usd)
     async with (
-        open_models(config.models, loaded.folder) as models,
+        open_models(config.models if ask_models else (), loaded.folder) as models,
         open_bench(loaded, emit) as bench,
     ):
         yield Parts(

@@ -123,12 +123,7 @@ def _estimate(
 ) -> Iterator[str]:
     """Say what the run may take, from one evaluation and one prompt."""
     stop = config.stop
-    if stop.evaluations is not None:
-        wall = stop.evaluations * seconds / config.slots
-        yield (
-            f"{stop.evaluations} evaluations of {seconds:.2f} s on {config.slots} slots: about "
-            f"{wall:.0f} s, if proposals keep up and programs take as long as the seed program"
-        )
+    yield f"the seed program takes {seconds:.2f} s; `evolve plan` predicts what the run takes"
     if stop.wall_s is not None:
         yield f"the run ends after {stop.wall_s:g} s at the latest"
     if first is None:

@@ -32,6 +32,7 @@ from evolve.engine.events import (
     RunStarted,
     Stopping,
 )
+from evolve.engine.foresight import note_forecast
 from evolve.engine.history import History
 from evolve.engine.hooks.base import open_hooks, watched
 from evolve.engine.hooks.delivery import announcing
@@ -134,6 +135,7 @@ class _Search:
     ) -> None:
         config = loaded.config
         self.parts, self.store, self.opened, self.db = parts, store, opened, db
+        self.loaded = loaded
         self.utilisation = Utilisation(parts.pool)
         self.observer = emit
         self.config, self.run_id = config, opened.record.id
@@ -330,6 +332,7 @@ class _Search:
         check_seed(evaluation, self.parts.problem.id)
         judged = Judged(Pending(added.id, seed, "seed", None), evaluation)
         self.journal.record(judged, await self.journal.weigh(judged))
+        note_forecast(self.store, self.run_id, self.loaded, self.parts, evaluation, self.width)
 
     def _known(self, program: Program, stage: Stage) -> Evaluation | None:
         version = self.parts.evaluate.version

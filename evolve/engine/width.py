@@ -46,6 +46,11 @@ class Width:
         self._evaluation_s = _mean(self._evaluation_s, seconds)
 
     @property
+    def evaluation_s(self) -> float | None:
+        """Seconds of an evaluation in a slot, a running mean; None before the first."""
+        return self._evaluation_s
+
+    @property
     def limit(self) -> int:
         """Iterations that may be in flight now."""
         if self._fixed is not None:

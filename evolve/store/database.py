@@ -88,6 +88,15 @@ class Database:
         self._engine.dispose()
 
 
+def is_there(url: str) -> bool:
+    """Return whether the file that ``url`` names is there.
+
+    Raises:
+        StoreError: it is no name of a database.
+    """
+    return _parse(url)[0].exists()
+
+
 def open_database(
     url: str, *, create: bool, readonly: bool, synchronous: str = SYNCHRONOUS[0]
 ) -> Database:

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, select
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome
-from evolve.store import summaries
+from evolve.store import past, summaries
 from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
 from evolve.store.database import open_database
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
+from evolve.store.past import PastCalls, PastYield
 from evolve.store.records import (
     Failures,
     ProgramEntry,
@@ -237,6 +238,21 @@ class Reader(ArchiveReader):
         objective = self.run(run_id).objective
         with self._database.read() as connection:
             return rises(connection, run_id, objective, unit)
+
+    def past_calls(self, model: str) -> PastCalls | None:
+        """Return what a model's calls came to, in all runs; None for too few."""
+        with self._database.read() as connection:
+            return past.past_calls(connection, model)
+
+    def past_yield(self, evaluator: str, operator: str) -> PastYield | None:
+        """Return what an operator's proposals came to under one evaluator; None for too few."""
+        with self._database.read() as connection:
+            return past.past_yield(connection, evaluator, operator)
+
+    def past_growth(self, evaluator: str) -> float | None:
+        """Return how long evaluations took beside the seed program's; None for too few."""
+        with self._database.read() as connection:
+            return past.past_growth(connection, evaluator)
 
     def _find_program(
         self, connection: Connection, ref: int | str, run_id: int | None

@@ -95,6 +95,15 @@ class Store(ArchiveWriter):
             write_archive(connection, run_id, spec or ArchiveSpec(run.measures), "", now)
         return self.run(run_id)
 
+    def note(self, run_id: int, key: str, value: object) -> None:
+        """Add an entry to what a run was made with, its provenance; ``value`` is JSON."""
+        with self._database.write() as connection:
+            known = select(runs.c.provenance).where(runs.c.id == run_id)
+            provenance = {**connection.scalars(known).one(), key: value}
+            connection.execute(
+                update(runs).where(runs.c.id == run_id).values(provenance=provenance)
+            )
+
     def claim(self, run_id: int, holder: str, ttl_s: float = 30.0) -> None:
         """Become the one writer of a run.
 

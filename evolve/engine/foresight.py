@@ -1,0 +1,240 @@
+"""What is known of a run before it begins: the facts that a forecast is made from.
+
+They come from the seed program's evaluation, the first prompts, the price table and what earlier
+runs of the same database came to; what nobody knows yet gets a wide range, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evolve.config.file import Loaded
+from evolve.config.models import ModelConfig, RunConfig
+from evolve.core.evaluation import Evaluation
+from evolve.engine.archives import configured_archive
+from evolve.engine.assemble import Parts, population_of
+from evolve.engine.draw import draw
+from evolve.engine.forecast import (
+    NONE,
+    Facts,
+    Forecast,
+    ModelFacts,
+    Operator,
+    Span,
+    forecast,
+    forecast_from,
+)
+from evolve.engine.history import History
+from evolve.engine.width import Width
+from evolve.llm.base import Completion, Request
+from evolve.propose.base import Individual, Proposer
+from evolve.propose.llm import LLMProposer
+from evolve.propose.staged import StagedProposer
+from evolve.store.reader import Reader
+from evolve.store.records import RunRecord
+from evolve.store.store import Store
+
+#: Where a run's provenance keeps its forecast.
+KEY = "forecast"
+#: Seconds that any evaluation takes.
+LEAST_S = 0.005
+#: Characters of a token, fewest and most; how much longer later prompts get.
+CHARACTERS, GROWTH = (2.8, 4.8), (0.9, 2.0)
+#: Tokens of a reply of which nothing is known; no longer than the model may write.
+REPLY = (150.0, 2000.0)
+#: How far means of earlier runs may be off, and what other programs take beside the seed program.
+OFF, OTHERS = (0.8, 1.25), (0.6, 2.0)
+#: Yield of proposals without earlier runs; calls of one proposal, of one that thinks first.
+FRUITFUL, ONE_CALL, TWO_CALLS = Span(0.5, 1.0), Span(1.0, 1.3), Span(2.0, 2.6)
+#: Seconds of the controller for one proposal with all that is committed of it.
+OVERHEAD_S = Span(0.008, 0.05)
+#: Evaluations on held-out cases, as multiples of one on the search cases.
+HELD_OUT = (1.0, 6.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One answered call of a model that was made to find out."""
+
+    model: str
+    completion: Completion
+
+
+async def _never(model: str, request: Request) -> Completion:
+    """Refuse: nothing is asked here."""
+    raise AssertionError(f"{len(request.messages)} messages for {model}: a forecast asks no model")
+
+
+def first_requests(
+    loaded: Loaded[RunConfig], parts: Parts, evaluation: Evaluation
+) -> list[tuple[Proposer, str, Request]]:
+    """Return what each operator that asks a model would ask first, and which model.
+
+    Args:
+        loaded: The configuration.
+        parts: Hold problem and operators.
+        evaluation: Of the seed program; it has a score.
+    """
+    seed = Individual(0, parts.problem.seed_program, evaluation)
+    population = population_of(
+        loaded, parts, configured_archive(loaded, parts.problem), lambda _: seed
+    )
+    population.insert(seed.id, evaluation)
+    drawn = draw(loaded.config.seed, 0, parts.portfolio, population, History())
+    found: list[tuple[Proposer, str, Request]] = []
+    for operator in parts.portfolio.proposers:
+        if isinstance(operator, LLMProposer):
+            context = replace(drawn, operator=operator).context(parts.problem, _never)
+            found.append((operator, operator.model, operator.request(context)))
+    return found
+
+
+def facts_of(
+    loaded: Loaded[RunConfig],
+    parts: Parts,
+    evaluation: Evaluation,
+    seconds: Sequence[float],
+    reader: Reader | None,
+    probes: Sequence[Probe] = (),
+) -> Facts:
+    """Gather what is known of a run.
+
+    Args:
+        loaded: The configuration.
+        parts: The open run.
+        evaluation: Of the seed program; it has a score.
+        seconds: How long it took, several times, or at least and at most.
+        reader: A database that may hold earlier runs; None for none.
+        probes: Calls that were made to find out.
+    """
+    config, version = loaded.config, parts.evaluate.version
+    told: list[str] = []
+    requests = first_requests(loaded, parts, evaluation)
+    asked = {operator.name: model for operator, model, _ in requests}
+    models = {}
+    for each in config.models:
+        if each.id in asked.values():
+            answers = [probe.completion for probe in probes if probe.model == each.id]
+            models[each.id] = _model(each, requests, parts, reader, answers, told)
+    operators, fruitful = _operators(parts, asked, reader, told)
+    evaluation_s = _evaluation(seconds, reader.past_growth(version) if reader else None, told)
+    strict = config.order == "strict"
+    closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
+    return Facts(
+        evaluation_s=evaluation_s,
+        slots=config.slots,
+        operators=operators,
+        models=models,
+        fruitful=fruitful,
+        overhead_s=OVERHEAD_S,
+        in_flight=config.window if strict else config.proposals,
+        closing=closing,
+        closing_s=evaluation_s.times(*HELD_OUT),
+        stop=config.stop,
+        sources=tuple(told),
+    )
+
+
+def note_forecast(
+    store: Store,
+    run_id: int,
+    loaded: Loaded[RunConfig],
+    parts: Parts,
+    evaluation: Evaluation,
+    width: Width,
+) -> None:
+    """Store with a run what it is expected to take, as far as its seed program tells."""
+    # The first evaluation warms slot and scorer up: it is the most that one takes.
+    inside = max(evaluation.usage.wall_ns / 1e9, LEAST_S)
+    seconds = [inside, max(inside, width.evaluation_s or inside)]
+    expected = forecast(facts_of(loaded, parts, evaluation, seconds, store), loaded.config.seed)
+    if expected is not None:
+        store.note(run_id, KEY, expected.as_dict())
+
+
+def expected_of(run: RunRecord) -> Forecast | None:
+    """Return what was expected of a run at its beginning, if it was reckoned then."""
+    stored = run.provenance.get(KEY)
+    return forecast_from(stored) if isinstance(stored, dict) else None
+
+
+def _evaluation(seconds: Sequence[float], growth: float | None, told: list[str]) -> Span:
+    low, high = min(seconds), max(seconds)
+    told.append(f"an evaluation of the seed program took {low:.3g} to {high:.3g} s")
+    if growth is None:
+        return Span(low, high).times(*OTHERS)
+    told.append(
+        f"in earlier runs other programs took {growth:.2g} times as long as the seed program"
+    )
+    return Span(low * growth, high * growth).times(*OFF)
+
+
+def _operators(
+    parts: Parts, asked: Mapping[str, str], reader: Reader | None, told: list[str]
+) -> tuple[tuple[Operator, ...], Span]:
+    """Return the operators, and the share of their proposals that leads to an evaluation."""
+    portfolio, total = parts.portfolio, sum(parts.portfolio.weights)
+    found, low, high = [], 0.0, 0.0
+    for proposer, weight in zip(portfolio.proposers, portfolio.weights, strict=True):
+        past = reader.past_yield(parts.evaluate.version, proposer.name) if reader else None
+        share = weight / total
+        fruitful, calls = FRUITFUL, TWO_CALLS if isinstance(proposer, StagedProposer) else ONE_CALL
+        if past is not None:
+            told.append(
+                f"{proposer.name}: of {past.proposals} earlier proposals {past.fruitful:.0%} led "
+                f"to an evaluation, with {past.calls:.2g} calls each"
+            )
+            near = max(past.fruitful, 0.02)
+            fruitful, calls = Span(near * 0.9, min(1.0, near * 1.1)), Span(past.calls, past.calls)
+        model = asked.get(proposer.name, "")
+        found.append(Operator(proposer.name, share, model, calls if model else NONE))
+        low, high = low + share * fruitful.low, high + share * fruitful.high
+    return tuple(found), Span(low, high)
+
+
+def _model(
+    config: ModelConfig,
+    requests: Sequence[tuple[Proposer, str, Request]],
+    parts: Parts,
+    reader: Reader | None,
+    answers: Sequence[Completion],
+    told: list[str],
+) -> ModelFacts:
+    """Return what is known of a model's calls: from probes, else earlier runs, else a guess."""
+    price = parts.prices[config.id].price
+    past = reader.past_calls(config.id) if reader else None
+    if answers:
+        told.append(f"{config.id}: {len(answers)} calls were made to find out")
+        return ModelFacts(
+            input=_seen([each.tokens.input for each in answers]).times(1.0, GROWTH[1]),
+            output=_seen([each.tokens.output for each in answers]),
+            latency_s=_seen([each.latency_s for each in answers]),
+            price=price,
+            concurrency=config.concurrency,
+        )
+    if past is not None:
+        told.append(
+            f"{config.id}: {past.calls} earlier calls took {past.input:.0f} tokens in, "
+            f"{past.output:.0f} out and {past.latency_s:.3g} s each"
+        )
+        means = (past.input, past.output, past.latency_s)
+        spans = [Span(mean, mean).times(*OFF) for mean in means]
+        return ModelFacts(spans[0], spans[1], spans[2], price, config.concurrency)
+    lengths = [_characters(request) for _, model, request in requests if model == config.id]
+    prompt = Span(min(lengths) / CHARACTERS[1], max(lengths) / CHARACTERS[0])
+    reply = Span(min(REPLY[0], config.max_tokens), min(REPLY[1], config.max_tokens))
+    told.append(
+        f"{config.id}: the first prompt has {max(lengths)} characters; of its replies nothing is "
+        f"known, {reply.low:.0f} to {reply.high:.0f} tokens are assumed"
+    )
+    return ModelFacts(prompt.times(*GROWTH), reply, None, price, config.concurrency)
+
+
+def _seen(values: Sequence[float]) -> Span:
+    """Return a span around a few values, wider than they are."""
+    return Span(min(values), max(values)).times(*OFF)
+
+
+def _characters(request: Request) -> int:
+    return sum(len(message.content) for message in request.messages)

@@ -1,0 +1,91 @@
+"""What earlier runs of a database tell about the next one: calls, pace, yield."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, case, func, select
+
+from evolve.store.schema import completions, evaluations, programs, proposals, runs
+
+#: Fewer than this tell nothing.
+ENOUGH = 5
+
+
+class PastCalls(NamedTuple):
+    """Answered calls of a model: how many, and their means."""
+
+    calls: int
+    input: float
+    output: float
+    latency_s: float
+
+
+class PastYield(NamedTuple):
+    """Ended proposals of an operator: how many, calls of each, and the share evaluated."""
+
+    proposals: int
+    calls: float
+    fruitful: float
+
+
+def past_calls(connection: Connection, model: str) -> PastCalls | None:
+    """Return what a model's calls came to, in all runs; None for too few."""
+    row = connection.execute(
+        select(
+            func.count(),
+            func.avg(completions.c.tokens_input),
+            func.avg(completions.c.tokens_output),
+            func.avg(completions.c.latency_s),
+        ).where(
+            completions.c.model == model,
+            completions.c.state == "received",
+            completions.c.tokens_assumed == 0,
+            completions.c.tokens_output > 0,
+        )
+    ).one()
+    return PastCalls(*row) if row[0] >= ENOUGH else None
+
+
+def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYield | None:
+    """Return what an operator's proposals came to on a problem; None for too few."""
+    ended = (
+        select(
+            proposals.c.id,
+            case((proposals.c.status == "evaluated", 1.0), else_=0.0).label("fruitful"),
+            func.count(completions.c.id).label("calls"),
+        )
+        .join(runs, runs.c.id == proposals.c.run_id)
+        .outerjoin(completions, completions.c.proposal_id == proposals.c.id)
+        .where(
+            runs.c.problem_hash == evaluator,
+            proposals.c.operator == operator,
+            proposals.c.status != "open",
+        )
+        .group_by(proposals.c.id, proposals.c.status)
+        .subquery()
+    )
+    row = connection.execute(
+        select(func.count(), func.avg(ended.c.calls), func.avg(ended.c.fruitful))
+    ).one()
+    return PastYield(*row) if row[0] >= ENOUGH else None
+
+
+def past_growth(connection: Connection, evaluator: str) -> float | None:
+    """Return how long evaluations took beside that of the seed program; None for too few."""
+    of_seed = programs.c.operator == "seed"
+    row = connection.execute(
+        select(
+            func.count(),
+            func.avg(case((of_seed, evaluations.c.wall_ns))),
+            func.avg(case((~of_seed, evaluations.c.wall_ns))),
+        )
+        .join(programs, programs.c.id == evaluations.c.program_id)
+        .where(
+            evaluations.c.evaluator == evaluator,
+            evaluations.c.stage == "search",
+            evaluations.c.copied_from.is_(None),
+        )
+    ).one()
+    count, seed_ns, others_ns = row
+    return others_ns / seed_ns if count >= ENOUGH and seed_ns and others_ns else None
