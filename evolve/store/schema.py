@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0014"
+VERSION = "0015"
 
 
 class Excerpt(TypeDecorator[str]):
