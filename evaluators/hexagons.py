@@ -140,6 +140,16 @@ class Hexagon:
         cosine, sine = Surd(Fraction(0), _HALF), Surd(_HALF)
         return [(x * cosine - y * sine, x * sine + y * cosine) for x, y in self.corners]
 
+    @cached_property
+    def rough_corners(self) -> list[tuple[float, float]]:
+        """The corners in doubles."""
+        return [(float(x), float(y)) for x, y in self.corners]
+
+    @cached_property
+    def rough_normals(self) -> list[tuple[float, float]]:
+        """The normals in doubles."""
+        return [(float(x), float(y)) for x, y in self.normals]
+
 
 class HexagonsInHexagon:
     """Hexagons with side 1 around a centre, and the hexagon that encloses them.
@@ -213,13 +223,16 @@ class Gap:
 
 def _gap(one: Hexagon, other: Hexagon) -> Gap:
     """Return the gap of two hexagons; convex ones are apart if a side's normal separates them."""
-    sides = [
-        (normal, first, second)
-        for first, second in ((one, other), (other, one))
-        for normal in first.normals
-    ]
     # Doubles choose the side, which costs no rigour: any side that leaves room proves it.
-    normal, first, second = max(sides, key=lambda side: min(map(float, _beyond(*side))))
+    first, second, side = max(
+        (
+            (first, second, side)
+            for first, second in ((one, other), (other, one))
+            for side in range(6)
+        ),
+        key=lambda choice: _about(*choice),
+    )
+    normal = first.normals[side]
     room = min(reach.below for reach in _beyond(normal, first, second))
     distance = _along(normal, _between(first, second)).below
     return Gap(room, (distance - room) / distance if 0 < -room < distance else _far(room))
@@ -234,6 +247,13 @@ def _beyond(normal: tuple[Surd, Surd], first: Hexagon, second: Hexagon) -> list[
     """Return how far each corner of the second is beyond the first's side with this normal."""
     start = _along(normal, _between(first, second)) - APOTHEM
     return [start + _along(normal, corner) for corner in second.corners]
+
+
+def _about(first: Hexagon, second: Hexagon, side: int) -> float:
+    """Return roughly how far the second hexagon is beyond a side of the first."""
+    x, y = first.rough_normals[side]
+    start = x * float(second.x - first.x) + y * float(second.y - first.y)
+    return start + min(x * a + y * b for a, b in second.rough_corners)
 
 
 def _between(first: Hexagon, second: Hexagon) -> tuple[Surd, Surd]:
