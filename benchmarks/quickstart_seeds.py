@@ -1,6 +1,6 @@
 """Does the quickstart beat best fit on instances it never saw? Once for every seed.
 
-python benchmarks/quickstart_seeds.py [--seeds 5] [--wall 110]
+python benchmarks/quickstart_seeds.py [--seeds 5] [--wall 110] [--picture FILE]
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from pathlib import Path
 
 from evolve.config.bundled import bundled
 from evolve.config.file import load_run_config
+from evolve.config.problem import load_problem
 from evolve.core.evaluation import Evaluation
 from evolve.engine.run import run
+from evolve.view.plots import save_heatmap
 
+EXCESS = load_problem("online_bin_packing").objective
 METRICS = ("excess_weibull_1000", "excess_weibull_5000", "excess_uniform_500")
 
 
@@ -28,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--wall", type=float, default=110.0, help="seconds of search per seed")
+    parser.add_argument("--picture", type=Path, help="draw the archive of seed 0 there")
     options = parser.parse_args()
     wins = 0
     print("| program | " + " | ".join(METRICS) + " | evaluations |")
@@ -41,6 +45,9 @@ def main() -> None:
         if seed == 0:
             for name in ("first fit", "best fit"):
                 print(f"| {name} | " + " | ".join(f"{x:.2f}" for x in rows[name]) + " | |")
+        if seed == 0 and options.picture:
+            title = f"evolve run quickstart, seed 0, {result.progress.elapsed_s:.0f} s"
+            save_heatmap(result.archive, EXCESS, options.picture, title=title)
         found = rows["best found"]
         wins += all(a < b for a, b in zip(found[:2], rows["best fit"][:2], strict=True))
         shown = " | ".join(f"{x:.2f}" for x in found)

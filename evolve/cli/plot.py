@@ -9,6 +9,7 @@ import typer
 
 from evolve.cli import render
 from evolve.cli.best import writing
+from evolve.cli.inspect import ARCHIVE
 
 if TYPE_CHECKING:
     from evolve.view.pictures import Material
@@ -40,6 +41,7 @@ def plot(
     formats: list[str] = typer.Option(
         ["png"], "--format", metavar="FORMAT", help="png, svg or pdf; repeatable."
     ),
+    archive: str | None = ARCHIVE,
     list_: bool = typer.Option(False, "--list", help="List the kinds of pictures and stop."),
     db: str = render.DATABASE,
     json: bool = render.JSON,
@@ -67,7 +69,7 @@ def plot(
         return
     wanted = _wanted(words or [], list(PICTURES))
     with open_reader(db) as reader:
-        material = Material(reader, reader.run(wanted.run))
+        material = Material(reader, reader.run(wanted.run), archive)
         if json:
             render.echo_json(_numbers(material))
         else:

@@ -100,10 +100,12 @@ class Moment:
     qd_score: float
 
 
-def growth(reader: Reader, run: RunRecord, evaluations: int) -> list[Moment]:
-    """Return how the archive of a run grew over so many evaluations."""
+def growth(
+    reader: Reader, run: RunRecord, evaluations: int, ref: str | None = None
+) -> list[Moment]:
+    """Return how an archive of a run grew over so many evaluations; see `history`."""
     found = []
-    for after, archive in history(reader, run, _moments(evaluations)):
+    for after, archive in history(reader, run, _moments(evaluations), ref=ref):
         stats = archive.stats()
         found.append(Moment(int(after), stats.num_elites, stats.coverage, stats.qd_score))
     return found

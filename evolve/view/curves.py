@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from evolve.core.measures import Objective
 from evolve.view.course import Course, IslandCourse, Moment
@@ -69,9 +69,9 @@ def score_figure(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Draw every score, the best so far, and the best of each island.
+    """Draw every score above, and the best so far and of each island on an axis of its own below.
 
-    The axis leaves out what is much worse than most; a note counts it. Values known from elsewhere
+    An axis leaves out what is much worse than most; a note counts it. Values known from elsewhere
     are lines, or named in a note when they lie far away.
 
     Args:
@@ -84,24 +84,26 @@ def score_figure(
         note: A sentence below it.
     """
     with style():
-        figure = new_figure()
-        plot = figure.add_subplot()
-        plot.grid(visible=True)
+        figure = new_figure(height=5.4)
+        upper, lower = figure.subplots(2, sharex=True, height_ratios=[4, 5])
         places = _places(course, over)
         values, best = drawable(course.objective), drawable(course.best(objective))
-        low, high = _limits(values, best, objective)
-        low, high, far = _with_lines(low, high, lines)
-        _draw_points(plot, places, values, low, high)
+        low, high, far = _with_lines(_limits(values, objective), lines)
+        _draw_points(upper, places, values, low, high)
+        upper.set_ylim(low, high)
+        lower.set_ylim(_with_lines(_limits(np.unique(best), objective), lines)[:2])
         if over == "evaluations" and len(islands) > 1:
-            _draw_islands(plot, islands)
-        _draw_steps(plot, places, best, color=INK, linewidth=1.8, label="best so far")
-        _draw_lines(plot, lines, low, high)
-        plot.set_ylim(low, high)
-        _run_to(plot, over, float(places[-1]))
-        name = qualified(objective.name, objective.unit)
-        set_label(plot.yaxis, f"{name}, {better(objective)}")
-        set_title(plot, title, _came_to(course, objective, over))
-        set_legend(plot, 4)
+            _draw_islands(lower, islands)
+        for plot in (upper, lower):
+            plot.grid(visible=True)
+            _draw_steps(plot, places, best, color=INK, linewidth=1.6, label="best so far")
+            _draw_lines(plot, lines)
+        _run_to(lower, over, float(places[-1]))
+        set_label(upper.yaxis, qualified(objective.name, objective.unit))
+        set_label(lower.yaxis, f"best so far, {better(objective)}")
+        figure.align_ylabels()
+        set_title(upper, title, _came_to(course, objective, over))
+        set_legend(lower, 4, upper)
         set_note(figure, _beyond(values, low, high), *far, note)
         return figure
 
@@ -144,28 +146,24 @@ def _places(course: Course, over: Over) -> NDArray[np.float64]:
     return course.elapsed_s if over == "time" else course.evaluations.astype(float)
 
 
-def _limits(
-    values: NDArray[np.float64], best: NDArray[np.float64], objective: Objective
-) -> tuple[float, float]:
-    """Return the ends of the axis: the best, and what most scores are better than."""
+def _limits(values: NDArray[np.float64], objective: Objective) -> tuple[float, float]:
+    """Return the ends of an axis: the best value, and what most values are better than."""
     sign = 1.0 if objective.direction == "maximize" else -1.0
     fitness = sign * values[np.isfinite(values)]
     # Halves, because the difference of two very large numbers is infinite.
     first, third = (np.quantile(fitness / 2, [0.25, 0.75])).tolist()
     bottom = max(float(fitness.min()), 2 * (first - 1.5 * (third - first)))
-    top = sign * float(best[-1])
-    bottom = min(bottom, top)
+    top = float(fitness.max())
     room = 0.06 * (top - bottom) or 0.05 * abs(top) or 1.0
     ends = sorted((sign * (bottom - room), sign * (top + room)))
     return ends[0], ends[1]
 
 
-def _with_lines(low: float, high: float, lines: Lines) -> tuple[float, float, list[str]]:
-    """Widen the axis to known values that are not far away; return the others in words."""
-    far = []
-    known = {"best known": lines.record, **(lines.baselines or {})}
-    span = high - low
-    for name, value in known.items():
+def _with_lines(ends: tuple[float, float], lines: Lines) -> tuple[float, float, list[str]]:
+    """Widen an axis to known values that are not far away; return the others in words."""
+    low, high = ends
+    far, span = [], high - low
+    for name, value in {"best known": lines.record, **(lines.baselines or {})}.items():
         if value is None or low <= value <= high:
             continue
         if max(low - value, value - high) > FAR * span:
@@ -213,8 +211,9 @@ def _draw_islands(plot: Axes, islands: Sequence[IslandCourse]) -> None:
         )
 
 
-def _draw_lines(plot: Axes, lines: Lines, low: float, high: float) -> None:
-    """Draw known values with their names on them, at the right, where curves have settled."""
+def _draw_lines(plot: Axes, lines: Lines) -> None:
+    """Draw the known values that lie on an axis."""
+    low, high = plot.get_ylim()
     if lines.record is not None and low <= lines.record <= high:
         plot.axhline(lines.record, label=f"best known {lines.record:.6g}", **RECORD)
     dots = [(0, (1, 2)), (0, (1, 4)), (0, (3, 3))]
@@ -226,13 +225,13 @@ def _draw_lines(plot: Axes, lines: Lines, low: float, high: float) -> None:
 
 def _draw_steps(
     plot: Axes,
-    places: ArrayLike,
-    values: ArrayLike,
+    places: Sequence[float] | NDArray[np.float64],
+    values: Sequence[float] | NDArray[np.float64],
     **line: Any,  # noqa: ANN401 - matplotlib's keywords
 ) -> None:
     """Draw a curve that stays until it changes, with a dot at its end."""
-    ends: dict[str, Any] = {"marker": "o", "markersize": 3.5, "markevery": [-1], "clip_on": False}
-    plot.step(places, values, where="post", **line, **ends)
+    plot.step(places, values, where="post", **line)
+    plot.plot(places[-1], values[-1], "o", markersize=3.5, color=line["color"], clip_on=False)
 
 
 def _run_to(plot: Axes, over: Over, last: float) -> None:
@@ -260,4 +259,4 @@ def _beyond(values: NDArray[np.float64], low: float, high: float) -> str:
         return ""
     worst = outside[np.argmax(np.abs(outside / 2 - (low / 2 + high / 2) / 2))]
     programs = "1 program lies" if len(outside) == 1 else f"{len(outside)} programs lie"
-    return f"{programs} beyond the axis, up to {worst:.4g}"
+    return f"{programs} beyond the axis, up to {worst:.6g}"

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Material:
-    """What pictures of a run are made of, each part read once and only if it is needed."""
+    """What pictures of a run are made of, each part read once and only if it is needed.
+
+    Attributes:
+        ref: Number or name of the archive that is looked at; None for that of the search.
+    """
 
     reader: Reader
     run: RunRecord
+    ref: str | None = None
 
     @property
     def title(self) -> str:
@@ -39,8 +44,8 @@ class Material:
 
     @cached_property
     def archive(self) -> Archive:
-        """The archive of the search as it is now."""
-        return archive_of(self.reader, self.run)
+        """The archive as it is now."""
+        return archive_of(self.reader, self.run, ref=self.ref)
 
     @cached_property
     def course(self) -> Course:
@@ -55,7 +60,7 @@ class Material:
     @cached_property
     def growth(self) -> list[Moment]:
         """How the archive grew."""
-        return growth(self.reader, self.run, self.evaluations)
+        return growth(self.reader, self.run, self.evaluations, self.ref)
 
     @cached_property
     def islands(self) -> list[IslandCourse]:

@@ -111,7 +111,7 @@ def _figures(archive: Archive, objective: Objective, record: float | None) -> st
     if stats.best is not None:
         figures += f", best {objective.fitness(stats.best):.6g}"
     if record is not None:
-        figures += f", best known {record:.8g}"
+        figures += f", best known {record:.6g}"
     return figures
 
 

@@ -27,7 +27,7 @@ DPI = 150
 #: Inches; one column of a page.
 WIDTH, HEIGHT = 6.4, 4.2
 #: Characters of a line of the title and of the notes below a picture.
-TITLE_CHARACTERS, NOTE_CHARACTERS = 66, 96
+TITLE_CHARACTERS, NOTE_CHARACTERS = 72, 96
 
 #: Beyond this, matplotlib's arithmetic overflows.
 HUGE = 1e300
@@ -159,13 +159,19 @@ def set_note(figure: Figure, *notes: str) -> None:
         figure.supxlabel(text, fontsize=8, color=QUIET, parse_math=False)
 
 
-def set_legend(plot: Axes, columns: int) -> None:
-    """Put the legend below a plot and its label, where it covers no data."""
+def set_legend(plot: Axes, columns: int, *others: Axes) -> None:
+    """Put the legend of a plot, and of others, below it and its label, where it covers no data."""
     from matplotlib.transforms import ScaledTranslation
 
     assert plot.figure is not None
     below = ScaledTranslation(0, -LEGEND_BELOW, plot.figure.dpi_scale_trans)
+    named: dict[str, Any] = {}
+    for each in (*others, plot):
+        for handle, name in zip(*each.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
     plot.legend(
+        named.values(),
+        named.keys(),
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
         bbox_transform=plot.transAxes + below,
@@ -202,8 +208,9 @@ def drawable(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def wrapped(text: str, characters: int) -> str:
-    """Return ``text`` in lines of at most so many characters."""
-    return textwrap.fill(text, characters, break_on_hyphens=False)
+    """Return ``text`` in lines of at most so many characters, broken after underscores too."""
+    parted = textwrap.fill(text.replace("_", "_ "), characters, break_on_hyphens=False)
+    return parted.replace("_ ", "_")
 
 
 def shortened(text: str, characters: int = 28) -> str:
