@@ -268,7 +268,9 @@ class StopConfig(Section):
         default=None, description="evaluations in a row without a better best"
     )
     grace_s: Positive = Field(
-        default=60.0, description="seconds that model calls in flight may take once stopping"
+        default=60.0,
+        description="seconds that proposals may go on asking models once stopping; calls under way "
+        "are waited for",
     )
     fruitless: PositiveInt = Field(
         default=500, description="proposals in a row that lead to no evaluation"

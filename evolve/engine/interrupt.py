@@ -11,9 +11,12 @@ import anyio
 
 
 @asynccontextmanager
-async def interruptible(first: Callable[[], None]) -> AsyncIterator[None]:
+async def interruptible(
+    first: Callable[[], None], second: Callable[[], None]
+) -> AsyncIterator[None]:
     """Call ``first`` on the first SIGINT or SIGTERM; cancel the body on the second.
 
+    ``second`` is called then too, to give up what the body would not leave because it is cancelled.
     A cancelled body ends the context quietly. Signals reach the main thread only; elsewhere the
     context does nothing.
     """
@@ -21,7 +24,7 @@ async def interruptible(first: Callable[[], None]) -> AsyncIterator[None]:
         yield
         return
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_watch, tasks.cancel_scope, first)
+        await tasks.start(_watch, tasks.cancel_scope, first, second)
         yield
         tasks.cancel_scope.cancel()
 
@@ -29,6 +32,7 @@ async def interruptible(first: Callable[[], None]) -> AsyncIterator[None]:
 async def _watch(
     scope: anyio.CancelScope,
     first: Callable[[], None],
+    second: Callable[[], None],
     *,
     task_status: anyio.abc.TaskStatus[None],
 ) -> None:
@@ -38,6 +42,7 @@ async def _watch(
         async for _ in signals:
             if seen:
                 scope.cancel()
+                second()
                 return
             seen = True
             first()

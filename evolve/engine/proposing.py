@@ -60,7 +60,10 @@ class Proposing:
         return result
 
     async def hurry(self, grace_s: float) -> None:
-        """Give proposals in flight a while, then give up those that still wait for a model."""
+        """Give proposals in flight a while, then let them ask nothing more.
+
+        A call under way is waited for all the same: see `evolve.llm.ledger.Ledger.complete`.
+        """
         with anyio.move_on_after(grace_s):
             while self._scopes:
                 self._ended = anyio.Event()

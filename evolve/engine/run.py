@@ -205,8 +205,9 @@ class _Search:
         self._announce()
         loop = self._loop(unfinished)
         reason = "interrupted"
+        stops = partial(loop.interrupt, reason), self.ledger.abandon
         comparison: tuple[Compared, ...] = ()
-        async with self._reporting(), interruptible(partial(loop.interrupt, "interrupted")):
+        async with self._reporting(), interruptible(*stops):
             await self._seed()
             self.utilisation.begin()
             reason = await loop.run(unfinished)
@@ -256,7 +257,7 @@ class _Search:
         caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
         budget = Budget(caps, Spent(counters.cost_usd, counters.tokens, counters.calls))
         models, prices = self.config.models, self._prices()
-        ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
+        self.ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
         return Loop(
             seed=self.config.seed,
             problem=self.parts.problem,
@@ -264,7 +265,7 @@ class _Search:
             population=self.population,
             portfolio=self.parts.portfolio,
             history=self.history,
-            completer=partial(completer, ledger, self.store, self.counters),
+            completer=partial(completer, self.ledger, self.store, self.counters),
             judge=self.judging.judge,
             journal=self.journal,
             order=order_of(

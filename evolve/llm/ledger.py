@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from evolve.config.models import ModelConfig
 from evolve.core.errors import InfrastructureError, ModelUnavailable, ReplyLost
@@ -81,6 +82,7 @@ class Ledger:
         check_prices(prices, budget.caps.cost_usd)
         self.budget = budget
         self._models, self._prices = models, prices
+        self._in_flight: set[anyio.CancelScope] = set()
         self._configs = {config.id: config for config in configs}
         self.gates = {
             config.id: Gate(config.id, config.concurrency, config.outage_s, tell)
@@ -93,6 +95,9 @@ class Ledger:
 
     async def complete(self, model: str, request: Request, *, record: Recorder) -> Completion:
         """Ask ``model``; the prompt is committed before it leaves, the reply before it is returned.
+
+        Cancelled while the request is under way, it ends only when the reply is committed, since it
+        is paid for; `abandon` gives it up.
 
         Raises:
             BudgetExhausted: the call could pass the budget; nothing was sent.
@@ -115,26 +120,44 @@ class Ledger:
         reservation: Reservation,
         record: Recorder,
     ) -> Completion:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # from here on it would not be noticed
         parameters = self._models[model].parameters()
         call = record.sent(model, request.to_json(), parameters, most, bound)
         reservation.charge = reservation.amount  # given up from here on, it may be billed
         try:
-            completion = await self._models[model].complete(request)
-        except anyio.get_cancelled_exc_class():
-            record.failed(call, "given up before the reply came", most, bound)
-            raise
+            completion = await self._patiently(model, request)
         except (ModelUnavailable, InfrastructureError) as error:
             if isinstance(error, ReplyLost):
                 record.failed(call, str(error), most, bound)
             else:
                 reservation.charge = Spent(calls=1)
                 record.failed(call, str(error), Tokens(), 0.0)
+            await anyio.lowlevel.checkpoint_if_cancelled()  # then nobody waits for the error
             raise
         completion = self._settle(completion, most, self._configs[model], self._prices[model])
         tokens = completion.tokens
         reservation.charge = Spent(completion.cost_usd or 0.0, tokens.input + tokens.output, 1)
         record.received(call, completion)
         return completion
+
+    async def _patiently(self, model: str, request: Request) -> Completion:
+        """Wait for a reply even if cancelled.
+
+        Raises:
+            ReplyLost: it was abandoned.
+        """
+        with anyio.CancelScope(shield=True) as scope:
+            self._in_flight.add(scope)
+            try:
+                return await self._models[model].complete(request)
+            finally:
+                self._in_flight.discard(scope)
+        raise ReplyLost(f"{model}: given up before the reply came")
+
+    def abandon(self) -> None:
+        """Give up the replies under way; what was reserved for them counts as spent."""
+        for scope in list(self._in_flight):
+            scope.cancel()
 
     def _settle(
         self, completion: Completion, most: Tokens, config: ModelConfig, quoted: Quote

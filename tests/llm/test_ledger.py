@@ -215,17 +215,31 @@ def test_a_budget_needs_the_price_of_every_model() -> None:
     Ledger({}, models, quotes(models), Budget())
 
 
-def test_a_cancelled_call_counts_as_paid_and_is_recorded_as_given_up() -> None:
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_a_cancelled_call_is_waited_for_unless_it_is_abandoned(*, abandoned: bool) -> None:
     recorder, budget = FakeRecorder(), Budget(Caps(cost_usd=1.0))
-    ledger = make_ledger(FakeModel([Completion("")], steps=10**6), config(), budget)
+    reply = Completion("done", tokens=Tokens(input=10, output=1))
+    ledger = make_ledger(FakeModel([reply], steps=200), config(), budget)
 
     async def main() -> None:
-        with anyio.move_on_after(0.02):
-            await ledger.complete("openai/m", request(), record=recorder)
+        async with anyio.create_task_group() as tasks:
+
+            async def one() -> None:
+                await ledger.complete("openai/m", request(), record=recorder)
+
+            tasks.start_soon(one)
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+            if abandoned:
+                ledger.abandon()
 
     anyio.run(main)
-    assert [event[0] for event in recorder.events] == ["sent", "failed"]
-    assert budget.spent.usd == recorder.events[0][4] == recorder.events[1][3]
+    end = "failed" if abandoned else "received"
+    assert [event[0] for event in recorder.events] == ["sent", end]
+    reserved = recorder.events[0][4]
+    assert isinstance(reserved, float)
+    assert budget.spent.usd == reserved if abandoned else 0 < budget.spent.usd < reserved
 
 
 def test_a_call_waits_for_room_that_one_in_flight_frees() -> None:
