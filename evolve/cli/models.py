@@ -79,11 +79,12 @@ def _print(found: list[ModelFacts]) -> None:
     for each in found:
         server = {"vendor": " at the vendor", "none": ""}.get(each.server, f" at {each.server}")
         state = {None: "none needed", True: f"{each.key_env} is set"}
+        longest = "" if each.api == "embeddings" else f"{each.max_tokens} tokens a reply, "
         lines = [
             f"{each.id}: {each.api}{server}",
             f"  key: {state.get(each.key, f'{each.key_env} is NOT SET')}",
             f"  price: {price_text(each.price)}",
-            f"  limits: {each.concurrency} calls at once, {each.max_tokens} tokens a reply, "
+            f"  limits: {each.concurrency} calls at once, {longest}"
             f"{each.timeout_s:g} s, {each.retries} retries",
         ]
         if each.ping is not None:
