@@ -217,7 +217,7 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
         paired: Whether its evaluator makes the same chance from the same seed.
 
     Raises:
-        ConfigError: the archive is of a kind that has no races.
+        ConfigError: the archive is of a kind that has no races, or the problem has probes.
     """
     config = loaded.config
     noise = noise_of(config, problem)
@@ -228,6 +228,12 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
         raise loaded.error(
             "noisy scores need cells that hold the best of one objective: archive.kind grid or "
             "cvt, without objectives",
+            *where,
+        )
+    if problem.probes:
+        raise loaded.error(
+            f"the probes of {problem.id} take over scores where outputs are equal, so its scores "
+            "have no noise: leave one of the two out",
             *where,
         )
     if not all(axis.settled for axis in problem.measures):

@@ -115,3 +115,8 @@ def test_scores_must_follow_from_outputs(tmp_path: Path, kind: str) -> None:
 def test_some_case_must_be_left(tmp_path: Path) -> None:
     with pytest.raises(EvaluatorError, match="leaves none of the 4 search cases"):
         search(tmp_path, "deterministic: true\n        probes: 4")
+
+
+def test_noise_and_probes_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leave one of the two out"):
+        search(tmp_path, "deterministic: true\n        probes: 1", noise={"repeats": 2})
