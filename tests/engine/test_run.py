@@ -55,6 +55,7 @@ def test_a_mapping_is_a_configuration_and_observers_see_everything(
         "evaluations",
         5,
     )
+    assert f"program {result.best.id}" in result._repr_html_()
     assert isinstance(events[0], RunStarted)
     assert events[-1] == RunFinished(1, "finished", "evaluations")
     evaluated = [event for event in events if isinstance(event, ProgramEvaluated)]

@@ -26,6 +26,8 @@ from evolve.engine.hooks import base, delivery
 from evolve.engine.hooks.base import Hook, Watched
 from evolve.engine.hooks.delivery import Announcer, Delivery, announcing
 from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from evolve.view.export.tables import export_tables
 from tests.engine.hooks.searches import interrupted, search
 from tests.engine.test_end_to_end_models import KEY, configure
 from tests.fake_llm_server import FakeLLMServer, failure
@@ -290,7 +292,7 @@ def test_events_go_into_a_file_that_a_resumed_run_goes_on_with(tmp_path: Path) -
     ]
 
 
-def test_no_key_is_in_any_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_in_any_event_or_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
 
     def refuse(_: object) -> Any:
@@ -309,3 +311,7 @@ def test_no_key_is_in_any_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     text = (tmp_path / "log.jsonl").read_text()
     assert "ProposalRejected" in text
     assert KEY not in text
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        counts = export_tables(reader, reader.run(), tmp_path / "out", "jsonl")
+    assert counts["calls"] > 0
+    assert [file.name for file in (tmp_path / "out").iterdir() if KEY in file.read_text()] == []
