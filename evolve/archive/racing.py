@@ -43,7 +43,9 @@ class Rules:
         most: Samples of one program in all; with ``repeats`` there is no racing.
         compare: ``mean``: the larger estimate; ``lcb``: the larger lower confidence bound;
             ``probability``: better with probability ``confidence``.
-        confidence: From which a race counts as decided, 0.5 to 1.
+        confidence: Probability of being better from which a program has won, 0.5 to 1.
+        give_up: Probability of being better below which it has lost, 0 to 0.5. Who is lost wrongly
+            is one of many; who wins wrongly stays. So this may be far above 1 - ``confidence``.
         shrink: Whether estimates are drawn toward those of all elites, see `Population.shrink`.
         refresh: Insertions after which one elite is measured once more; 0 never.
         paired: Whether equal repeats of two programs share their chance.
@@ -51,12 +53,13 @@ class Rules:
             ratios.
     """
 
-    repeats: int = 3
+    repeats: int = 2
     most: int = 12
     compare: Comparison = "mean"
-    confidence: float = 0.95
+    confidence: float = 0.9
+    give_up: float = 0.3
     shrink: bool = True
-    refresh: int = 10
+    refresh: int = 5
     paired: bool = False
     timed: bool = False
 
@@ -180,7 +183,7 @@ class Beliefs:
             own, other = self._worth(duel.own, prior), self._worth(duel.rival, prior)
             again = duel.paired or seen > known
             spent = level >= rules.most and (rules.timed or seen >= rules.most)
-            worse = duel.odds < 1 - rules.confidence and (duel.paired or not rules.timed)
+            worse = duel.odds < rules.give_up and (duel.paired or not rules.timed)
             clear = (again or seen >= rules.most) and duel.odds >= rules.confidence and own > other
             if spent or worse or clear:
                 sure = rules.compare != "probability" or duel.odds >= rules.confidence

@@ -14,7 +14,7 @@ class NoiseConfig(Section):
     """The score of a program varies from one evaluation to the next."""
 
     repeats: PositiveInt = Field(
-        default=3, description="samples of every program; one sample is one evaluation of all cases"
+        default=2, description="samples of every program; one sample is one evaluation of all cases"
     )
     most: PositiveInt = Field(
         default=12,
@@ -27,7 +27,12 @@ class NoiseConfig(Section):
         "is better with probability confidence",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        default=0.95, description="probability from which a race counts as decided"
+        default=0.9, description="probability of being better from which a program has won a race"
+    )
+    give_up: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        default=0.3,
+        description="probability of being better below which it has lost; lower: more "
+        "samples for programs that look worse",
     )
     shrink: bool = Field(
         default=True,
@@ -35,7 +40,7 @@ class NoiseConfig(Section):
         "their differences; not when the problem is timed",
     )
     refresh: Annotated[int, Field(ge=0)] = Field(
-        default=10, description="insertions after which one elite is measured again; 0: never"
+        default=5, description="insertions after which one elite is measured again; 0: never"
     )
 
     @model_validator(mode="after")

@@ -110,7 +110,7 @@ def test_an_elite_is_measured_again_before_it_is_replaced() -> None:
 
 
 def test_equals_are_measured_until_the_budget_is_spent() -> None:
-    lab = Laboratory(Rules(repeats=3, most=9, confidence=0.999), noise=1.0)
+    lab = Laboratory(Rules(repeats=3, most=9, confidence=0.999, give_up=0.001), noise=1.0)
     lab.offer(1, 5.0)
     lab.offer(2, 5.0)
     assert len(lab.readings[1]) == len(lab.readings[2]) == 9
