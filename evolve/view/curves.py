@@ -181,17 +181,17 @@ def _draw_points(
     high: float,
 ) -> None:
     shown = (values >= low) & (values <= high)
+    count = int(shown.sum())
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgewidth": 0, "color": "0.6"}
     plot.plot(
         places[shown],
         values[shown],
-        linestyle="none",
-        marker="o",
-        markersize=2.2 if len(values) > FEW_POINTS else 4.0,
-        markeredgewidth=0,
-        color="0.62",
-        rasterized=int(shown.sum()) > MANY_POINTS,
-        label="one program",
+        markersize=4.0 if count <= FEW_POINTS else 2.2 if count <= MANY_POINTS else 1.2,
+        alpha=max(0.05, min(1.0, 4 * MANY_POINTS / max(count, 1))),  # a crowd shows its density
+        rasterized=count > MANY_POINTS,
+        **dot,
     )
+    plot.plot([], [], markersize=3.0, label="one program", **dot)
 
 
 def _draw_islands(plot: Axes, islands: Sequence[IslandCourse]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Ticks on an axis of quantile cells.
 TICKS = 8
 #: Cells along an axis that are large enough to have a border.
-FEW_CELLS = 40
+FEW_CELLS = 30
 
 
 def draw(
