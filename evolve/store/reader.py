@@ -74,7 +74,9 @@ class Reader(ArchiveReader):
         """
         query = entries().where(programs.c.run_id == run_id)
         if operator:
-            query = query.where(programs.c.operator.startswith(operator, autoescape=True))
+            query = query.where(  # a range, for the index
+                programs.c.operator >= operator, programs.c.operator < operator + "\U0010ffff"
+            )
         if outcome is not None:
             query = query.where(evaluations.c.outcome == outcome.value)
         query = query.order_by(programs.c.id.desc() if newest_first else programs.c.id)

@@ -170,3 +170,15 @@ def test_texts_of_a_call_belong_to_its_program(reader: PageReader) -> None:
     assert reader.cost(1, after=reader.settled()) == (0, 0.0, 0)
     assert (calls, unpriced) == (12, 0)
     assert cost == pytest.approx(0.12)
+
+
+def test_held_out_marks_stand_at_the_search_evaluation(reader: PageReader, store: Store) -> None:
+    for number, objective in ((7, 4.5), (3, 5.5)):
+        store.commit_evaluation(number, scored(objective, stage="held_out"), [])
+    store.commit_evaluation(1, scored(6.0, stage="held_out"), [])  # the seed program
+    marks = reader.held_out_marks(1)
+    assert [(mark.program, mark.objective) for mark in marks] == [(3, 5.5), (7, 4.5)]
+    at = reader.ordinals(1, [mark.evaluation for mark in marks])
+    assert [at[mark.evaluation] for mark in marks] == [3, 7]
+    known = {each.program_id: each.evaluations for each in reader.held_out(1)}
+    assert [known[mark.program] for mark in marks] == [3, 7]

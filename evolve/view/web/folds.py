@@ -17,6 +17,7 @@ from evolve.store.calls import Spending
 from evolve.store.page_reader import Cost, PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
 from evolve.store.spending import By
+from evolve.view.report import ComparedRow, comparison
 
 #: Runs whose archives are kept.
 KEPT = 8
@@ -83,6 +84,7 @@ class Folds:
 
     def __init__(self) -> None:
         self._costs: dict[int, tuple[int, Cost]] = {}
+        self._comparisons: dict[int, tuple[str, list[ComparedRow]]] = {}
         self._spending: dict[tuple[int, By], tuple[str, tuple[Spending, ...]]] = {}
         self._kept: OrderedDict[tuple[int, int], Folded] = OrderedDict()
         self._lock = threading.Lock()
@@ -119,4 +121,12 @@ class Folds:
         kept = self._spending.get((run_id, by))
         if kept is None or kept[0] != stamp:
             kept = self._spending[run_id, by] = stamp, reader.spending(run_id, by)
+        return kept[1]
+
+    def comparison(self, reader: PageReader, run: RunRecord) -> list[ComparedRow]:
+        """Return the held-out comparison of a run; it is kept until the run changes."""
+        stamp = reader.stamp(run.id)
+        kept = self._comparisons.get(run.id)
+        if kept is None or kept[0] != stamp:
+            kept = self._comparisons[run.id] = stamp, comparison(reader, run)
         return kept[1]

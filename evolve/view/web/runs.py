@@ -17,7 +17,6 @@ from evolve.store.records import RunRecord
 from evolve.store.spending import By
 from evolve.view.heatmap import describe
 from evolve.view.projection import qualified
-from evolve.view.report import comparison
 from evolve.view.web.charts import Line, Point, steps
 from evolve.view.web.folds import Folded
 from evolve.view.web.maps import Map, lay_out
@@ -28,6 +27,8 @@ RUNS = 50
 LEADERS = 8
 #: Runs that are drawn side by side.
 COMPARED = 8
+#: Programs on held-out cases that make a course; at its end every run has one or two.
+MEASURED = 3
 #: Islands that have a curve of their own, the best ones.
 CURVES = 8
 
@@ -123,7 +124,7 @@ def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = 
         "leaders": reader.leaderboard(run.id, LEADERS),
         "in_flight": reader.in_flight(run.id),
         "slots": _slots(run),
-        "comparison": comparison(reader, run) if run.status == "finished" else [],
+        "comparison": site.folds.comparison(reader, run) if run.status == "finished" else [],
         "query": site.links.query(
             run.id, "live", island=choice.island, x=choice.x, y=choice.y, stamp=stamp
         ),
@@ -174,7 +175,7 @@ def score_lines(site: Site, run: RunRecord, folded: Folded | None = None) -> lis
     ]
     if best and last > best[-1].x:
         best.append(Point(last, best[-1].y))
-    lines = []
+    lines = [] if folded is None else _held_out(site, run)
     for island in _best_islands(folded) if records else ():
         points = [
             Point(at[each.evaluation], run.objective.fitness(each.fitness))
@@ -299,6 +300,24 @@ def _islands(site: Site, run: RunRecord, folded: Folded) -> list[IslandRow]:
         )
         for number_, archive in sorted(folded.islands.items())
     ]
+
+
+def _held_out(site: Site, run: RunRecord) -> list[Line]:
+    """Return the course on held-out cases, of a run that was measured on them along the way."""
+    marks = site.reader.held_out_marks(run.id)
+    if len(marks) < MEASURED:
+        return []
+    at = site.reader.ordinals(run.id, [mark.evaluation for mark in marks])
+    points = [
+        Point(
+            at[mark.evaluation],
+            mark.objective,
+            f"program {mark.program}\nheld out {number(mark.objective)}",
+            site.links.program(mark.program),
+        )
+        for mark in marks
+    ]
+    return [Line("held out", points, main=False)]
 
 
 def _best_islands(folded: Folded | None) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 
 import uvicorn
 
-from evolve.core.errors import PrerequisiteError
+from evolve.core.errors import EvolveError, PrerequisiteError
+from evolve.view.web import runs
 from evolve.view.web.app import application
 from evolve.view.web.source import Source
 
@@ -40,9 +42,21 @@ def serve(url: str, port: int | None, announce: Callable[[str], None], path: str
             server_header=False,
             timeout_graceful_shutdown=1,
         )
+        warming = threading.Thread(target=warm, args=(source,), daemon=True)
+        warming.start()
         announce(f"http://{ADDRESS}:{listening.getsockname()[1]}{path}?token={token}")
         with suppress(KeyboardInterrupt):  # the way to end it
             uvicorn.Server(config).run([listening])
+        warming.join()
+
+
+def warm(source: Source) -> None:
+    """Make the pages that are likely to be asked for first, so that nobody waits for them."""
+    with suppress(EvolveError):  # the page itself will say what is wrong
+        site = source.site()
+        runs.runs_view(site)
+        for run in site.reader.run_page(1):
+            runs.run_view(site, run, runs.MapChoice())
 
 
 def _listen(port: int | None) -> socket.socket:
