@@ -201,7 +201,8 @@ def print_study(out: Console, study: Study) -> None:
     out.print(_pairs(report))
     for pair in report.pairs:
         if not pair.shown:
-            out.print(f"{pair.task}: {pair.sentence}", markup=False, soft_wrap=True)
+            sentence = f"{pair.task}: {pair.sentence}" if len(report.tasks) > 1 else pair.sentence
+            out.print(sentence, markup=False, soft_wrap=True)
     out.print(_scores(report))
 
 
@@ -237,9 +238,7 @@ def _arms(task: TaskReport, report: Report) -> RenderableType:
 
 def _pairs(report: Report) -> RenderableType:
     heads = (
-        "first",
-        "second",
-        "task",
+        "first against second",
         ">better",
         ">worse",
         ">difference",
@@ -251,11 +250,12 @@ def _pairs(report: Report) -> RenderableType:
         "shown",
         ">could show",
     )
+    several = len(report.tasks) > 1
     rows = [
         (
-            pair.first,
-            pair.second,
-            pair.task,
+            f"{pair.task}: {pair.first} - {pair.second}"
+            if several
+            else f"{pair.first} - {pair.second}",
             pair.paired.wins,
             pair.paired.losses,
             pair.paired.difference,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from evolve.config.file import Loaded
 from evolve.config.models import ModelConfig, RunConfig
-from evolve.core.evaluation import Evaluation
+from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Parts, population_of
 from evolve.engine.draw import draw
@@ -31,6 +31,7 @@ from evolve.llm.base import Completion, Request
 from evolve.propose.base import Individual, Proposer
 from evolve.propose.llm import LLMProposer
 from evolve.propose.staged import StagedProposer
+from evolve.store.past import PastPace
 from evolve.store.reader import Reader
 from evolve.store.records import RunRecord
 from evolve.store.store import Store
@@ -49,8 +50,8 @@ OFF, OTHERS = (0.8, 1.25), (0.6, 2.0)
 FRUITFUL, ONE_CALL, TWO_CALLS = Span(0.5, 1.0), Span(1.0, 1.3), Span(2.0, 2.6)
 #: Seconds of the controller for one proposal with all that is committed of it.
 OVERHEAD_S = Span(0.008, 0.05)
-#: Evaluations on held-out cases, as multiples of one on the search cases.
-HELD_OUT = (1.0, 6.0)
+#: Seconds of a held-out case, as multiples of those of a search case.
+HELD_OUT = (0.7, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def facts_of(
             answers = [probe.completion for probe in probes if probe.model == each.id]
             models[each.id] = _model(each, requests, parts, reader, answers, told)
     operators, fruitful = _operators(parts, asked, reader, told)
-    evaluation_s = _evaluation(seconds, reader.past_growth(version) if reader else None, told)
+    pace = reader.past_pace(version) if reader else None
+    evaluation_s = _evaluation(seconds, pace, told)
     strict = config.order == "strict"
     closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
     return Facts(
@@ -130,7 +132,7 @@ def facts_of(
         overhead_s=OVERHEAD_S,
         in_flight=config.window if strict else config.proposals,
         closing=closing,
-        closing_s=evaluation_s.times(*HELD_OUT),
+        closing_s=_held_out(seconds, evaluation_s, pace, parts.evaluate.sizes),
         stop=config.stop,
         sources=tuple(told),
     )
@@ -159,15 +161,25 @@ def expected_of(run: RunRecord) -> Forecast | None:
     return forecast_from(stored) if isinstance(stored, dict) else None
 
 
-def _evaluation(seconds: Sequence[float], growth: float | None, told: list[str]) -> Span:
+def _evaluation(seconds: Sequence[float], pace: PastPace | None, told: list[str]) -> Span:
     low, high = min(seconds), max(seconds)
     told.append(f"an evaluation of the seed program took {low:.3g} to {high:.3g} s")
-    if growth is None:
+    if pace is None:
         return Span(low, high).times(*OTHERS)
     told.append(
-        f"in earlier runs other programs took {growth:.2g} times as long as the seed program"
+        f"in earlier runs other programs took {pace.others:.2g} times as long as the seed program"
     )
-    return Span(low * growth, high * growth).times(*OFF)
+    return Span(low * pace.others, high * pace.others).times(*OFF)
+
+
+def _held_out(
+    seconds: Sequence[float], search_s: Span, pace: PastPace | None, sizes: Mapping[Stage, int]
+) -> Span:
+    """Return how long an evaluation on the held-out cases takes."""
+    if pace is not None and pace.held_out is not None:
+        return Span(min(seconds) * pace.held_out, max(seconds) * pace.held_out).times(*OFF)
+    more = sizes["held_out"] / max(1, sizes["search"])
+    return search_s.times(more * HELD_OUT[0], more * HELD_OUT[1])
 
 
 def _operators(

@@ -83,6 +83,7 @@ class EvaluationService:
     Attributes:
         version: Changes with anything that can change a score.
         stages: Those that have cases.
+        sizes: How many cases each stage has.
         interactive: Whether the evaluator drives the program, call by call.
         reseeds: Whether the evaluator makes inputs from the seeds of repeats.
     """
@@ -104,6 +105,7 @@ class EvaluationService:
         self._objectives = tuple(objectives)
         self.version = evaluator_version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
+        self.sizes = {stage: len(cases[stage].names) for stage in STAGES}
 
     def seen_before(self) -> int:
         """Return how many held-out cases have the inputs of a search case.

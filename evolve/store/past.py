@@ -71,21 +71,32 @@ def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYie
     return PastYield(*row) if row[0] >= ENOUGH else None
 
 
-def past_growth(connection: Connection, evaluator: str) -> float | None:
+class PastPace(NamedTuple):
+    """Seconds of evaluations, as multiples of the seed program's on the search cases.
+
+    Attributes:
+        others: Those of other programs on the search cases.
+        held_out: Those on held-out cases; None where there were none.
+    """
+
+    others: float
+    held_out: float | None
+
+
+def past_pace(connection: Connection, evaluator: str) -> PastPace | None:
     """Return how long evaluations took beside that of the seed program; None for too few."""
-    of_seed = programs.c.operator == "seed"
+    of_seed, on_search = programs.c.operator == "seed", evaluations.c.stage == "search"
     row = connection.execute(
         select(
             func.count(),
-            func.avg(case((of_seed, evaluations.c.wall_ns))),
-            func.avg(case((~of_seed, evaluations.c.wall_ns))),
+            func.avg(case((of_seed & on_search, evaluations.c.wall_ns))),
+            func.avg(case((~of_seed & on_search, evaluations.c.wall_ns))),
+            func.avg(case((~on_search, evaluations.c.wall_ns))),
         )
         .join(programs, programs.c.id == evaluations.c.program_id)
-        .where(
-            evaluations.c.evaluator == evaluator,
-            evaluations.c.stage == "search",
-            evaluations.c.copied_from.is_(None),
-        )
+        .where(evaluations.c.evaluator == evaluator, evaluations.c.copied_from.is_(None))
     ).one()
-    count, seed_ns, others_ns = row
-    return others_ns / seed_ns if count >= ENOUGH and seed_ns and others_ns else None
+    count, seed_ns, others_ns, held_out_ns = row
+    if count < ENOUGH or not seed_ns or not others_ns:
+        return None
+    return PastPace(others_ns / seed_ns, held_out_ns / seed_ns if held_out_ns else None)

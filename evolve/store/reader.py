@@ -20,7 +20,7 @@ from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
 from evolve.store.database import open_database
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
-from evolve.store.past import PastCalls, PastYield
+from evolve.store.past import PastCalls, PastPace, PastYield
 from evolve.store.records import (
     Failures,
     ProgramEntry,
@@ -251,10 +251,10 @@ class Reader(ArchiveReader):
         with self._database.read() as connection:
             return past.past_yield(connection, evaluator, operator)
 
-    def past_growth(self, evaluator: str) -> float | None:
+    def past_pace(self, evaluator: str) -> PastPace | None:
         """Return how long evaluations took beside the seed program's; None for too few."""
         with self._database.read() as connection:
-            return past.past_growth(connection, evaluator)
+            return past.past_pace(connection, evaluator)
 
     def _find_program(
         self, connection: Connection, ref: int | str, run_id: int | None
