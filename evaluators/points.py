@@ -60,7 +60,7 @@ class MaxMinDistance(Evaluator):
             for i, j in itertools.combinations(range(self._n), 2)
         }
         closest, farthest = min(pairs, key=pairs.__getitem__), max(pairs, key=pairs.__getitem__)
-        if pairs[closest] * FARTHEST**2 < pairs[farthest]:
+        if pairs[closest] * FARTHEST**2 <= pairs[farthest]:  # also when all are 0
             how = "nearly coincide" if pairs[closest] else "coincide"
             raise Invalid(f"points {closest[0]} and {closest[1]} {how}")
         short = sum(square <= pairs[closest] * (1 + NEAR) ** 2 for square in pairs.values())

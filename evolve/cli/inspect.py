@@ -16,11 +16,14 @@ from evolve.cli.plan import actual_of, print_expected
 from evolve.cli.spending import GROUPS, print_spending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from evolve.archive.base import Archive
     from evolve.store.reader import Reader
     from evolve.store.records import RunRecord
+    from evolve.view.report import ComparedRow
 
 RUN = typer.Argument("latest", help="A run: its id, its name, or 'latest'.")
 ARCHIVE = typer.Option(
@@ -274,12 +277,19 @@ def _print_measures(out: Console, reader: Reader, run: RunRecord, archive: Archi
 
 
 def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
-    """Print the best program beside seed and baselines, on cases the search never saw."""
-    from evolve.view.report import comparison
+    """Print the best program beside seed, baselines, on cases never searched, and the record."""
+    from evolve.view.report import comparison, reported_entry
 
     rows = comparison(reader, run)
-    if not rows:
-        return
+    if rows:
+        _print_rows(out, run, rows)
+    best = reported_entry(reader, run) if run.record else None
+    if run.record and best and best.objective is not None:
+        compared = run.record.against(best.objective, run.objective)
+        out.print(f"best found: {compared} ({run.record.source})", markup=False, soft_wrap=True)
+
+
+def _print_rows(out: Console, run: RunRecord, rows: Sequence[ComparedRow]) -> None:
     title = f"{run.objective.name} ({run.objective.direction})"
     columns = (title, *(f">{row.name}" for row in rows))
     lines: list[tuple[object, ...]] = [
@@ -291,9 +301,6 @@ def print_comparison(out: Console, reader: Reader, run: RunRecord) -> None:
         for metric in dict.fromkeys(name for row in rows for name in row.metrics)
     )
     out.print(render.table("", columns, lines))
-    if run.record is not None and rows[0].search is not None:
-        compared = run.record.against(rows[0].search, run.objective)
-        out.print(f"best found: {compared} ({run.record.source})", markup=False, soft_wrap=True)
 
 
 def _telling(message: str) -> str:

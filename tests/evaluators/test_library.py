@@ -177,3 +177,38 @@ def _even(value: Any) -> bool:
         return True
     shapes = {np.shape(each) if _even(each) else None for each in value}
     return len(shapes) == 1 and None not in shapes
+
+
+def with_leaves(output: Any, change: Any) -> Any:
+    """Return a copy with every number changed."""
+    if isinstance(output, list):
+        return [with_leaves(each, change) for each in output]
+    return change(output)
+
+
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_numbers_that_nobody_worked_for_are_scored_or_refused_and_beat_no_record(name: str) -> None:
+    case, good = seed_outputs(name)[0]
+    rng = np.random.default_rng(0)
+    changes: list[Any] = [
+        *(lambda _, value=value: value for value in (0, 1, 0.5, -1, 1e-300, 5e-324, 1e6, 2)),
+        *(lambda leaf, factor=factor: leaf * factor for factor in (-1, 2, 1 - 1e-9, 1 + 1e-9)),
+        *(lambda leaf, factor=factor: leaf * factor for factor in (1e-300, 1e300, 1e-6, 0.0)),
+        lambda leaf: leaf + 1,
+        lambda _: float(rng.random()),
+        lambda _: int(rng.integers(3)),
+        lambda _: int(rng.integers(2**40)),
+        lambda _: 10.0 ** float(rng.uniform(-300, 300)),
+    ]
+    outputs = [with_leaves(good, change) for change in changes]
+    if isinstance(good, list):
+        outputs += [good[::-1], good[:1], good[:2], good + good, good[1:] + good[:1]]
+    record = problem(name).record
+    assert record is not None
+    for output in outputs:
+        try:
+            found = score(name, case, output)
+        except Invalid:
+            continue
+        assert math.isfinite(found.objective)
+        assert record.gain(found.objective, problem(name).objective) <= 0

@@ -138,6 +138,8 @@ def test_hulls_leave_out_points_on_edges() -> None:
 def test_coinciding_points_are_refused_and_named() -> None:
     with pytest.raises(Invalid, match="points 0 and 3 coincide"):
         ratio([*SQUARE[:3], [0.0, -0.0]])
+    with pytest.raises(Invalid, match="points 0 and 1 coincide"):
+        ratio([[3.0, 3.0]] * 4)
     with pytest.raises(Invalid, match=r"row 1: y is 1000001\.0, must be between"):
         ratio([[0, 0], [0, 1000001.0], [1, 1], [2, 2]])
     assert smallest([*SQUARE, [1.0, 1.0]], 5, "convex").objective == 0.0
