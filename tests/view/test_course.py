@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -69,6 +70,24 @@ def test_shares_of_windows_are_of_all_that_ended_in_them() -> None:
     for part, kinds in windows:
         assert sum(kinds.values()) == pytest.approx(1.0)
         assert kinds["ok"] * (part.stop - part.start) == pytest.approx(of.ended[part].count("ok"))
+
+
+def test_money_is_drawn_as_far_as_it_is_known(database: str) -> None:
+    with open_reader(database) as reader:
+        material = Material(reader, reader.run(1))
+        asked = replace(material.totals, completions={"received": 3}, unpriced_calls=2)
+        drawn = []
+        for cost, unpriced in ((0.0, 3), (0.0, 0), (1.5, 2), (1.5, 0)):
+            totals = replace(asked, cost_usd=cost, unpriced_calls=unpriced)
+            material.__dict__["totals"] = totals
+            drawn.append(PICTURES["money"].draw(material))
+    unknown, nothing, partly, wholly = drawn
+    assert unknown == "what its models cost is not known; give them a `price`"
+    assert nothing == "its models cost nothing"
+    assert not isinstance(partly, str)
+    assert not isinstance(wholly, str)
+    assert "2 calls of unknown price are not in it" in partly.get_supxlabel()
+    assert "unknown price" not in wholly.get_supxlabel()
 
 
 def test_every_picture_is_drawn_of_a_run_or_says_why_not(database: str) -> None:
