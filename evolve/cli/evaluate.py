@@ -22,12 +22,16 @@ def evaluate(
     sandbox: str = typer.Option(
         "process", "--sandbox", help="docker for a program you do not trust; process for your own."
     ),
+    repeats: int = typer.Option(
+        1, "--repeats", min=1, help="How often, with other seeds: tells how much the score varies."
+    ),
     json: bool = render.JSON,
 ) -> None:
     """Run one program in the sandbox and score it. Nothing is stored.
 
-    JSON: {outcome, objective, measures, metrics, feedback, usage {wall_ns, cpu_ns,
-    peak_memory_bytes}, cases, stdout, stderr, record {value, source, margin, gain} or null}.
+    JSON: {outcome, objective, samples, error, measures, metrics, feedback, usage {wall_ns,
+    cpu_ns, peak_memory_bytes}, cases, stdout, stderr, record {value, source, margin, gain} or
+    null}.
 
     Example: evolve evaluate circle_packing_26 best.py
     """
@@ -35,7 +39,9 @@ def evaluate(
     from evolve.engine.single import evaluate_file
 
     stage: Stage = "held_out" if held_out else "search"
-    evaluation = evaluate_file(problem, file, stage, sandbox, partial(typer.echo, err=True))
+    evaluation = evaluate_file(
+        problem, file, stage, sandbox, partial(typer.echo, err=True), repeats
+    )
     described = load_problem(problem)
     score, record = evaluation.score, described.record
     if json:
@@ -54,6 +60,8 @@ def _as_dict(evaluation: Evaluation) -> dict[str, object]:
     return {
         "outcome": evaluation.outcome,
         "objective": score.objective if score else None,
+        "samples": evaluation.samples,
+        "error": evaluation.error,
         "measures": dict(score.measures) if score else {},
         "metrics": dict(score.metrics) if score else {},
         "feedback": evaluation.feedback,
@@ -64,11 +72,23 @@ def _as_dict(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
+def _verdict(evaluation: Evaluation) -> str:
+    """Say whether the score varies."""
+    if not evaluation.error:
+        return f"the same score {evaluation.samples} times"
+    return "the score varies: `noise: {}` in problem.yaml deals with it, see docs/noise.md"
+
+
 def _print(evaluation: Evaluation, compared: str) -> None:
     out = render.console()
     out.print(f"outcome: {evaluation.outcome}", markup=False)
     if evaluation.score is not None:
-        out.print(f"objective: {evaluation.score.objective!r}", markup=False)
+        varies = bool(evaluation.error)
+        exact = repr(evaluation.score.objective)
+        shown = render.estimate(evaluation.estimate) if varies else exact
+        out.print(f"objective: {shown}", markup=False)
+        if evaluation.samples > 1:
+            out.print(_verdict(evaluation), markup=False, soft_wrap=True)
         if compared:
             out.print(f"  {compared}", markup=False)
         for kind in ("measures", "metrics"):

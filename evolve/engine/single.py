@@ -15,6 +15,7 @@ from evolve.config.program_file import read_program
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.isolation import choose_sandbox
+from evolve.engine.sampling import pooled, repeat_seed
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.pool.allot import Need, allotted
 from evolve.pool.local import LocalPool
@@ -27,6 +28,7 @@ def evaluate_file(
     stage: Stage = "search",
     sandbox: str = "process",
     say: Callable[[str], None] = lambda _: None,
+    repeats: int = 1,
 ) -> Evaluation:
     """Run ``file`` on the cases of ``stage`` and score it.
 
@@ -37,23 +39,33 @@ def evaluate_file(
         sandbox: ``docker``, ``process`` or a plug-in. The caller vouches for the program when the
             sandbox is a weak one.
         say: Told what takes time, such as making an image.
+        repeats: How often, each time with a seed of its own; the result is then their mean.
 
     Raises:
         ConfigError: there is no such problem or program, or the stage has no cases.
         SandboxUnavailable: the sandbox cannot be had here.
     """
-    return anyio.run(partial(_evaluate, problem, file, stage, sandbox, say))
+    return anyio.run(partial(_evaluate, problem, file, stage, sandbox, say, repeats))
 
 
 async def _evaluate(
-    problem_name: str, file: Path, stage: Stage, kind: str, say: Callable[[str], None]
+    problem_name: str,
+    file: Path,
+    stage: Stage,
+    kind: str,
+    say: Callable[[str], None],
+    repeats: int,
 ) -> Evaluation:
     problem = load_problem(problem_name)
     program = read_program(file)
     async with one_slot(problem, kind, say) as (evaluate, slot):
         if stage not in evaluate.stages:
             raise ConfigError(f"evaluator {problem.evaluator} yields no case for {stage!r}")
-        return await evaluate(slot, program, stage)
+        if repeats == 1:
+            return await evaluate(slot, program, stage)
+        seeds = [repeat_seed(0, stage, repeat) for repeat in range(repeats)]
+        samples = [await evaluate(slot, program, stage, seed=seed) for seed in seeds]
+        return pooled(samples, robust=problem.timed)
 
 
 @asynccontextmanager
@@ -81,7 +93,7 @@ async def one_slot(
     )
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:
-        async with open_evaluation(problem) as evaluate:
+        async with open_evaluation(problem, noisy=problem.noise is not None) as evaluate:
             pool = LocalPool(sandbox, 1, problem.limits, allotment=allotment)
             async with pool, pool.lease() as slot:
                 yield evaluate, slot

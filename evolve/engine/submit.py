@@ -19,6 +19,7 @@ from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.mail import Mail
 from evolve.engine.proposing import proposed
 from evolve.engine.restore import restore
+from evolve.engine.sampling import Judging, judging_of
 from evolve.engine.stop import Counters
 from evolve.engine.stored import configuration_of
 from evolve.llm.base import Completion, Request
@@ -82,16 +83,31 @@ async def _evaluate(
             )
             spec = store.archive(run.id, 0).spec
             settled = store.archive(run.id) if run.archive else None
-            population = population_of(loaded, bench, spec, individual, settled)
+            judging = judging_of(
+                bench.rules,
+                store,
+                Assessor(bench.pool, bench.evaluate, emit, lambda _: None),
+                bench.problem.objective,
+                loaded.config.seed,
+                elapsed_s=lambda: run.elapsed_s,
+            )
+            population = population_of(loaded, bench, spec, individual, settled, judging.beliefs)
             learners = (history.tell, bench.portfolio.tell)
-            journal = Journal(store, run.id, population, Counters(), emit, learners)
-            return await _take_all(loaded.config.seed, run, bench, journal, history)
+            journal = Journal(
+                store, run.id, population, Counters(), emit, learners, judging.measure
+            )
+            return await _take_all(loaded.config.seed, run, bench, journal, history, judging)
         finally:
             store.release(run.id, run.status, run.reason)
 
 
 async def _take_all(
-    seed: int, run: RunRecord, bench: Bench, journal: Journal, history: History
+    seed: int,
+    run: RunRecord,
+    bench: Bench,
+    journal: Journal,
+    history: History,
+    judging: Judging,
 ) -> int:
     """Give each waiting program an iteration of its own, one after the other."""
     version, population, inbox = bench.evaluate.version, journal.population, journal.store.inbox
@@ -99,7 +115,6 @@ async def _take_all(
     unfinished = restore(journal, history, version, again)
     if history.seed is None:
         raise StoreError(f"run {run.id} has no evaluated seed program; `evolve run` begins with it")
-    assess = Assessor(bench.pool, bench.evaluate, journal.emit, lambda _: None)
     iteration = unfinished.next_iteration
     taken = 0
     while inbox.waiting(run.id) or inbox.program(run.id, iteration):
@@ -110,7 +125,9 @@ async def _take_all(
         result = await proposed(drawn.operator, context)
         admitted = journal.admit(proposal, result)
         if isinstance(admitted, Pending):
-            journal.record(Judged(admitted, await assess(admitted.program)))
+            evaluation = await judging.judge(admitted.program_id, admitted.program)
+            judged = Judged(admitted, evaluation)
+            journal.record(judged, await journal.weigh(judged))
         else:
             journal.refuse(admitted)
         iteration, taken = iteration + 1, taken + 1

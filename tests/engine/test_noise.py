@@ -324,3 +324,32 @@ def test_the_bundled_example_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert count(tmp_path, "SELECT min(samples) FROM evaluations WHERE outcome = 'ok'") >= 3
     assert count(tmp_path, "SELECT count(*) FROM samples WHERE stage = 'held_out'") >= 16
+
+
+def test_a_program_sent_to_a_finished_run_is_measured_like_others(tmp_path: Path) -> None:
+    write(tmp_path)
+    search(tmp_path, stop={"evaluations": 4})
+    mine = tmp_path / "mine.py"
+    seed = (tmp_path / "noisy" / "seed.py").read_text()
+    mine.write_text(seed.replace("0.5 * x + 2.0", "x * x + 1.0"))
+    done = evolve(tmp_path, "submit", "1", mine)
+    assert done.returncode == 0, done.stderr
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        entry = reader.programs(1, newest_first=True, operator="submit")[0]
+        samples = reader.samples(entry.id, "search", reader.run().problem_hash)
+    assert len(samples) >= 2
+
+
+def test_a_program_is_evaluated_repeatedly_to_see_how_its_score_varies(tmp_path: Path) -> None:
+    place = write(tmp_path)
+    seed = place / "seed.py"
+    done = evolve(tmp_path, "evaluate", place, seed, "--repeats", "4")
+    assert done.returncode == 0, done.stderr
+    assert "(n=4)" in done.stdout
+    assert "the score varies" in done.stdout
+    data = json.loads(evolve(tmp_path, "evaluate", place, seed, "--repeats", "3", "--json").stdout)
+    assert data["samples"] == 3
+    assert data["error"] > 0
+    steady = write_problem(tmp_path / "steady")
+    done = evolve(tmp_path, "evaluate", steady, steady / "seed.py", "--repeats", "3")
+    assert "the same score 3 times" in done.stdout
