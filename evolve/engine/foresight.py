@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evolve.archive.racing import Rules
 from evolve.config.file import Loaded
 from evolve.config.models import ModelConfig, RunConfig
 from evolve.core.evaluation import Evaluation, Stage
@@ -121,6 +122,9 @@ def facts_of(
     operators, fruitful = _operators(parts, asked, reader, told)
     pace = reader.past_pace(version) if reader else None
     evaluation_s = _evaluation(seconds, pace, told)
+    closing_s = _held_out(seconds, evaluation_s, pace, parts.evaluate.sizes)
+    if parts.rules is not None:
+        evaluation_s, closing_s = _sampled(parts.rules, evaluation_s, closing_s, told)
     strict = config.order == "strict"
     closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
     return Facts(
@@ -132,7 +136,7 @@ def facts_of(
         overhead_s=OVERHEAD_S,
         in_flight=config.window if strict else config.proposals,
         closing=closing,
-        closing_s=_held_out(seconds, evaluation_s, pace, parts.evaluate.sizes),
+        closing_s=closing_s,
         stop=config.stop,
         sources=tuple(told),
     )
@@ -170,6 +174,15 @@ def _evaluation(seconds: Sequence[float], pace: PastPace | None, told: list[str]
         f"in earlier runs other programs took {pace.others:.2g} times as long as the seed program"
     )
     return Span(low * pace.others, high * pace.others).times(*OFF)
+
+
+def _sampled(
+    rules: Rules, evaluation_s: Span, closing_s: Span, told: list[str]
+) -> tuple[Span, Span]:
+    """Return how long evaluations take that are made of samples, in the search and at its end."""
+    told.append(f"scores vary: every program has {rules.repeats} samples, at most {rules.most}")
+    halfway = (rules.repeats + rules.most) / 2  # few races go to the end
+    return evaluation_s.times(rules.repeats, halfway), closing_s.times(rules.most, rules.most)
 
 
 def _held_out(

@@ -353,3 +353,15 @@ def test_a_program_is_evaluated_repeatedly_to_see_how_its_score_varies(tmp_path:
     steady = write_problem(tmp_path / "steady")
     done = evolve(tmp_path, "evaluate", steady, steady / "seed.py", "--repeats", "3")
     assert "the same score 3 times" in done.stdout
+
+
+def test_a_forecast_reckons_with_samples(tmp_path: Path) -> None:
+    write(tmp_path)
+    sources = {}
+    for name, noise in (("many", {"repeats": 4, "most": 8}), ("one", {"repeats": 1, "most": 1})):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(config(tmp_path, noise=noise)))
+        done = evolve(tmp_path, "plan", tmp_path / f"{name}.yaml", "--json")
+        assert done.returncode == 0, done.stderr
+        sources[name] = done.stdout
+    assert "every program has 4 samples, at most 8" in sources["many"]
+    assert "scores vary" not in sources["one"]
