@@ -12,9 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from evolve.core.errors import StoreError
+from evolve.core.measures import Objective
+from evolve.store.records import ProgramEntry
 from evolve.store.store import open_store
 from evolve.view.web.guard import POLICY
+from evolve.view.web.links import Links
 from evolve.view.web.source import Source
+from evolve.view.web.trees import ancestry
 from tests.store.samples import new_run, program
 from tests.view.conftest import TOKEN, client_of
 from tests.view.hostile import ATTACK, add, evaluation
@@ -321,3 +325,31 @@ def test_pages_of_programs_lead_on_and_back(
     assert links["previous"] is not None
     back = Markup(client.get(links["previous"]).text)
     assert "/programs/4" in [a.get("href") for _, a in back.tags]
+
+
+def test_an_outlier_among_ancestors_does_not_flatten_the_tree() -> None:
+    def entry(number: int, objective: float, parents: tuple[int, ...]) -> ProgramEntry:
+        return ProgramEntry(
+            id=number,
+            run_id=1,
+            hash="h",
+            iteration=number,
+            operator="diff",
+            generation=number,
+            island=0,
+            parents=parents,
+            summary="",
+            created_at=0.0,
+            outcome=None,
+            objective=objective,
+            measures={},
+            message="",
+        )
+
+    found = [entry(3, 1.0, (1, 2)), entry(2, 900.0, (1,)), entry(1, 2.0, ())]
+    tree = ancestry(found[0], found, Objective("loss", "minimize"), Links())
+    assert tree is not None
+    heights = {node.href: node.y for node in tree.nodes}
+    assert heights["/programs/2"] == tree.top
+    assert abs(heights["/programs/1"] - heights["/programs/3"]) > 100
+    assert [node.end for node in tree.nodes] == [False, False, True]

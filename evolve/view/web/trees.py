@@ -55,7 +55,10 @@ class Tree:
 def ancestry(
     entry: ProgramEntry, ancestors: Sequence[ProgramEntry], objective: Objective, links: Links
 ) -> Tree | None:
-    """Lay out a program and its ancestors; None when there are none with a score."""
+    """Lay out a program and its ancestors; None when there are none with a score.
+
+    The vertical axis is that of the line of first parents; what lies beyond is drawn at its edge.
+    """
     known = {each.id: each for each in ancestors}
     scored = [each.objective for each in ancestors if each.objective is not None]
     if len(ancestors) < 2 or not scored:
@@ -65,12 +68,13 @@ def ancestry(
     while current.parents and current.parents[0] in known:
         current = known[current.parents[0]]
         main.add(current.id)
-    low, high = span(scored)
+    line = [each.objective for each in ancestors if each.id in main and each.objective is not None]
+    low, high = span(line or scored)
     deepest = max(1, *(each.generation for each in ancestors))
 
     def place(each: ProgramEntry) -> tuple[float, float]:
         x = LEFT + each.generation / deepest * (WIDTH - LEFT - RIGHT)
-        value = low if each.objective is None else each.objective
+        value = low if each.objective is None else min(max(each.objective, low), high)
         share = (value / 2 - low / 2) / (high / 2 - low / 2)
         return round(x, 1), round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
