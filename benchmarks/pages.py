@@ -5,7 +5,7 @@
 A database is filled by `benchmarks/filled.py`, and every program but the first gets a model call of
 its own; a fifth of the evaluations then become failures of four kinds. Each page is asked for over
 HTTP, from a server that has just been started (first) and from one that has shown it before (again,
-the median of five). A server that starts makes the pages of the newest run, which is an empty one
+the median of five). Before, the server has made the page of the newest run, which is an empty one
 here, so that nothing of the large run has been read. Statistics of the query planner are removed,
 as runs do not make them.
 """
@@ -101,7 +101,7 @@ def serving(path: Path) -> Iterator[int]:
     """Serve a database's pages; give the port."""
     with closing(Source(str(path))) as source:
         config = uvicorn.Config(application(source, TOKEN), port=0, log_level="warning")
-        warm(source)
+        warm(source, most=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -42,6 +42,8 @@ class Folded:
         islands: That of each island.
         retired: Islands that were given up.
         records: The best of each island as it rose, in order.
+        last: The row that was read last.
+        lock: Held by who reads or looks.
     """
 
     spec: ArchiveSpec
@@ -51,6 +53,7 @@ class Folded:
     retired: set[int] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
     last: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, reader: PageReader, run: RunRecord) -> None:
         """Fold what has entered since the last time."""
@@ -102,6 +105,7 @@ class Folds:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             folded = self._kept[key]
+        with folded.lock:
             folded.read(reader, run)
             yield folded
 

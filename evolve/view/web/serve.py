@@ -13,6 +13,7 @@ import uvicorn
 from evolve.core.errors import EvolveError, PrerequisiteError
 from evolve.view.web import runs
 from evolve.view.web.app import application
+from evolve.view.web.folds import KEPT
 from evolve.view.web.source import Source
 
 ADDRESS = "127.0.0.1"
@@ -50,12 +51,12 @@ def serve(url: str, port: int | None, announce: Callable[[str], None], path: str
         warming.join()
 
 
-def warm(source: Source) -> None:
-    """Make the pages that are likely to be asked for first, so that nobody waits for them."""
+def warm(source: Source, most: int = KEPT) -> None:
+    """Make the pages of the newest ``most`` runs, so that nobody waits for a first look."""
     with suppress(EvolveError):  # the page itself will say what is wrong
         site = source.site()
         runs.runs_view(site)
-        for run in site.reader.run_page(1):
+        for run in site.reader.run_page(most):
             runs.run_view(site, run, runs.MapChoice())
 
 
