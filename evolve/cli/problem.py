@@ -22,12 +22,16 @@ app.command("check")(problem_check.check)
 
 
 @app.command("list")
-def list_(json: bool = render.JSON) -> None:
+def list_(
+    family: str = typer.Option("", "--family", help="Only those of one family, such as packing."),
+    json: bool = render.JSON,
+) -> None:
     """List the bundled problems: what is improved, a simple method's value and the best known.
 
     JSON: a list of {id, family, title, objective, direction, baseline, record, source}, null what
     is not known; {id, error} for a problem that cannot be loaded.
     """
+    from evolve.config.nearest import did_you_mean
     from evolve.config.problem import list_problems
     from evolve.core.errors import ConfigError
 
@@ -37,6 +41,11 @@ def list_(json: bool = render.JSON) -> None:
             rows.append({"id": name, "error": str(problem)})
         else:
             rows.append(_summary(problem))
+    if family:
+        known = {str(row.get("family")) for row in rows if row.get("family")}
+        if family not in known:
+            raise ConfigError(f"'{family}' is no family{did_you_mean(family, sorted(known))}")
+        rows = [row for row in rows if row.get("family") == family]
     if json:
         render.echo_json(rows)
         return

@@ -71,6 +71,14 @@ def test_list_as_json_has_stable_keys(library: Path) -> None:
     assert list(worse) == ["id", "error"]
 
 
+def test_list_can_be_of_one_family(library: Path) -> None:
+    assert [row["id"] for row in json.loads(_invoke("list", "--family", "counting", "--json"))] == [
+        "ones"
+    ]
+    with pytest.raises(ConfigError, match="'countin' is no family; did you mean 'counting'"):
+        _invoke("list", "--family", "countin")
+
+
 def test_show_prints_everything(library: Path) -> None:
     output = _invoke("show", "ones")
     for part in (
