@@ -86,7 +86,8 @@ class Facts:
     """All that a forecast is made from.
 
     Attributes:
-        evaluation_s: Seconds of one evaluation in a slot.
+        first_s: Seconds of the first evaluation, which warms its slot up.
+        evaluation_s: Seconds of any other in a slot.
         slots: Evaluations at once.
         operators: By whom proposals are made; shares add up to 1.
         models: By id.
@@ -98,6 +99,7 @@ class Facts:
         sources: Where the numbers come from, one sentence each.
     """
 
+    first_s: Span
     evaluation_s: Span
     slots: int
     operators: tuple[Operator, ...]
@@ -213,7 +215,7 @@ def _reckon(facts: Facts, rng: np.random.Generator) -> _Run | None:
     if facts.in_flight is not None and needs.waiting_s:
         paces["width"] = facts.in_flight * fruitful / (needs.waiting_s + evaluation_s)
     limit = min(paces, key=lambda name: paces[name])
-    first_s = evaluation_s + needs.waiting_s
+    first_s = facts.first_s.draw(rng) + needs.waiting_s
     ends, evaluations = _end(facts.stop, needs, paces[limit], first_s, rng)
     if not np.isfinite(evaluations):
         return None

@@ -45,8 +45,11 @@ LEAST_S = 0.005
 CHARACTERS, GROWTH = (2.8, 4.8), (0.9, 2.0)
 #: Tokens of a reply of which nothing is known; no longer than the model may write.
 REPLY = (150.0, 2000.0)
-#: How far means of earlier runs may be off, and what other programs take beside the seed program.
-OFF, OTHERS = (0.8, 1.25), (0.6, 2.0)
+#: How far means of earlier runs may be off.
+OFF = (0.8, 1.25)
+#: The same of seconds, since evaluations side by side take longer than one alone; and what other
+#: programs take beside the seed program where no run tells.
+OFF_S, OTHERS = (0.8, 1.8), (0.6, 3.0)
 #: Yield of proposals without earlier runs; calls of one proposal, of one that thinks first.
 FRUITFUL, ONE_CALL, TWO_CALLS = Span(0.5, 1.0), Span(1.0, 1.3), Span(2.0, 2.6)
 #: Seconds of the controller for one proposal with all that is committed of it.
@@ -96,6 +99,7 @@ def facts_of(
     loaded: Loaded[RunConfig],
     parts: Parts,
     evaluation: Evaluation,
+    first_s: float,
     seconds: Sequence[float],
     reader: Reader | None,
     probes: Sequence[Probe] = (),
@@ -106,7 +110,8 @@ def facts_of(
         loaded: The configuration.
         parts: The open run.
         evaluation: Of the seed program; it has a score.
-        seconds: How long it took, several times, or at least and at most.
+        first_s: How long the first evaluation in a slot took.
+        seconds: How long others took, several times, or at least and at most.
         reader: A database that may hold earlier runs; None for none.
         probes: Calls that were made to find out.
     """
@@ -128,6 +133,7 @@ def facts_of(
     strict = config.order == "strict"
     closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
     return Facts(
+        first_s=Span(first_s, first_s).times(*OFF),
         evaluation_s=evaluation_s,
         slots=config.slots,
         operators=operators,
@@ -153,8 +159,9 @@ def note_forecast(
     """Store with a run what it is expected to take, as far as its seed program tells."""
     # The first evaluation warms slot and scorer up: it is the most that one takes.
     inside = max(evaluation.usage.wall_ns / 1e9, LEAST_S)
-    seconds = [inside, max(inside, width.evaluation_s or inside)]
-    expected = forecast(facts_of(loaded, parts, evaluation, seconds, store), loaded.config.seed)
+    first_s = max(inside, width.evaluation_s or inside)
+    facts = facts_of(loaded, parts, evaluation, first_s, [inside, first_s], store)
+    expected = forecast(facts, loaded.config.seed)
     if expected is not None:
         store.note(run_id, KEY, expected.as_dict())
 
@@ -173,7 +180,7 @@ def _evaluation(seconds: Sequence[float], pace: PastPace | None, told: list[str]
     told.append(
         f"in earlier runs other programs took {pace.others:.2g} times as long as the seed program"
     )
-    return Span(low * pace.others, high * pace.others).times(*OFF)
+    return Span(low * pace.others, high * pace.others).times(*OFF_S)
 
 
 def _sampled(
@@ -190,7 +197,7 @@ def _held_out(
 ) -> Span:
     """Return how long an evaluation on the held-out cases takes."""
     if pace is not None and pace.held_out is not None:
-        return Span(min(seconds) * pace.held_out, max(seconds) * pace.held_out).times(*OFF)
+        return Span(min(seconds) * pace.held_out, max(seconds) * pace.held_out).times(*OFF_S)
     more = sizes["held_out"] / max(1, sizes["search"])
     return search_s.times(more * HELD_OUT[0], more * HELD_OUT[1])
 

@@ -54,10 +54,10 @@ def plan(loaded: Loaded[RunConfig], db: str, calls: int = 0) -> Plan:
 
 async def _plan(loaded: Loaded[RunConfig], db: str, calls: int) -> Plan:
     async with open_parts(loaded, ask_models=calls > 0) as parts:
-        evaluation, seconds = await _tries(parts)
+        evaluation, (first_s, *seconds) = await _tries(parts)
         probes = await _ask(loaded, parts, evaluation, calls)
         with open_reader(db) if is_there(db) else nullcontext() as reader:
-            facts = facts_of(loaded, parts, evaluation, seconds, reader, probes)
+            facts = facts_of(loaded, parts, evaluation, first_s, seconds, reader, probes)
         found = forecast(facts, loaded.config.seed)
         if found is None:
             raise loaded.error("nothing bounds this run: a target may never be reached", "stop")
@@ -73,7 +73,7 @@ async def _tries(parts: Parts) -> tuple[Evaluation, list[float]]:
             evaluation = await parts.evaluate(slot, parts.problem.seed_program)
             tried.append((evaluation, anyio.current_time() - started))
             check_seed(evaluation, parts.problem.id)
-    return tried[-1][0], [seconds for _, seconds in tried[1:]]
+    return tried[-1][0], [seconds for _, seconds in tried]
 
 
 async def _ask(

@@ -52,7 +52,7 @@ def verdict(pairs: Sequence[PairReport], level: float) -> tuple[str, ...]:
     several = len({pair.task for pair in pairs}) > 1
     sentences = [f"{pair.task}: {pair.sentence}" if several else pair.sentence for pair in shown]
     first = f"A difference is shown in {len(shown)} of {len(pairs)} comparisons at level {level:g}."
-    return (first, *(f"{text[0].upper()}{text[1:]}." for text in sentences))
+    return (first, *(f"{text}." for text in sentences))
 
 
 def _interval(pair: PairReport, *, swap: bool) -> str:

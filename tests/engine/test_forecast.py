@@ -40,6 +40,7 @@ def exactly(value: float) -> Span:
 
 #: 100 evaluations of 2 s on 4 slots; a model that takes one call of 1 s for each.
 KNOWN = Facts(
+    first_s=exactly(2.0),
     evaluation_s=exactly(2.0),
     slots=4,
     operators=(Operator("diff", 1.0, "m", exactly(1.0)),),
