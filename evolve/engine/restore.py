@@ -218,7 +218,8 @@ def _restore_counters(journal: Journal, waiting: Collection[Ending]) -> None:
             counters.failures[ending.evaluation.outcome] -= 1
     counters.failures = +counters.failures
     counters.earlier_evaluations = counters.evaluations
-    before = store.run(run_id).inserted or None
+    before = store.run(run_id).inserted if store.is_strict(run_id) else None
+    counters.fruitless = store.fruitless(run_id, before)
     counters.best, counters.since_improvement = store.standing(run_id, before)
     if journal.population.beliefs is not None:
         counters.best, counters.since_improvement = journal.population.standing

@@ -147,6 +147,11 @@ class CourseReader:
         with self._database.read() as connection:
             return summaries.standing(connection, run_id, before)
 
+    def fruitless(self, run_id: int, before: int | None = None) -> int:
+        """Return how many proposals in a row came to no program, `before` as in `standing`."""
+        with self._database.read() as connection:
+            return summaries.fruitless(connection, run_id, before)
+
     def known_evaluation(
         self, program_hash: str, stage: Stage, evaluator: str, environment: str
     ) -> Evaluation | None:

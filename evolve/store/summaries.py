@@ -114,6 +114,23 @@ def standing(connection: Connection, run_id: int, before: int | None) -> Standin
     return Standing(best, connection.scalars(count).one())
 
 
+def fruitless(connection: Connection, run_id: int, before: int | None) -> int:
+    """Return how many proposals in a row, the newest ones, came to no program.
+
+    The arguments are those of `standing`.
+    """
+    position = proposals.c.ended_at if before is None else proposals.c.iteration
+    mine = proposals.c.run_id == run_id
+    if before is not None:
+        mine &= position < before
+    admitted = select(position).join(programs).where(mine, programs.c.run_id == run_id)
+    last = connection.scalar(admitted.order_by(programs.c.id.desc()).limit(1))
+    refused = mine & proposals.c.status.in_(["rejected", "duplicate"])
+    if last is not None:
+        refused &= position > last
+    return connection.scalars(select(func.count()).where(refused)).one()
+
+
 def failures(connection: Connection, run_id: int) -> tuple[Failures, ...]:
     """Return how things failed, most frequent first, each with its newest message."""
     kinds = union_all(

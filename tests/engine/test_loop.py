@@ -88,6 +88,24 @@ async def test_proposals_that_come_to_nothing_end_the_search(lab: Laboratory) ->
     assert 20 <= lab.counters.failures.total() <= 20 + lab.slots + 1
 
 
+async def test_proposals_that_come_to_nothing_are_counted_over_sessions(lab: Laboratory) -> None:
+    def begin(loop: Loop) -> None:
+        def make(context: Context, count: int) -> Candidate | Rejected:
+            if count == 15:
+                loop.interrupt("interrupted")
+            return Rejected("syntax", "no") if count > 3 else better(context, count)
+
+        lab.proposer.make = make
+
+    lab.on_start = begin
+    assert await lab.search(evaluations=1000, fruitless=20) == "interrupted"
+    first = lab.counters.failures["syntax"]
+    assert first == lab.counters.fruitless >= 11
+    lab.on_start = lambda _: None
+    assert await lab.resume(evaluations=1000, fruitless=20) == "fruitless"
+    assert 20 <= lab.counters.failures["syntax"] <= 20 + lab.slots + 1
+
+
 async def test_a_fault_is_retried_and_leaves_no_trace_in_the_scores(lab: Laboratory) -> None:
     def judge(program: Program) -> Evaluation:
         if lab.evaluate.calls[number_in(program)] < ATTEMPTS:

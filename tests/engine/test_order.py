@@ -216,3 +216,39 @@ async def test_what_a_strict_run_gave_up_is_taken_up_again(lab: Laboratory) -> N
     assert await lab.resume(evaluations=9) == "evaluations"
     assert lab.left_over() == (0, 0)
     assert lab.store.totals(lab.run_id).rejected == {}
+
+
+@pytest.mark.parametrize("at", [9, 15, 21])
+async def test_proposals_in_vain_end_a_strict_run_at_the_same_iteration(
+    problem: Problem, tmp_path: Path, at: int
+) -> None:
+    numbers = {int(np.random.default_rng([0, i, 1]).integers(2**31)): i for i in range(60)}
+
+    def make(context: Context, _: int) -> Candidate | Rejected:
+        iteration = numbers[context.seed]
+        if iteration > 6 and iteration != 14:
+            return Rejected("syntax", "no")
+        return Candidate(numbered(-1 - iteration), (context.parent.id,))
+
+    whole = laboratory(problem, tmp_path / "whole.db", 3)
+    whole.proposer.make = make
+    with whole.store:
+        assert await whole.search(evaluations=45, fruitless=9) == "fruitless"
+        expected = course(whole)
+    lab = laboratory(problem, tmp_path / "evolve.db", 3, at)
+
+    def interrupt(loop: Loop) -> None:
+        def until(context: Context, count: int) -> Candidate | Rejected:
+            if numbers[context.seed] == at:
+                loop.interrupt("interrupted")
+            return make(context, count)
+
+        lab.proposer.make = until
+
+    with lab.store:
+        lab.on_start = interrupt
+        assert await lab.search(evaluations=45, fruitless=9) == "interrupted"
+        lab.on_start, lab.proposer.make = lambda _: None, make
+        assert await lab.resume(evaluations=45, fruitless=9) == "fruitless"
+        assert lab.counters.fruitless >= 9
+        assert course(lab) == expected
