@@ -145,11 +145,9 @@ class CurveReader(ProgramReader):
                 seen.c.evaluator == evaluations.c.evaluator,
                 programs.c.proposal_id.is_not(None),
             )
-            .order_by(evaluations.c.id.desc())
-            .limit(most)
-        )
+        )  # without an order, which would lead past the index
         with self._database.read() as connection:
-            return sorted(Mark(*row) for row in connection.execute(query))
+            return sorted(Mark(*row) for row in connection.execute(query))[-most:]
 
     def ordinals(self, run_id: int, rows: Sequence[int]) -> dict[int, int]:
         """Return how many search evaluations a run had when each of these was committed.

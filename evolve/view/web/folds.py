@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from evolve.archive.base import MEASURED, Archive, fold
+from evolve.archive.base import MEASURED, Archive, Clipped, fold
 from evolve.archive.spec import ArchiveSpec
 from evolve.engine.seen import RETIRED
 from evolve.store.calls import Spending
+from evolve.store.curve_reader import Change
 from evolve.store.page_reader import Cost, PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
 from evolve.store.spending import By
@@ -42,6 +43,7 @@ class Folded:
         islands: That of each island.
         retired: Islands that were given up.
         records: The best of each island as it rose, in order.
+        clipped: What `archive` does not know of, since it need not be folded: see there.
         last: The row that was read last.
         lock: Held by who reads or looks.
     """
@@ -52,22 +54,53 @@ class Folded:
     islands: dict[int, Archive] = field(default_factory=dict)
     retired: set[int] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
+    clipped: dict[str, Clipped] = field(default_factory=dict)
     last: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, reader: PageReader, run: RunRecord) -> None:
         """Fold what has entered since the last time."""
         best: dict[int, float] = {record.island: record.fitness for record in self.records}
-        for change in reader.entered(run.id, run.archive, self.last):
+        changes = reader.entered(run.id, run.archive, self.last)
+        passed = set() if self.last else self._passed(changes)
+        for change in changes:
             self.last, event = change.row, change.event
             if event.status == RETIRED:
                 self.retired.add(event.island)
                 continue
-            self._enter(event)
+            if change.row in passed:
+                self._skip(event)
+            else:
+                self._enter(event)
             if event.status != MEASURED and event.fitness > best.get(event.island, -math.inf):
                 best[event.island] = event.fitness
                 record = Record(change.evaluation, event.program_id, event.island, event.fitness)
                 self.records.append(record)
+
+    def _passed(self, changes: Sequence[Change]) -> set[int]:
+        """Return the rows of what entered a cell and left it again, where that has left no trace.
+
+        In cells of one elite only a better one takes a place, so the last of each cell is what a
+        fold of all would leave. With several islands, or fitness measured again, that is not so.
+        """
+        spec, events = self.spec, [change.event for change in changes]
+        plain = spec.kind != "novelty" and spec.depth == 1 and not spec.objectives
+        if not plain or {event.status for event in events} & {RETIRED, MEASURED}:
+            return set()
+        if len({event.island for event in events}) > 1:
+            return set()
+        last = {change.event.cell: change.row for change in changes}
+        return {change.row for change in changes if last[change.event.cell] != change.row}
+
+    def _skip(self, event: ArchiveEvent) -> None:
+        """Count where an event was clipped, which is all that is left of it."""
+        for measure in self.archive.measures:
+            value = event.measures[measure.name]
+            if not measure.low <= value <= measure.high:
+                below, above = self.clipped.get(measure.name, Clipped(0, 0))
+                self.clipped[measure.name] = Clipped(
+                    below + (value < measure.low), above + (value > measure.high)
+                )
 
     def _enter(self, event: ArchiveEvent) -> None:
         """Add to the archive of the whole and of the island, which are one while it is alone."""

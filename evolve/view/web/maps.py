@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from markupsafe import Markup
 
-from evolve.archive.base import Archive, Elite
+from evolve.archive.base import Archive, Clipped, Elite
 from evolve.core.measures import Measure, Objective
 from evolve.core.visible import visible
-from evolve.view.heatmap import clipped_note
+from evolve.view.heatmap import sides
 from evolve.view.projection import Projection, Scale, label, project, scale
 from evolve.view.raster import COLORS
 from evolve.view.web.charts import Tick
@@ -26,6 +27,7 @@ MOST_ACROSS, MOST_UP = 64, 48
 MOST_POINTS = 3000
 SHADES = 64
 _TICKS = 5
+NONE_CLIPPED: Mapping[str, Clipped] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,19 @@ class Map:
     up: float = PLANE
 
 
-def lay_out(archive: Archive, objective: Objective, axes: tuple[str, str] | None = None) -> Map:
+def lay_out(
+    archive: Archive,
+    objective: Objective,
+    axes: tuple[str, str] | None = None,
+    clipped: Mapping[str, Clipped] = NONE_CLIPPED,
+) -> Map:
     """Lay out an archive along two of its measures.
+
+    Args:
+        archive: What is shown.
+        objective: Turns fitness back into the values shown.
+        axes: Names of the measures across and up; default: the first two.
+        clipped: What lay outside the bounds beside what the archive has counted.
 
     Raises:
         ConfigError: an axis is no measure of the archive, or both are the same.
@@ -96,7 +109,7 @@ def lay_out(archive: Archive, objective: Objective, axes: tuple[str, str] | None
         worst=worst,
         top=number(objective.fitness(span.high), 4),
         shades=_RAMP,
-        notes=tuple(_notes(archive, projection, pooled, len(marks))),
+        notes=tuple(_notes(archive, projection, pooled, len(marks), clipped)),
         height=TOP + up + BOTTOM,
         up=up,
     )
@@ -227,7 +240,13 @@ def _ticks(measure: Measure, place: Callable[[float], float]) -> tuple[Tick, ...
     )
 
 
-def _notes(archive: Archive, projection: Projection, pooled: int, marks: int) -> list[str]:
+def _notes(
+    archive: Archive,
+    projection: Projection,
+    pooled: int,
+    marks: int,
+    clipped: Mapping[str, Clipped],
+) -> list[str]:
     """Return what a reader must know to read the map right."""
     notes = []
     if projection.shape != "grid":
@@ -239,8 +258,12 @@ def _notes(archive: Archive, projection: Projection, pooled: int, marks: int) ->
         notes.append(f"each mark shows the best over {', '.join(projection.hidden)}")
     if pooled > 1:
         notes.append(f"each mark shows the best of {pooled} cells")
-    clipped = clipped_note(archive)
-    return [*notes, clipped] if clipped else notes
+    counts = {
+        name: [a + b for a, b in zip(known, clipped.get(name, (0, 0)), strict=True)]
+        for name, known in archive.clipped.items()
+    }
+    outside = ", ".join(f"{name} {sides(*c)}" for name, c in counts.items() if any(c))
+    return [*notes, f"clipped at the bounds: {outside}"] if outside else notes
 
 
 def _round(value: float) -> float:

@@ -282,7 +282,8 @@ def _map(run: RunRecord, folded: Folded, choice: MapChoice) -> tuple[Map, Archiv
             raise ConfigError(f"run {run.id} has no island {choice.island}")
         archive = folded.islands[choice.island]
     axes = (choice.x, choice.y) if choice.x and choice.y else None
-    return lay_out(archive, run.objective, axes), archive.stats()
+    clipped = folded.clipped if archive is folded.archive else {}
+    return lay_out(archive, run.objective, axes, clipped), archive.stats()
 
 
 def _islands(site: Site, run: RunRecord, folded: Folded) -> list[IslandRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import socket
 import threading
@@ -58,6 +59,7 @@ def warm(source: Source, most: int = KEPT) -> None:
         runs.runs_view(site)
         for run in site.reader.run_page(most):
             runs.run_view(site, run, runs.MapChoice())
+    gc.freeze()  # what is loaded by now stays, and need not be looked at again and again
 
 
 def _listen(port: int | None) -> socket.socket:

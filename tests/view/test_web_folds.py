@@ -1,0 +1,53 @@
+"""Archives that pages keep: the same as folding everything, however they were read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evolve.store.page_reader import open_page_reader
+from evolve.store.store import open_store
+from evolve.view.report import archive_of
+from evolve.view.web.folds import Folds
+from evolve.view.web.maps import lay_out
+from tests.store.samples import entering, new_run, program, scored
+
+
+@pytest.mark.parametrize("islands", [1, 3])
+def test_what_is_kept_is_what_a_fold_of_all_gives(tmp_path: Path, islands: int) -> None:
+    path, rng = tmp_path / "evolve.db", np.random.default_rng(islands)
+    folds = Folds()
+    with open_store(str(path)) as store, open_page_reader(str(path)) as reader:
+        run_id = store.create_run(new_run()).id
+        store.claim(run_id, "here:1")
+        best: dict[tuple[int, int], float] = {}
+        for number in range(120):
+            if number == 80:
+                with folds.of(reader, reader.run(run_id)):
+                    pass
+            added = store.add_program(
+                run_id, program(number), parent_ids=[], generation=0, operator="seed", summary=""
+            ).id
+            measures = {"length": float(rng.uniform(-20, 120)), "depth": float(rng.uniform(0, 1))}
+            island, fitness = int(rng.integers(islands)), float(rng.integers(40))
+            column = min(max(int(measures["length"] // 10), 0), 9)
+            cell = column * 4 + min(int(measures["depth"] * 4), 3)
+            events = []
+            if fitness > best.get((island, cell), -1.0):
+                best[island, cell] = fitness
+                event = entering(added, cell, fitness)
+                fields = {name: getattr(event, name) for name in event.__slots__}
+                events = [type(event)(**{**fields, "island": island, "measures": measures})]
+            store.commit_evaluation(added, scored(-fitness), events)
+        run = reader.run(run_id)
+        for kept in (folds, Folds()):
+            with kept.of(reader, run) as folded:
+                whole = archive_of(reader, run)
+                assert folded.archive.elites() == whole.elites()
+                notes = lay_out(folded.archive, run.objective, None, folded.clipped).notes
+                assert notes == lay_out(whole, run.objective).notes
+                assert "length" in notes[-1]
+                for number, archive in folded.islands.items():
+                    assert archive.elites() == archive_of(reader, run, island=number).elites()
