@@ -84,7 +84,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise typer.BadParameter("it is search or held_out", param_hint="--by")
     names: Sequence[str] = ()
     if configs:
-        ways = _ways(configs, _names(presets), _names(problems), settings, model)
+        ways = ways_of(configs, _names(presets), _names(problems), settings, model)
         budget = _budget(evaluations, tokens, cost_usd)
         planned = _planned(ways, seeds, budget)
         names = [each.name for each in planned]
@@ -133,7 +133,7 @@ def _budget(evaluations: int, tokens: int, cost_usd: float) -> Budget | None:
     return given[0] if given else None
 
 
-def _ways(
+def ways_of(
     configs: list[str], presets: list[str], problems: list[str], settings: list[str], model: str
 ) -> list[Way]:
     """Return what is compared: configurations, presets of one, or either on several problems.
@@ -150,7 +150,7 @@ def _ways(
     for config in configs:
         for preset in presets or [""]:
             for problem in problems or [""]:
-                changed = [*settings, f"problem={problem}"] if problem else settings
+                changed = [*settings, f"problem={_from_here(problem)}"] if problem else settings
                 loaded = load(config, changed, model, preset)
                 solved.add(_problem(loaded))
                 stem = loaded.path.stem
@@ -166,6 +166,11 @@ def _ways(
             "--problems to run each on, or --presets to compare on each"
         )
     return ways
+
+
+def _from_here(problem: str) -> str:
+    """Return a problem's reference with a folder in it made absolute: it lies where one types."""
+    return str(Path(problem).resolve()) if "/" in problem else problem
 
 
 def _problem(loaded: Loaded[RunConfig]) -> str:

@@ -50,6 +50,10 @@ class Study:
             "budget": asdict(self.budget),
             "unfinished": list(self.unfinished),
             **asdict(self.report),
+            "pairs": [
+                {**asdict(pair), "cliff": pair.paired.cliff, "magnitude": pair.paired.magnitude}
+                for pair in self.report.pairs
+            ],
             "trials": [asdict(trial) for trial in self.trials],
         }
 

@@ -13,12 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from evolve.cli.app import app
+from evolve.cli.compare import ways_of
 from evolve.core.errors import ConfigError, StoreError
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 from evolve.view.study import Asked, read_study
 from tests.command import evolve, start, write_config
+from tests.fakes import write_problem
 
 STUDY = ("--presets", "greedy,best_of_n", "--seeds", "2", "--evaluations", "8")
 
@@ -100,6 +102,44 @@ def test_what_makes_no_study_is_said_so(studied: Path, tmp_path: Path) -> None:
     open_store(str(tmp_path / "study.db")).close()
     with pytest.raises(StoreError, match="no finished run"):
         compare(tmp_path, config="")
+
+
+def test_runs_are_called_by_what_they_differ_in(tmp_path: Path) -> None:
+    write_config(tmp_path).rename(tmp_path / "a.yaml")
+    write_config(tmp_path).rename(tmp_path / "b.yaml")
+    write_problem(tmp_path / "other")
+    a, b = str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")
+    presets, problems = ["greedy", "islands"], [str(tmp_path / "parabola"), str(tmp_path / "other")]
+
+    def labels(configs: list[str], presets: list[str], problems: list[str]) -> list[str]:
+        return [way.label for way in ways_of(configs, presets, problems, [], "")]
+
+    assert labels([a], presets, []) == presets
+    assert labels([a, b], [], []) == ["a", "b"]
+    assert labels([a, b], presets, []) == ["a/greedy", "a/islands", "b/greedy", "b/islands"]
+    assert labels([a], presets, problems[:1]) == presets
+    assert labels([a, b], [], problems) == ["parabola/a", "other/a", "parabola/b", "other/b"]
+    assert labels([a], ["greedy"], problems) == ["parabola/greedy", "other/greedy"]
+    assert labels([a, b], ["greedy"], problems[:1]) == ["a+greedy", "b+greedy"]
+    write_config(tmp_path, problem="./other").rename(tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match="different problems"):
+        labels([a, str(tmp_path / "c.yaml")], [], [])
+
+
+@pytest.mark.slow
+def test_many_problems_are_ranked(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    write_problem(tmp_path / "other")
+    found = compare(
+        tmp_path,
+        *("--presets", "greedy,islands,best_of_n", "--seeds", "1", "--evaluations", "3"),
+        *("--problems", f"{tmp_path}/parabola,{tmp_path}/other"),
+        config=config.name,
+    )
+    assert [task["task"] for task in found["tasks"]] == ["parabola", "other"]
+    assert len(found["ranks"]["ranks"]) == 3
+    assert len(found["pairs"]) == 6
+    assert {"cliff", "magnitude"} <= set(found["pairs"][0])
 
 
 @pytest.mark.slow
