@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ import numpy as np
 from evolve import Call, Case, Evaluator, Invalid, Score, Usage
 from evolve.core.evaluation import Stage
 from evolve.core.values import Value
+from evolve.evaluate.outputs import numbers
 
 #: Largest order.
 LARGEST = 50
@@ -108,8 +108,7 @@ def _demand(case: Case) -> Sequence[int]:
     return case.secret
 
 
-def _units(value: object) -> int:
+def _units(value: Value) -> int:
     """Return an order in whole units."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Invalid(f"order returned {value!r}, must be a finite number")
-    return min(max(round(value), 0), LARGEST)
+    (units,) = numbers([value], count=1, name="order")
+    return min(max(round(units), 0), LARGEST)

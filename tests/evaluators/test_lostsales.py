@@ -68,9 +68,9 @@ def test_a_seed_makes_the_customers() -> None:
     assert list(made.cases("search")) == list(made.cases("search"))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "3", None, True, [3]])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "3", None, True, [3]])
 def test_what_is_no_number_is_refused(value: object) -> None:
-    with pytest.raises(Invalid, match="finite number"):
+    with pytest.raises(Invalid, match=r"order 0 is .* must be (finite|a real number)"):
         played(lambda **_: value, [1] * 14)
 
 
