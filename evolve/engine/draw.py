@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,7 +49,7 @@ class Draw:
             problem=problem,
             parent=self.parent,
             inspirations=self.inspirations,
-            rng=self.rng,
+            rng=deepcopy(self.rng),  # it may be asked twice
             seed=self.seed,
             complete=complete,
             attempts=self.attempts,

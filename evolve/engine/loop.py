@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 import anyio
-from anyio.abc import TaskGroup
 
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
 from evolve.engine.assess import Judge
 from evolve.engine.draw import Draw, draw
 from evolve.engine.events import Stopping
+from evolve.engine.flight import Flight
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Pending, Proposal
 from evolve.engine.order import Order
 from evolve.engine.population import Population
-from evolve.engine.proposing import Proposing
+from evolve.engine.proposing import CUT_SHORT, Proposing
+from evolve.engine.recorder import paid_for
 from evolve.engine.restore import Unfinished
-from evolve.engine.stop import stop_reason
+from evolve.engine.stop import evaluations_left, stop_reason
 from evolve.engine.width import Width
-from evolve.propose.base import Complete
+from evolve.propose.base import Complete, Proposed
 from evolve.propose.portfolio import Portfolio
-from evolve.store.calls import CompletionRecord
+from evolve.store.calls import CompletionRecord, answered
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,10 +47,10 @@ class Loop:
     journal: Journal
     order: Order
     width: Width
-    _in_flight: int = 0
     _propose: Proposing = field(init=False)
+    _open: list[tuple[Proposal, Draw, Proposed]] = field(default_factory=list)
     _interrupted: str = ""
-    _changed: anyio.Event = field(default_factory=anyio.Event)
+    _flight: Flight = field(default_factory=Flight)
 
     def __post_init__(self) -> None:
         self._propose = Proposing(self.width, self.interrupt)
@@ -67,24 +67,27 @@ class Loop:
         reason = ""
         async with anyio.create_task_group() as tasks:
             for pending in unfinished.programs:
-                self._enter(tasks, self._finish(pending))
+                self._flight.enter(tasks, self._finish(pending))
             for begun in unfinished.proposals:
                 if begun.answered or not self._reason():
                     complete = self.completer(begun.proposal.id, begun.completions)
-                    self._enter(tasks, self._see_through(begun.proposal, begun.drawn, complete))
+                    part = self._see_through(begun.proposal, begun.drawn, complete)
                 else:
-                    self.order.give_up(begun.proposal.iteration)
+                    part = self._admit(begun.proposal, begun.drawn, CUT_SHORT)
+                self._flight.enter(tasks, part)
             while not (reason := self._reason()):
-                if not self.order.may_begin(self._left()):
+                if not self.order.may_begin(evaluations_left(self.rules, self.journal.counters)):
                     progress = await self.order.advance()
-                elif progress := self._in_flight < self.width.limit:
-                    self._enter(tasks, self._iterate())
+                elif progress := self._flight.size < self.width.limit:
+                    self._flight.enter(tasks, self._iterate())
                 if not progress:
-                    await self._wait()
+                    await self._flight.wait()
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
         failure = self._propose.failure
-        await self.order.close(finished=failure is None and reason != "interrupted")
+        if finished := failure is None and reason != "interrupted":
+            await self._end_open(reason)
+        await self.order.close(finished=finished)
         if failure is not None:
             raise failure
         return reason
@@ -92,7 +95,7 @@ class Loop:
     def interrupt(self, reason: str) -> None:
         """Start nothing new; `run` returns ``reason`` once everything in flight is committed."""
         self._interrupted = reason
-        self._changed.set()
+        self._flight.stir()
 
     def _iterate(self) -> Coroutine[None, None, None]:
         """Draw the next iteration from the archive as it is now, and commit that it began.
@@ -113,37 +116,34 @@ class Loop:
         if result is None:
             self.order.give_up(proposal.iteration)
             return
-        pending = await self.order.admit(proposal, result)
-        if pending is not None:
-            await self._finish(pending)
+        await self._admit(proposal, drawn, result)
+
+    async def _admit(self, proposal: Proposal, drawn: Draw, result: Proposed) -> None:
+        """Commit what came of a proposal, and evaluate it."""
+        admitted = await self.order.admit(proposal, result)
+        if admitted is None:
+            self._open.append((proposal, drawn, result))
+        elif isinstance(admitted, Pending):
+            await self._finish(admitted)
+
+    async def _end_open(self, reason: str) -> None:
+        """Leave no proposal of a finished run open: what was paid for is used."""
+        self.order.leave_none_open()
+        async with anyio.create_task_group() as tasks:
+            for proposal, drawn, result in self._open:
+                calls = self.journal.store.completions_of(proposal.id)
+                if result is CUT_SHORT and answered(calls):
+                    part = self._see_through(proposal, drawn, paid_for(calls, reason))
+                else:
+                    part = self._admit(proposal, drawn, result)
+                self._flight.enter(tasks, part)
+            tasks.start_soon(self._propose.hurry, self.rules.grace_s)
 
     async def _finish(self, pending: Pending) -> None:
         """Evaluate a committed program and record what came of it."""
         await self.order.record(pending, await self.judge(pending.program_id, pending.program))
 
-    def _enter(self, tasks: TaskGroup, part: Coroutine[None, None, None]) -> None:
-        """Have a part of an iteration in flight until it ends."""
-
-        async def run() -> None:
-            await part
-            self._in_flight -= 1
-            self._changed.set()
-
-        self._in_flight += 1
-        tasks.start_soon(run)
-
     def _reason(self) -> str:
         """Return why no iteration may begin any more, or nothing."""
         counters = self.journal.counters
         return self._interrupted or stop_reason(self.rules, counters, self.population.objective)
-
-    def _left(self) -> float:
-        """Return how many evaluations the budget has room for."""
-        budget = self.rules.evaluations
-        return math.inf if budget is None else budget - self.journal.counters.evaluations
-
-    async def _wait(self) -> None:
-        """Wait until an iteration ends, or a moment: time itself can be a reason to stop."""
-        with anyio.move_on_after(0.5):
-            await self._changed.wait()
-        self._changed = anyio.Event()

@@ -20,6 +20,7 @@ from evolve.core.errors import RunFailed
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
 from evolve.propose.base import Proposed, Rejected
+from evolve.store.calls import answered
 
 #: Why a proposal was given up though nothing is wrong with it.
 GIVEN_UP = ("interrupted", "budget")
@@ -40,8 +41,8 @@ class Order(Protocol):
         """Return the next iteration, and how many are inserted before it if that is fixed."""
         ...
 
-    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
-        """Commit what came of a proposal when its turn comes; return what is to be evaluated."""
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
+        """Commit what came of a proposal when its turn comes; None: it stays open."""
         ...
 
     async def record(self, pending: Pending, evaluation: Evaluation) -> None:
@@ -54,6 +55,10 @@ class Order(Protocol):
 
     def give_up(self, iteration: int) -> None:
         """Leave a proposal open for a later session."""
+        ...
+
+    def leave_none_open(self) -> None:
+        """From now on end every proposal, since the run is finished and no session will come."""
         ...
 
     async def close(self, *, finished: bool) -> None:
@@ -72,6 +77,7 @@ class Arrival:
 
     def __init__(self, journal: Journal, *, next_iteration: int = 0, begun: int = 0) -> None:
         self._journal, self._next, self._open = journal, next_iteration, begun
+        self._last = False
 
     def may_begin(self, left: float) -> bool:
         """Never have more in flight than the budget has room for."""
@@ -83,18 +89,22 @@ class Arrival:
         self._open += 1
         return self._next - 1, None
 
-    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
         """Commit at once; one that was given up with a reply paid for stays open for a resume."""
         given_up = isinstance(result, Rejected) and result.reason == "interrupted"
-        if given_up and self._journal.store.answered(proposal.id):
+        if (
+            given_up
+            and not self._last
+            and answered(self._journal.store.completions_of(proposal.id))
+        ):
             self.give_up(proposal.iteration)
             return None
         admitted = self._journal.admit(proposal, result)
         if isinstance(admitted, Refused):
             self._journal.refuse(admitted)
             self._open -= 1
-            return None
-        self._journal.counters.admitted()
+        else:
+            self._journal.counters.admitted()
         return admitted
 
     async def record(self, pending: Pending, evaluation: Evaluation) -> None:
@@ -110,6 +120,10 @@ class Arrival:
     def give_up(self, iteration: int) -> None:  # noqa: ARG002 - any one
         """Wait for it no longer."""
         self._open -= 1
+
+    def leave_none_open(self) -> None:
+        """Refuse what is given up."""
+        self._last = True
 
     async def close(self, *, finished: bool) -> None:
         """Do nothing: everything was inserted when it ended."""
@@ -140,7 +154,7 @@ class Strict:
         self._journal, self._window = journal, window
         self._inserted, self._admitted, self._next = inserted, admitted, next_iteration
         self._endings = dict(endings)
-        self._end = math.inf
+        self._end, self._last = math.inf, False
         self._turn = anyio.Event()
 
     def may_begin(self, left: float) -> bool:
@@ -152,14 +166,15 @@ class Strict:
         self._next += 1
         return self._next - 1, self._inserted
 
-    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | None:
+    async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
         """Commit after all earlier iterations, so that programs are numbered by iteration.
 
         One that was given up stays open, and so do all after it: a resumed run takes them up again
         as if nothing had happened.
         """
         iteration = proposal.iteration
-        if isinstance(result, Rejected) and result.reason in GIVEN_UP:
+        given_up = isinstance(result, Rejected) and result.reason in GIVEN_UP
+        if given_up and not self._last:
             self.give_up(iteration)
         while iteration > self._admitted and iteration < self._end:
             await self._turn.wait()
@@ -170,7 +185,6 @@ class Strict:
         self._wake()
         if isinstance(admitted, Refused):
             self._endings[iteration] = admitted
-            return None
         return admitted
 
     async def record(self, pending: Pending, evaluation: Evaluation) -> None:
@@ -207,6 +221,11 @@ class Strict:
     def give_up(self, iteration: int) -> None:
         """Leave it open, and so everything after it."""
         self._end = min(self._end, iteration)
+        self._wake()
+
+    def leave_none_open(self) -> None:
+        """Go on from the first that was given up: it is refused, and those after it end."""
+        self._end, self._last = math.inf, True
         self._wake()
 
     async def close(self, *, finished: bool) -> None:

@@ -13,6 +13,9 @@ from evolve.engine.width import Width
 from evolve.propose.admission import refusal
 from evolve.propose.base import Candidate, Context, Proposed, Proposer, Rejected
 
+#: What came of a proposal that was still under way, or never begun again, at the end.
+CUT_SHORT = Rejected("interrupted", "given up when the run stopped")
+
 
 @dataclass(slots=True)
 class Proposing:
@@ -38,7 +41,7 @@ class Proposing:
         """
         started = time.monotonic()
         self.width.asked()
-        result: Proposed = Rejected("interrupted", "given up when the run stopped")
+        result: Proposed = CUT_SHORT
         scope = anyio.CancelScope()
         self._scopes.add(scope)
         try:

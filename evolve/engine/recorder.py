@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
+from evolve.core.errors import BudgetExhausted
 from evolve.engine.stop import Counters
 from evolve.llm.base import Completion, Finish, Request, Tokens
 from evolve.llm.ledger import Ledger
@@ -71,7 +73,21 @@ def completer(
         proposal: What they are for.
         replies: Calls of an earlier session; those that were answered are not made again.
     """
-    recorder = StoreRecorder(store, counters, proposal)
+    ask = partial(ledger.complete, record=StoreRecorder(store, counters, proposal))
+    return _first(replies, ask)
+
+
+def paid_for(replies: Sequence[CompletionRecord], reason: str) -> Complete:
+    """Return the way to the replies that a proposal has, when the run ends for ``reason``."""
+
+    async def refuse(model: str, _: Request) -> Completion:
+        raise BudgetExhausted(f"{model} is asked nothing more: {reason}", rule=reason)
+
+    return _first(replies, refuse)
+
+
+def _first(replies: Sequence[CompletionRecord], then: Complete) -> Complete:
+    """Return a way to stored replies, and from there on another one."""
     stored = deque(reply for reply in replies if reply.state == "received")
 
     async def complete(model: str, request: Request) -> Completion:
@@ -79,7 +95,7 @@ def completer(
             reply = stored.popleft()
             if reply.model == model:
                 return stored_completion(reply)
-        return await ledger.complete(model, request, record=recorder)
+        return await then(model, request)
 
     return complete
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -104,6 +105,11 @@ def used_fraction(rules: StopConfig, counters: Counters) -> float | None:
         if limit is not None
     ]
     return min(max(shares), 1.0) if shares else None
+
+
+def evaluations_left(rules: StopConfig, counters: Counters) -> float:
+    """Return how many evaluations the budget has room for."""
+    return math.inf if rules.evaluations is None else rules.evaluations - counters.evaluations
 
 
 def _at_least(value: float, limit: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -78,6 +79,11 @@ class CompletionRecord:
     assumed: bool
     cost_usd: float | None
     latency_s: float | None
+
+
+def answered(calls: Iterable[CompletionRecord]) -> bool:
+    """Return whether a reply was paid for."""
+    return any(call.state == "received" for call in calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.store import summaries
+from evolve.store.calls import CompletionRecord
 from evolve.store.database import Database
 from evolve.store.ended import ended, ended_in_order
 from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
-from evolve.store.rows import get_blob, known_program, read_program
+from evolve.store.rows import get_blob, known_program, read_completions, read_program
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
@@ -269,15 +270,10 @@ class CourseReader:
                 )
             )
 
-    def answered(self, proposal_id: int) -> bool:
-        """Return whether a model has answered for a proposal."""
-        received = completions.c.state == "received"
+    def completions_of(self, proposal_id: int) -> tuple[CompletionRecord, ...]:
+        """Return the model calls that were made for a proposal, oldest first."""
         with self._database.read() as connection:
-            return bool(
-                connection.scalar(
-                    select(func.count()).where(completions.c.proposal_id == proposal_id, received)
-                )
-            )
+            return read_completions(connection, proposal_id)
 
     def has_program(self, run_id: int, program: Program) -> bool:
         """Return whether a run has a program, or one that differs in layout only."""

@@ -13,7 +13,7 @@ from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Figure, Measure, Objective
 from evolve.core.program import Program
-from evolve.store.calls import CompletionRecord, CompletionState, TokenCounts
+from evolve.store.calls import CompletionRecord, CompletionState, TokenCounts, answered
 
 #: A run is ``new`` until it is first claimed, and ``running`` until it is released.
 RunStatus: TypeAlias = Literal["new", "running", "finished", "interrupted", "failed"]
@@ -144,7 +144,7 @@ class ProposalRecord:
     @property
     def answered(self) -> bool:
         """Whether a model's reply was paid for."""
-        return any(call.state == "received" for call in self.completions)
+        return answered(self.completions)
 
 
 class Drawn(NamedTuple):

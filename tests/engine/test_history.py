@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import pytest
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.engine.history import ATTEMPTS, FAILURES, PARENTS, History
+from evolve.engine.loop import Loop
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.propose.base import Candidate, Context, Rejected, Varies
 from evolve.store.records import Ended
@@ -130,6 +132,18 @@ class TwoCalls:
         return Candidate(numbered(float(second.text)), (context.parent.id,))
 
 
+@dataclass
+class OneCall(TwoCalls):
+    """An operator of one model call, and a moment's work on its reply."""
+
+    name: str = "one"
+
+    async def propose(self, context: Context) -> Candidate | Rejected:
+        reply = await context.complete("m", Request((Message("user", "one"),)))
+        await anyio.sleep(0.01)
+        return Candidate(numbered(float(reply.text)), (context.parent.id,))
+
+
 class Scripted:
     name = "m"
 
@@ -171,25 +185,71 @@ async def test_replies_of_a_proposal_of_several_calls_are_not_paid_for_again(
 
 
 @pytest.mark.anyio
-async def test_at_the_end_a_call_under_way_is_finished_and_no_other_is_begun(
+async def test_interrupted_a_call_under_way_is_finished_and_no_other_is_begun(
     lab: Laboratory,
 ) -> None:
-    from evolve.config.models import ModelConfig, PriceConfig
+    slow(lab, TwoCalls(), 3.0)  # longer than the session and grace_s together
 
-    class Slow(Scripted):
-        async def complete(self, request: Request) -> Completion:
-            await anyio.sleep(3)  # longer than wall_s and grace_s together
-            return await super().complete(request)
+    def stop(loop: Loop) -> None:
+        asyncio.get_running_loop().call_later(0.3, loop.interrupt, "interrupted")
 
-    lab.models = {"m": Slow()}
-    price = PriceConfig(input=1, output=1)
-    lab.model_configs = (ModelConfig(id="m", price=price, concurrency=1),)
-    lab.proposer, lab.slots = TwoCalls(), 2  # type: ignore[assignment]  # any operator will do
-    assert await lab.search(wall_s=0.3, grace_s=0.1) == "wall_s"
+    lab.on_start = stop
+    assert await lab.search(evaluations=9, grace_s=0.1) == "interrupted"
     totals = lab.store.totals(lab.run_id)
     assert totals.completions == {"received": 1}, "it took longer than the grace, and was kept"
-    lab.models = {"m": Scripted()}
+    lab.models, lab.on_start = {"m": Scripted()}, lambda _: None
     await lab.resume(evaluations=2)
     (first, *_) = lab.store.programs(lab.run_id, operator="two")
     calls = lab.store.program(first.id).completions
     assert [call.state for call in calls] == ["received", "received"], "the first one is used"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", ["arrival", "strict"])
+async def test_what_a_finished_run_paid_for_is_used_though_its_time_is_over(
+    lab: Laboratory, order: str
+) -> None:
+    slow(lab, OneCall(), 1.5)
+    lab.order = order
+    assert await lab.search(wall_s=0.3, grace_s=0.1) == "wall_s"
+    totals = lab.store.totals(lab.run_id)
+    assert totals.completions == {"received": 1}
+    (found,) = lab.store.programs(lab.run_id, operator="one")
+    assert (found.iteration, found.objective) == (0, -7)
+    assert list(totals.rejected) == ["interrupted"], "the others were never sent"
+    assert lab.left_over() == (0, 0)
+    assert lab.counters.evaluations == lab.evaluations() == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", ["arrival", "strict"])
+@pytest.mark.parametrize("calls", [1, 4, 7])
+async def test_a_run_that_has_made_its_last_call_leaves_nothing_open(
+    lab: Laboratory, order: str, calls: int
+) -> None:
+    slow(lab, TwoCalls(), 0.0)
+    lab.more, lab.order, lab.proposals = (OneCall(),), order, 5
+    assert await lab.search(calls=calls) == "calls"
+    totals = lab.store.totals(lab.run_id)
+    assert totals.completions == {"received": calls}
+    assert lab.left_over() == (0, 0)
+    for proposal in lab.store.proposals(lab.run_id):
+        whole = len(proposal.completions) == (2 if proposal.operator == "two" else 1)
+        assert whole == (proposal.reason not in ("budget", "interrupted"))
+    lab.models = {}
+    assert await lab.resume(calls=calls) == "calls"
+
+
+def slow(lab: Laboratory, operator: TwoCalls, seconds: float) -> None:
+    """Have an operator ask a model that takes so long and answers one at a time."""
+    from evolve.config.models import ModelConfig, PriceConfig
+
+    class Slow(Scripted):
+        async def complete(self, request: Request) -> Completion:
+            await anyio.sleep(seconds)
+            return await super().complete(request)
+
+    price = PriceConfig(input=1, output=1)
+    lab.models, lab.slots = {"m": Slow()}, 2
+    lab.model_configs = (ModelConfig(id="m", price=price, concurrency=1),)
+    lab.proposer = operator  # type: ignore[assignment]  # any operator will do

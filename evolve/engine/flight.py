@@ -1,0 +1,41 @@
+"""Parts of iterations that are under way, and waiting until something happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+
+import anyio
+from anyio.abc import TaskGroup
+
+
+class Flight:
+    """Counts what is in flight.
+
+    Attributes:
+        size: How much that is.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._changed = anyio.Event()
+
+    def enter(self, tasks: TaskGroup, part: Coroutine[None, None, None]) -> None:
+        """Have a part of an iteration in flight until it ends."""
+
+        async def run() -> None:
+            await part
+            self.size -= 1
+            self.stir()
+
+        self.size += 1
+        tasks.start_soon(run)
+
+    def stir(self) -> None:
+        """Have `wait` return: something has changed."""
+        self._changed.set()
+
+    async def wait(self) -> None:
+        """Wait until an iteration ends, or a moment: time itself can be a reason to stop."""
+        with anyio.move_on_after(0.5):
+            await self._changed.wait()
+        self._changed = anyio.Event()
