@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run(config, db=str(folder / "evolve.db"))
     return folder
+
+
+@pytest.fixture
+def copied(searched: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished run's database, free to be written to."""
+    return Path(shutil.copy(searched / "evolve.db", tmp_path / "copy.db"))
 
 
 @pytest.fixture

@@ -37,14 +37,15 @@ def test_it_fits_its_terminal_with_and_without_colour(
 
 
 def test_a_large_map_uses_the_columns_there_are(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = ("--measure", "ast_nodes:0:60:130", "--measure", "mean:-20:20:4", "--save", "wide")
-    assert invoke("remap", *kind).code == 0
+    assert invoke("remap", *kind, "--db", copied).code == 0
+    shown = ("heatmap", "--archive", "wide", "--db", copied)
     monkeypatch.setenv("COLUMNS", "80")
-    assert "each mark shows the best of 2 x 1 cells" in invoke("heatmap", "--archive", "wide").out
+    assert "each mark shows the best of 2 x 1 cells" in invoke(*shown).out
     monkeypatch.setenv("COLUMNS", "140")
-    assert "each mark shows" not in invoke("heatmap", "--archive", "wide").out
+    assert "each mark shows" not in invoke(*shown).out
 
 
 def test_it_is_drawn_as_it_was_after_some_evaluations(invoke: Invoke) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from evolve.core.measures import Measure
 from evolve.store.reader import open_reader
 from evolve.view.report import archive_of
 from tests.cli.conftest import Invoke
-
-
-@pytest.fixture
-def copied(searched: Path, tmp_path: Path) -> Path:
-    """Return a copy of the finished run's database, free to be written to."""
-    return Path(shutil.copy(searched / "evolve.db", tmp_path / "copy.db"))
 
 
 def test_programs_are_placed_by_other_numbers_and_nothing_is_evaluated(
