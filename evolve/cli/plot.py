@@ -46,7 +46,7 @@ def plot(
     db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
-    """Draw pictures of a run: scores, spending, growth of the map, operators, failures, times.
+    """Draw pictures of a run: scores, gap, spending, growth, operators, failures, times.
 
     They need matplotlib: pip install 'evolve-engine[plot]'. `evolve heatmap` has more to set for
     pictures of the map. The same run gives the same files.
@@ -55,7 +55,8 @@ def plot(
     two of run 3; `evolve plot score -o score.pdf` one file. A run that is called like a kind is
     named by its id.
 
-    JSON: the numbers behind: {run, course, growth, islands, operators}; see docs/results.md.
+    JSON: the numbers behind: {run, course, growth, islands, held_out, operators}; see
+    docs/results.md.
     """
     from evolve.store.reader import open_reader
     from evolve.view.pictures import PICTURES, Material
@@ -138,5 +139,6 @@ def _numbers(material: Material) -> dict[str, object]:
         | {"ended": list(course.ended)},
         "growth": [asdict(moment) for moment in material.growth],
         "islands": [asdict(island) for island in material.islands],
+        "held_out": [asdict(point) for point in material.held_out],
         "operators": [arm.as_dict() for arm in material.arms],
     }

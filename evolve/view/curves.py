@@ -88,23 +88,23 @@ def score_figure(
         upper, lower = figure.subplots(2, sharex=True, height_ratios=[4, 5])
         places = _places(course, over)
         values, best = drawable(course.objective), drawable(course.best(objective))
-        low, high, far = _with_lines(_limits(values, objective), lines)
+        low, high, far = _with_lines(limits(values, objective), lines)
         _draw_points(upper, places, values, low, high)
         upper.set_ylim(low, high)
-        lower.set_ylim(_with_lines(_limits(np.unique(best), objective), lines)[:2])
+        lower.set_ylim(_with_lines(limits(np.unique(best), objective), lines)[:2])
         if over == "evaluations" and len(islands) > 1:
             _draw_islands(lower, islands)
         for plot in (upper, lower):
             plot.grid(visible=True)
             _draw_steps(plot, places, best, color=INK, linewidth=1.6, label="best so far")
             _draw_lines(plot, lines)
-        _run_to(lower, over, float(places[-1]))
+        run_to(lower, over, float(places[-1]))
         set_label(upper.yaxis, qualified(objective.name, objective.unit))
         set_label(lower.yaxis, f"best so far, {better(objective)}")
         figure.align_ylabels()
         set_title(upper, title, _came_to(course, objective, over))
         set_legend(lower, 4, upper)
-        set_note(figure, _beyond(values, low, high), *far, note)
+        set_note(figure, beyond(values, low, high), *far, note)
         return figure
 
 
@@ -133,7 +133,7 @@ def growth_figure(moments: Sequence[Moment], *, title: str = "", unit: str = "")
             plot.grid(visible=True)
             _draw_steps(plot, places, values, color=STROKES[0].color, linewidth=1.6)
             set_label(plot.yaxis, text)
-        _run_to(lower, "evaluations", places[-1])
+        run_to(lower, "evaluations", places[-1])
         upper.set_ylim(bottom=0)
         figure.align_ylabels()
         set_title(upper, title, f"{name.split(' ')[0]} {end}, QD score {last.qd_score:.6g}")
@@ -146,7 +146,7 @@ def _places(course: Course, over: Over) -> NDArray[np.float64]:
     return course.elapsed_s if over == "time" else course.evaluations.astype(float)
 
 
-def _limits(values: NDArray[np.float64], objective: Objective) -> tuple[float, float]:
+def limits(values: NDArray[np.float64], objective: Objective) -> tuple[float, float]:
     """Return the ends of an axis: the best value, and what most values are better than."""
     sign = 1.0 if objective.direction == "maximize" else -1.0
     fitness = sign * values[np.isfinite(values)]
@@ -234,7 +234,7 @@ def _draw_steps(
     plot.plot(places[-1], values[-1], "o", markersize=3.5, color=line["color"], clip_on=False)
 
 
-def _run_to(plot: Axes, over: Over, last: float) -> None:
+def run_to(plot: Axes, over: Over, last: float) -> None:
     """Name the horizontal axis and leave a little room at its ends."""
     first = 1.0 if over == "evaluations" else 0.0
     room = 0.015 * (last - first) or 0.5
@@ -252,7 +252,7 @@ def _came_to(course: Course, objective: Objective, over: Over) -> str:
     return f"{text} and {course.elapsed_s[-1]:.3g} s" if over == "time" else text
 
 
-def _beyond(values: NDArray[np.float64], low: float, high: float) -> str:
+def beyond(values: NDArray[np.float64], low: float, high: float) -> str:
     """Say how many scores the axis leaves out."""
     outside = values[(values < low) | (values > high)]
     if not len(outside):

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from evolve.archive.base import Archive
+from evolve.core.estimates import Estimate
+from evolve.core.evaluation import Stage
+from evolve.engine.aside import growing_gap
 from evolve.store.reader import Reader
-from evolve.store.records import RunRecord, Totals
+from evolve.store.records import HeldOutPoint, RunRecord, Totals
 from evolve.view.arms import Arm, arms
 from evolve.view.course import Course, IslandCourse, Moment, course, growth, island_courses
 from evolve.view.curves import Lines, Over, growth_figure, score_figure
+from evolve.view.gap import MEASURED, gap_figure
 from evolve.view.parallel import parallel_figure
 from evolve.view.plots import heatmap_figure
 from evolve.view.rates import durations_figure, failures_figure, operators_figure
 from evolve.view.report import archive_of, evaluations
-from evolve.view.style import shortened
+from evolve.view.style import counted, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,6 +72,11 @@ class Material:
         return island_courses(self.reader, self.run, self.evaluations)
 
     @cached_property
+    def held_out(self) -> tuple[HeldOutPoint, ...]:
+        """Programs that were measured on held-out cases."""
+        return self.reader.held_out(self.run.id)
+
+    @cached_property
     def arms(self) -> list[Arm]:
         """What each operator with each model has come to."""
         return arms(self.reader, self.run)
@@ -89,6 +98,10 @@ class Material:
                 if entry.objective is not None
             },
         )
+
+    def known(self, stage: Stage) -> dict[int, Estimate]:
+        """What all samples say of scores that vary, by program; nothing where they do not."""
+        return self.reader.estimates(self.run.id, stage)
 
 
 class Picture(NamedTuple):
@@ -150,6 +163,24 @@ def _growth(of: Material) -> Figure | str:
     return growth_figure(of.growth, title=of.title, unit=of.run.objective.unit)
 
 
+def _gap(of: Material) -> Figure | str:
+    points = of.held_out
+    if len(points) < MEASURED:
+        measured = counted(len(points), "program") if points else "no program"
+        return (
+            f"{measured} measured on held-out cases; `held_out: {{best: true}}` in the "
+            "configuration measures every new best one"
+        )
+    return gap_figure(
+        points,
+        of.run.objective,
+        search=of.known("search"),
+        held_out=of.known("held_out"),
+        title=of.title,
+        note=growing_gap(points, of.run.objective),
+    )
+
+
 def _operators(of: Material) -> Figure | str:
     return operators_figure(of.arms, title=of.title) if of.arms else "no proposal has ended"
 
@@ -174,6 +205,7 @@ PICTURES: Mapping[str, Picture] = {
     "time": Picture("the same over running time", _time),
     "money": Picture("the same over US dollars spent on models", _money),
     "growth": Picture("coverage and QD score over evaluations", _growth),
+    "gap": Picture("scores on search and on held-out cases along the run, and their gap", _gap),
     "operators": Picture("what became of proposals, by operator and model", _operators),
     "failures": Picture("how proposals failed, over the course of the run", _failures),
     "durations": Picture("how long evaluations took", _durations),

@@ -11,11 +11,14 @@ import numpy as np
 from evolve.archive.base import Archive
 from evolve.archive.cvt import spread_centroids
 from evolve.archive.spec import ArchiveSpec
+from evolve.core.estimates import Estimate
 from evolve.core.measures import Measure, Objective
 from evolve.propose.credit import Tally
+from evolve.store.records import HeldOutPoint
 from evolve.view.arms import Arm
 from evolve.view.course import Course, IslandCourse, Moment
 from evolve.view.curves import Lines, growth_figure, score_figure
+from evolve.view.gap import gap_figure
 from evolve.view.parallel import parallel_figure
 from evolve.view.plots import heatmap_figure
 from evolve.view.rates import durations_figure, failures_figure, operators_figure
@@ -97,6 +100,41 @@ def _falling(places: tuple[int, ...], number: int) -> list[float]:
     return [1.2 + 4.0 * round(float(np.exp(-at / pace)), 1) for at in places]
 
 
+def fitting(count: int = 12, *, minimize: bool = True) -> list[HeldOutPoint]:
+    """Return measured bests that improve on both kinds of cases, then on the search cases alone."""
+    sign = 1.0 if minimize else -1.0
+    return [
+        HeldOutPoint(
+            n + 1,
+            1 + n * n,
+            sign * (5 - 4 * (1 - 0.8**n)),
+            sign * (5.2 - 4 * (1 - 0.8 ** min(n, 6)) + 0.02 * n),
+        )
+        for n in range(count)
+    ]
+
+
+def measured(
+    points: list[HeldOutPoint], *, held_out: bool, error: float, n: int = 8
+) -> dict[int, Estimate]:
+    """Return what is known of points whose scores vary, less of the later ones."""
+    return {
+        each.program_id: Estimate(
+            each.held_out if held_out else each.search, error * (1 + place / 8), n
+        )
+        for place, each in enumerate(points)
+    }
+
+
+def _gap_of_noise() -> Figure:
+    points = fitting()
+    search, held_out = (
+        measured(points, held_out=which, error=error)
+        for which, error in ((False, 0.1), (True, 0.05))
+    )
+    return gap_figure(points, LOSS, search=search, held_out=held_out, title=TITLE, note="noted")
+
+
 ARMS = (
     Arm("diff", "openai/some-model", Tally(310, 250, 200, 41, 9, 20.0, 1.25)),
     Arm("genetic", "", Tally(120, 110, 60, 4, 0, 2.0)),
@@ -132,6 +170,8 @@ BASELINES: Mapping[str, Callable[[], Figure]] = {
     ),
     "money": lambda: score_figure(searched(), LOSS, over="money", title=TITLE),
     "growth": lambda: growth_figure(MOMENTS, title=TITLE, unit="%"),
+    "gap": lambda: gap_figure(fitting(minimize=False), GAIN, title=TITLE),
+    "gap_of_noise": _gap_of_noise,
     "operators": lambda: operators_figure(ARMS, title=TITLE),
     "failures": lambda: failures_figure(searched(kinds=9), title=TITLE),
     "durations": lambda: durations_figure(searched(), title=TITLE),
@@ -184,6 +224,19 @@ HARD: Mapping[str, Callable[[], Figure]] = {
     "growth_of_one": lambda: growth_figure([Moment(1, 1, 1.0, 0.0)], title=TITLE),
     "growth_of_niches": lambda: growth_figure(
         [Moment(n, n, None, -float(n)) for n in range(1, 9)], title=TITLE
+    ),
+    "gap_of_one": lambda: gap_figure(fitting(1), LOSS, title=TITLE),
+    "gap_of_extremes": lambda: gap_figure(
+        [HeldOutPoint(n, n, value, -value) for n, value in enumerate((1.7e308, -1e308, 0.0), 1)],
+        GAIN,
+        title=TITLE,
+    ),
+    "gap_of_two_samples": lambda: gap_figure(
+        fitting(3),
+        LOSS,
+        search=measured(fitting(3), held_out=False, error=9.0, n=2),
+        held_out=measured(fitting(2), held_out=True, error=0.0, n=1),
+        title=TITLE,
     ),
     "operators_of_one": lambda: operators_figure([ARMS[3]], title=TITLE),
     "operators_of_many": lambda: operators_figure(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evolve.core.estimates import Estimate
 from evolve.core.measures import Objective
+from evolve.engine.aside import gap
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.view.course import course, growth, island_courses, shares
+from evolve.view.gap import MEASURED, gap_figure
 from evolve.view.pictures import PICTURES, Material
 from evolve.view.report import archive_of, evaluations, islands
 from tests.command import write_config
-from tests.view.samples import searched
+from tests.view.samples import LOSS, fitting, searched
 
 
 @pytest.fixture(scope="module")
@@ -98,4 +102,36 @@ def test_every_picture_is_drawn_of_a_run_or_says_why_not(database: str) -> None:
     assert reasons == {
         "money": "no model was asked",
         "durations": "no evaluation has a measured time",
+        "gap": "2 programs measured on held-out cases; `held_out: {best: true}` in the "
+        "configuration measures every new best one",
     }
+
+
+def test_the_gap_is_drawn_with_intervals_where_scores_vary() -> None:
+    points = fitting(5)
+    known = {each.program_id: Estimate(each.search, 0.1, 2 + each.program_id) for each in points}
+    others = {999: Estimate(0.0, 1.0, 99)}
+    plain = gap_figure(points, LOSS)
+    noisy = gap_figure(points, LOSS, search=known, held_out=others)
+    assert [len(figure.axes[0].collections) for figure in (plain, noisy)] == [0, 1]
+    bars = noisy.axes[0].collections[0].get_paths()
+    width = known[1].half_width()
+    assert width is not None
+    bar = np.asarray(bars[0].vertices)
+    assert bar[:, 1].tolist() == pytest.approx([5 - width, 5 + width])
+    assert plain.get_supxlabel() == ""
+    assert noisy.get_supxlabel() == "bars are 95 % intervals, n=3 to 7"
+    steps = noisy.axes[1].lines[0]
+    assert np.asarray(steps.get_ydata()).tolist() == [gap(each, LOSS) for each in points]
+
+
+def test_the_gap_of_a_run_is_that_of_its_held_out_course(tmp_path: Path) -> None:
+    config = write_config(tmp_path, held_out={"best": True}, stop={"evaluations": 60})
+    run(config, db=str(tmp_path / "evolve.db"))
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        material = Material(reader, reader.run(1))
+        assert len(material.held_out) >= MEASURED
+        drawn = PICTURES["gap"].draw(material)
+        assert not isinstance(drawn, str)
+        last = material.held_out[-1]
+        assert f"gap {gap(last, material.run.objective):.4g}" in drawn.axes[0].get_title("left")

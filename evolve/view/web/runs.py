@@ -15,6 +15,7 @@ from evolve.store.calls import Spending
 from evolve.store.page_reader import Counts
 from evolve.store.records import RunRecord
 from evolve.store.spending import By
+from evolve.view.gap import MEASURED
 from evolve.view.heatmap import describe
 from evolve.view.projection import qualified
 from evolve.view.web.charts import Line, Point, steps
@@ -27,8 +28,6 @@ RUNS = 50
 LEADERS = 8
 #: Runs that are drawn side by side.
 COMPARED = 8
-#: Programs on held-out cases that make a course; at its end every run has one or two.
-MEASURED = 3
 #: Islands that have a curve of their own, the best ones.
 CURVES = 8
 
