@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -250,7 +251,7 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
     ended = result.status if result.reason == result.status else f"finished: {result.reason}"
     for line in (*progress_lines(result.progress), *beyond, ended):
         out.print(line, markup=False, soft_wrap=True)
-    flag = "" if db == render.DEFAULT_DATABASE else f" --db {db}"
+    flag = "" if db == render.DEFAULT_DATABASE else f" --db {shlex.quote(db)}"
     out.print(
         f"look further: evolve show {result.run_id}{flag}; evolve best {result.run_id}{flag}; "
         f"evolve program {result.best.id}{flag}",

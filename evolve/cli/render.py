@@ -169,3 +169,5 @@ def print_moved(out: Console, moved: Sequence[Moved], listed: int) -> None:
         for m in moved[:listed]
     ]
     out.print(table(f"{len(moved)} scores moved", heads, rows))
+    if len(moved) > listed:
+        out.print(f"{len(moved) - listed} more: --json lists all", markup=False)

@@ -25,9 +25,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pydantic import ValidationError
+
 from evolve.config.bundled import bundled
+from evolve.config.explain import explain
 from evolve.config.nearest import did_you_mean
 from evolve.config.python_file import load_module
+from evolve.config.section import Section
 from evolve.core.errors import ConfigError, EvolveError, PluginError
 
 #: The seams, by the entry-point group of each.
@@ -163,6 +167,9 @@ def build(factory: object, options: Mapping[str, object], *, what: str) -> objec
     assert callable(factory)  # checked just above
     try:
         return factory(**options)
+    except ValidationError as error:
+        found = "; ".join(finding.message for finding in explain(error, Section))
+        raise ConfigError(f"{what}: {found}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{what}: {error}") from error
 

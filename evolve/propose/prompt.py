@@ -14,7 +14,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, TypedDict
 
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError
+from jinja2 import (
+    ChoiceLoader,
+    FileSystemLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateNotFound,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field
 
@@ -302,6 +309,10 @@ def _editable(program: Program) -> Iterator[tuple[str, str]]:
 def _compiled(environment: ImmutableSandboxedEnvironment, name: str) -> Template:
     try:
         return environment.get_template(name)
+    except TemplateNotFound as error:
+        folder = name.rpartition("/")[0]
+        found = [each for each in environment.list_templates() if each.rpartition("/")[0] == folder]
+        raise ConfigError(f"there is no template {name}; there are: {', '.join(found)}") from error
     except TemplateError as error:
         raise _template_error(error, name) from error
 

@@ -181,7 +181,10 @@ async def test_variants_are_drawn_with_their_probabilities() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"variants": {"fresh": 0.7, "simpler": 0.5}}, "pass 1"), ({"variants": {"no": 0.1}}, "no")],
+    [
+        ({"variants": {"fresh": 0.7, "simpler": 0.5}}, "pass 1"),
+        ({"variants": {"no": 0.1}}, r"no template variants/no\.j2; there are: .*/fresh\.j2"),
+    ],
 )
 def test_wrong_variants_are_configuration_errors(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

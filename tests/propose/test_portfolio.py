@@ -70,8 +70,8 @@ def test_templates_lie_relative_to_the_configuration(tmp_path: Path) -> None:
         ({"modle": "openai/a"}, "did you mean 'model'"),
         ({"template_dir": "absent"}, "not a folder"),
         ({"template_dir": 5}, "template_dir"),
-        ({"tokens": {"sauce": 5}}, "sauce"),
-        ({"tokens": {"source": -5}}, "source"),
+        ({"tokens": {"sauce": 5}}, r"^proposer diff: unknown key 'sauce' in tokens$"),
+        ({"tokens": {"source": -5}, "mends": -1}, r"tokens\.source must [^;]+, not -5; mends must"),
     ],
 )
 def test_wrong_options_are_configuration_errors(
