@@ -70,11 +70,13 @@ def submit(
     """
     from evolve.config.program_file import read_program
     from evolve.core.program import Program
+    from evolve.engine.submit import check_takes
     from evolve.store.store import open_store
 
     program = read_program(file)
     with open_store(db, create=False) as store:
         record = store.run(run)
+        check_takes(store, record)
         seeds = store.programs(record.id, operator="seed", limit=1)
         names = list(store.program(seeds[0].id).program.files) if seeds else []
         if len(names) == len(program.files) == 1:  # whatever the file is called here

@@ -28,6 +28,19 @@ from evolve.store.records import RunRecord
 from evolve.store.store import Store
 
 
+def check_takes(store: Store, run: RunRecord) -> None:
+    """Refuse a run that no program can enter any more.
+
+    Raises:
+        StoreError: it is finished and in strict order.
+    """
+    if run.status == "finished" and not run.live and store.is_strict(run.id):
+        raise StoreError(
+            f"run {run.id} is finished, and in strict order only a run that goes on takes programs"
+            "; `evolve run --new` begins another one, to submit to while it runs"
+        )
+
+
 def evaluate_submitted(
     store: Store, run: RunRecord, observers: tuple[Observer, ...] = (), folder: Path | None = None
 ) -> int:
