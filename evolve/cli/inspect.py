@@ -154,6 +154,11 @@ def _behaviours(reader: Reader, run: RunRecord) -> list[str]:
         lines.append(
             f"{found.probed} evaluations ended after the probes: they behave like a known program"
         )
+    if found.ended_early:
+        lines.append(
+            f"{found.ended_early} evaluations ended early, below a threshold: "
+            f"{found.cases_saved} cases not run"
+        )
     return lines if found.scored else lines[1:]
 
 

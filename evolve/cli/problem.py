@@ -74,6 +74,7 @@ def show(
     image {name, dockerfile, base, requirements, system_packages} or null, family,
     evaluator, evaluator_options,
     objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
+    cascade [{cases, no_worse_than}],
     record {value, source} or null, baseline {value, source} or null, harness,
     seed_program {path: text}, baselines [{name, files {path: text}}]}.
     """
@@ -115,6 +116,7 @@ def _everything(problem: Problem) -> dict[str, object]:
         "objective": asdict(problem.objective),
         "measures": [measure.as_dict() for measure in problem.measures],
         "limits": asdict(problem.limits),
+        "cascade": [asdict(threshold) for threshold in problem.cascade],
         "record": asdict(problem.record) if problem.record else None,
         "baseline": asdict(problem.baseline) if problem.baseline else None,
         "harness": problem.harness,
@@ -143,6 +145,10 @@ def _print(problem: Problem, out: Console) -> None:
         ("image", problem.image.contents),
         ("evaluator", problem.evaluator),
         *((f"  {name}", value) for name, value in problem.evaluator_options.items()),
+        *(
+            (f"after {each.cases} cases", f"no worse than {each.no_worse_than:g}")
+            for each in problem.cascade
+        ),
         ("harness", "harness.py" if problem.harness else None),
         ("baselines", ", ".join(baseline.name for baseline in problem.baselines)),
         ("folder", problem.folder),

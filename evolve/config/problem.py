@@ -48,6 +48,14 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """What the first ``cases`` search cases must come to, or the others are not run."""
+
+    cases: int
+    no_worse_than: float
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A problem folder, read and checked.
 
@@ -69,11 +77,12 @@ class Problem:
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
-            entrypoint or command, harness, limits, timing, probes, objective, names of measures,
-            and what the image is made from.
+            entrypoint or command, harness, limits, timing, probes, cascade, objective, names of
+            measures, and what the image is made from.
         timed: Whether the score is made of time.
         deterministic: Whether it follows from the program and the cases alone.
         probes: Of the first search cases, so many tell whether a program behaves like a known one.
+        cascade: What the first search cases must come to, by their number.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
         noise: How scores that vary are measured; None when they do not.
         command: How programs are built and run that are not a Python function.
@@ -99,6 +108,7 @@ class Problem:
     timed: bool = False
     deterministic: bool = False
     probes: int = 0
+    cascade: tuple[Threshold, ...] = ()
     warmup: int = 0
     noise: NoiseConfig | None = None
     command: Command | None = None
@@ -156,24 +166,6 @@ def _load(place: Path) -> Problem:
         objective = replace(objective, name=f"{objective.name} (forgeable)")
     limits = Limits(**config.limits.model_dump())
     harness = _harness(loaded)
-    with loaded.at("evaluator"):
-        target = find(config.evaluator, seam="evolve.evaluators", folder=place)
-        sources = evaluator_sources(target)
-    judged_by = {
-        "evaluator": target.attribute,
-        "sources": sources,
-        "options": config.evaluator_options,
-        "entrypoint": config.entrypoint,
-        "harness": harness,
-        "limits": asdict(limits),
-        "timed": config.timed,
-        "warmup": config.warmup,
-        "objective": {"name": objective.name, "direction": objective.direction}
-        | {"offset": objective.offset},
-        "measures": sorted(measure.name for measure in measures),
-        **({"probes": config.probes} if config.probes else {}),
-        **machinery(loaded),
-    }
     return Problem(
         id=place.resolve().name,
         folder=place.resolve(),
@@ -192,10 +184,11 @@ def _load(place: Path) -> Problem:
             Baseline(each.name, _program(loaded, each.program, ("baselines", index, "program")))
             for index, each in enumerate(config.baselines)
         ),
-        hash=hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest(),
+        hash=_hash(loaded, objective, limits, harness),
         timed=config.timed,
         deterministic=config.deterministic,
         probes=config.probes,
+        cascade=tuple(Threshold(**each.model_dump()) for each in config.cascade),
         warmup=config.warmup,
         noise=config.noise,
         command=command_of(config),
@@ -204,6 +197,31 @@ def _load(place: Path) -> Problem:
         family=config.family,
         baseline=_figure(config.baseline),
     )
+
+
+def _hash(loaded: Loaded[ProblemConfig], objective: Objective, limits: Limits, harness: str) -> str:
+    """Return the hash of all that can change a score; see `Problem`."""
+    config = loaded.config
+    with loaded.at("evaluator"):
+        target = find(config.evaluator, seam="evolve.evaluators", folder=loaded.folder)
+        sources = evaluator_sources(target)
+    judged_by = {
+        "evaluator": target.attribute,
+        "sources": sources,
+        "options": config.evaluator_options,
+        "entrypoint": config.entrypoint,
+        "harness": harness,
+        "limits": asdict(limits),
+        "timed": config.timed,
+        "warmup": config.warmup,
+        "objective": {"name": objective.name, "direction": objective.direction}
+        | {"offset": objective.offset},
+        "measures": sorted(measure.name for measure in config.measures),
+        **({"probes": config.probes} if config.probes else {}),
+        **({"cascade": [each.model_dump() for each in config.cascade]} if config.cascade else {}),
+        **machinery(loaded),
+    }
+    return hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest()
 
 
 def _figure(config: FigureConfig | None) -> Figure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -92,6 +93,15 @@ class CommandConfig(Section):
     )
 
 
+class ThresholdConfig(Section):
+    """What the first search cases must come to, or the others are not run."""
+
+    cases: PositiveInt = Field(description="after so many of the search cases")
+    no_worse_than: float = Field(
+        description="the score combined over them must be as good, in the objective's unit"
+    )
+
+
 class ProblemConfig(Section):
     """``problem.yaml``."""
 
@@ -119,6 +129,11 @@ class ProblemConfig(Section):
         description="so many of the first search cases are probes: a candidate whose outputs on "
         "them equal those of a known program takes over its scores on the other cases; needs "
         "deterministic: true",
+    )
+    cascade: tuple[ThresholdConfig, ...] = Field(
+        default=(),
+        description="thresholds, by number of cases: an evaluation ends, without a score, at the "
+        "first one that it does not meet",
     )
     forgeable: bool = Field(
         default=False,
@@ -186,5 +201,17 @@ class ProblemConfig(Section):
             raise ValueError(
                 "probes take over scores where outputs are equal: they need deterministic: true, "
                 "and no timed: true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _thresholds_by_cases(self) -> ProblemConfig:
+        counts = [threshold.cases for threshold in self.cascade]
+        if any(after <= before for before, after in pairwise(counts)):
+            raise ValueError("thresholds of the cascade come by their number of cases, ascending")
+        if self.cascade and (self.timed or self.noise is not None):
+            raise ValueError(
+                "a cascade would end programs for a slow moment or bad luck: leave it out, or "
+                f"{'timed: true' if self.timed else 'noise'}"
             )
         return self

@@ -22,6 +22,7 @@ class Outcome(enum.StrEnum):
     """How one execution ended. Failures are values: none of them is a score."""
 
     OK = "ok"
+    BELOW_THRESHOLD = "below_threshold"  #: ended early, too bad on the first cases: no mistake
     INVALID = "invalid"  #: the evaluator refused the output: it breaks a constraint
     BAD_OUTPUT = "bad_output"  #: not plain data, or not framed as the protocol wants
     EXCEPTION = "exception"  #: the program raised; the traceback is in the message

@@ -217,7 +217,8 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
         paired: Whether its evaluator makes the same chance from the same seed.
 
     Raises:
-        ConfigError: the archive is of a kind that has no races, or the problem has probes.
+        ConfigError: the archive is of a kind that has no races, or the problem has probes or a
+            cascade.
     """
     config = loaded.config
     noise = noise_of(config, problem)
@@ -234,6 +235,12 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
         raise loaded.error(
             f"the probes of {problem.id} take over scores where outputs are equal, so its scores "
             "have no noise: leave one of the two out",
+            *where,
+        )
+    if problem.cascade:
+        raise loaded.error(
+            f"the cascade of {problem.id} would end noisy programs for bad luck: leave one of the "
+            "two out",
             *where,
         )
     if not all(axis.settled for axis in problem.measures):

@@ -216,8 +216,10 @@ def check_seed(evaluation: Evaluation, problem: str) -> None:
         raise EvaluatorError(f"the evaluator fails on the seed program: {evaluation.message}")
     if evaluation.outcome is Outcome.INFRASTRUCTURE:
         raise RunFailed(f"the seed program could not be evaluated: {evaluation.message}")
+    early = evaluation.outcome is Outcome.BELOW_THRESHOLD
+    todo = "Try `evolve evaluate` on it until it scores."
     raise SeedProgramInvalid(
         f"the seed program of {problem} ends with {evaluation.outcome}: {evaluation.message}\n"
-        "Try `evolve evaluate` on it until it scores.",
+        f"{'Lower the threshold of the cascade in problem.yaml below it.' if early else todo}",
         outcome=evaluation.outcome,
     )

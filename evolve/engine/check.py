@@ -18,6 +18,7 @@ from evolve.evaluate.check import (
     Honest,
     Level,
     judge_baseline,
+    judge_cascade,
     judge_description,
     judge_impostor,
     judge_output,
@@ -100,7 +101,7 @@ class _Check:
     def __init__(
         self, problem: Problem, evaluate: EvaluationService, slot: Slot, thorough: bool
     ) -> None:
-        self._problem, self._evaluate, self._slot = problem, evaluate, slot
+        self._problem, self._evaluate, self._slot = problem, evaluate.in_full(), slot
         self._thorough = thorough
         self.cases: list[tuple[Stage, CaseResult]] = []
 
@@ -124,6 +125,8 @@ class _Check:
         evaluations = [first, *again]
         for finding in judge_seed(self._problem, evaluations):
             yield finding
+        for finding in judge_cascade(await self._evaluate.standings(first)):
+            yield finding
         async for finding in self._others():
             yield finding
         honest = Honest.of(evaluations, self._problem.objective)
@@ -143,6 +146,10 @@ class _Check:
             evaluation = await self._scored(baseline.program)
             for finding in judge_baseline(self._problem, baseline.name, evaluation):
                 yield finding
+            if evaluation.score is not None:
+                standings = await self._evaluate.standings(evaluation)
+                for finding in judge_cascade(standings, baseline.name):
+                    yield finding
 
     async def _outputs(self, honest: Honest, recorder: TamperedSlot) -> AsyncIterator[Finding]:
         """Have tampered outputs of the seed program judged."""

@@ -17,6 +17,8 @@ ATTEMPTS = 12
 PARENTS = 2**14
 #: Newest failed programs that may still be repaired.
 FAILURES = 32
+#: Outcomes that are no mistake of the program: it works, is only too bad, or the evaluator failed.
+_NOT_MENDABLE = (Outcome.OK, Outcome.BELOW_THRESHOLD, Outcome.EVALUATOR_ERROR)
 _NO_MAIL = Mail()
 
 
@@ -119,7 +121,7 @@ class History:
     def _note_failure(self, program: int, parent: int, outcome: str) -> None:
         if not self._repairing or program in self._mended:
             return
-        if outcome in (Outcome.OK, Outcome.EVALUATOR_ERROR):
+        if outcome in _NOT_MENDABLE:
             return
         self._failures[program] = parent
         while len(self._failures) > FAILURES:

@@ -164,6 +164,24 @@ def judge_baseline(problem: Problem, name: str, evaluation: Evaluation) -> Itera
     yield from _beaten_record(problem, about, evaluation.score.objective)
 
 
+def judge_cascade(
+    standings: Sequence[tuple[bool, str]], baseline: str | None = None
+) -> Iterator[Finding]:
+    """Yield how the seed program, or a baseline, stands beside the thresholds of the cascade.
+
+    Args:
+        standings: Whether it meets each threshold, in words.
+        baseline: The name of the baseline; None for the seed program.
+    """
+    for met, told in standings:
+        if baseline is None:
+            advice = "lower the threshold: a run begins with the seed program"
+            yield Finding("ok" if met else "error", "cascade", told, "" if met else advice)
+        elif not met:
+            advice = "lower the threshold, or a run compares with no score of it"
+            yield Finding("warning", f"cascade, baseline {baseline}", told, advice)
+
+
 def judge_description(
     problem: Problem, *, cases: int, held_out: bool, seen_before: int
 ) -> Iterator[Finding]:

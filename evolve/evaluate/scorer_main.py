@@ -161,9 +161,9 @@ class Scorer:
         scores: list[Mapping[str, Any]],
         seed: int | None = None,
     ) -> Value:
-        """Fold the scores of all cases of a stage from the ``first`` that counts."""
-        count = len(self._checked(stage, digest))
-        cases = [self._case(stage, digest, index, seed) for index in range(first, count)]
+        """Fold the scores of cases of a stage, from the ``first`` that counts."""
+        until = first + len(scores)
+        cases = [self._case(stage, digest, index, seed) for index in range(first, until)]
         pairs = zip(cases, map(unpack_score, scores), strict=True)
         return pack_score(self._evaluator.combine(list(pairs)))
 

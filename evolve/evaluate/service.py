@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from evolve.config.problem import Problem
 from evolve.core.code_measures import code_measures
@@ -22,59 +23,20 @@ from evolve.core.evaluation import (
     Usage,
 )
 from evolve.core.program import Program
-from evolve.core.values import Value
 from evolve.evaluate.behaviour import signature_of
+from evolve.evaluate.cascade import Cascade
+from evolve.evaluate.cases import STAGES, Cases, make_cases
 from evolve.evaluate.evaluator import Invalid
 from evolve.evaluate.probes import Alike, Probes, nobody
-from evolve.evaluate.scorer import BadOutput, ProgramFailed, Scorer, ScorerLimits, ScorerPool
+from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
 from evolve.sandbox.base import Job, Reply, Report, Session, Slot
 
 #: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
 Interaction: TypeAlias = Literal["auto", "boundary", "harness"]
 
-STAGES: tuple[Stage, ...] = ("search", "held_out")
 #: Raised when this layer comes to judge the same output of the same evaluator differently.
 _SEMANTICS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Cases:
-    """The cases of a stage as programs get them.
-
-    Attributes:
-        stage: Which cases.
-        names: How results call them.
-        inputs: Encoded; every program gets its own copy.
-        digest: What proves that a scorer has the same ones.
-        first: The first that counts; the one before it, if any, is for warming up.
-        source: The stage whose cases the evaluator made for this one, if it is another one.
-        seed: Of a repeat, where noise is declared.
-    """
-
-    stage: Stage
-    names: tuple[str, ...]
-    inputs: tuple[bytes, ...]
-    digest: str
-    first: int = 0
-    source: Stage | None = None
-    seed: int | None = None
-
-    @classmethod
-    def of(cls, stage: Stage, made: Mapping[str, Any], *, first: int = 0) -> Cases:
-        """Read a scorer's answer."""
-        return cls(
-            stage,
-            tuple(case["name"] for case in made["cases"]),
-            tuple(case["inputs"].tobytes() for case in made["cases"]),
-            made["digest"],
-            first,
-        )
-
-    def request(self) -> dict[str, Value]:
-        """Return what every request about these cases says."""
-        seeded = {} if self.seed is None else {"seed": self.seed}
-        return {"stage": self.source or self.stage, "digest": self.digest, **seeded}
 
 
 class EvaluationService:
@@ -106,6 +68,13 @@ class EvaluationService:
         self.version = evaluator_version(problem, self._objectives)
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
         self.sizes = {stage: len(cases[stage].names) for stage in STAGES}
+        self._cascade = Cascade(problem.cascade, problem.objective, self.sizes["search"])
+
+    def in_full(self) -> EvaluationService:
+        """Return one that ends no evaluation at a threshold; it shares the scorers."""
+        other = copy.copy(self)
+        other._cascade = replace(self._cascade, thresholds=())
+        return other
 
     def seen_before(self) -> int:
         """Return how many held-out cases have the inputs of a search case.
@@ -129,7 +98,8 @@ class EvaluationService:
 
         With a ``seed`` they are run as the repeat with that seed.
 
-        The first case that fails ends the evaluation, with its outcome. So do the probes when the
+        The first case that fails ends the evaluation, with its outcome; so does the first threshold
+        of the cascade that the search cases so far do not meet. So do the probes when the
         program behaves like a known one on them: it takes over that one's scores on the other
         cases, while the measures of its code are its own.
 
@@ -144,15 +114,20 @@ class EvaluationService:
         job = Job(program, problem.entrypoint, problem.limits, self._harness, problem.command)
         warmup, probes = problem.warmup, Probes(problem.probes if stage == "search" else 0, alike)
         results: list[CaseResult] = []
+        ended: tuple[Outcome, str] | None = None
         async with slot.session(job) as session:
             for index in chain([0] * warmup, range(cases.first, len(cases.names))):
                 result = await self._run(session, cases, index)
                 if result.outcome is not Outcome.OK or index >= cases.first:
                     results.append(result)
-                if result.outcome is not Outcome.OK or probes.settle(results):
+                if result.outcome is not Outcome.OK:
+                    break
+                ended = await self._below_threshold(cases, results)
+                if ended or probes.settle(results):
                     break
         report = session.report
-        evaluation = probes.mark(_noted(await self._conclude(program, cases, results), report))
+        concluded = await self._conclude(program, cases, results, ended)
+        evaluation = probes.mark(_noted(concluded, report))
         return replace(evaluation, usage=report.usage, stdout=report.stdout, stderr=report.stderr)
 
     async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
@@ -188,12 +163,51 @@ class EvaluationService:
         inputs: bytes = made["inputs"].tobytes()
         return inputs
 
+    async def _below_threshold(
+        self, cases: Cases, results: Sequence[CaseResult]
+    ) -> tuple[Outcome, str] | None:
+        """Return how the evaluation ends after the cases so far; None when it goes on."""
+        threshold = self._cascade.due(len(results)) if cases.stage == "search" else None
+        if threshold is None:
+            return None
+        try:
+            score = await self._fold(cases, results)
+        except (Invalid, EvaluatorError) as error:
+            return _blame(error)
+        if not self._cascade.missed(threshold, score):
+            return None
+        message = f"{self._cascade.told(threshold, score)}\n{score.feedback}".rstrip()
+        return Outcome.BELOW_THRESHOLD, message
+
+    async def standings(self, evaluation: Evaluation) -> list[tuple[bool, str]]:
+        """Return whether a program that was scored meets each threshold of the problem, in words.
+
+        Args:
+            evaluation: On all search cases.
+        """
+        found, cases = [], self._cases["search"]
+        for threshold in self._problem.cascade:
+            try:
+                score = await self._fold(cases, evaluation.cases[: threshold.cases])
+            except (Invalid, EvaluatorError) as error:
+                found.append((False, f"over the first {threshold.cases} cases: {error}"))
+                continue
+            told = self._cascade.told(threshold, score)
+            found.append((not self._cascade.missed(threshold, score), told))
+        return found
+
     async def _conclude(
-        self, program: Program, cases: Cases, results: Sequence[CaseResult]
+        self,
+        program: Program,
+        cases: Cases,
+        results: Sequence[CaseResult],
+        ended: tuple[Outcome, str] | None,
     ) -> Evaluation:
         """Fold the results of the cases into the program's evaluation."""
         outcome, message, score = results[-1].outcome, results[-1].message, None
-        if outcome is Outcome.OK:
+        if ended is not None:
+            outcome, message = ended
+        elif outcome is Outcome.OK:
             try:
                 score = await self._combine(program, cases, results)
             except (Invalid, EvaluatorError) as error:
@@ -213,13 +227,17 @@ class EvaluationService:
     async def _combine(
         self, program: Program, cases: Cases, results: Sequence[CaseResult]
     ) -> Score:
-        scores = [score_data(result.score) for result in results if result.score is not None]
-        async with self._scorers.lend() as scorer:
-            request = {**cases.request(), "first": cases.first, "scores": scores}
-            data = await scorer.ask("combine", request)
+        score = await self._fold(cases, results)
         built_in = code_measures(program, (*self._measures, *self._objectives))
-        score = with_measures(unpack_score(data), built_in, self._measures)
+        score = with_measures(score, built_in, self._measures)
         return with_objectives(score, built_in, self._objectives)
+
+    async def _fold(self, cases: Cases, results: Sequence[CaseResult]) -> Score:
+        """Have the evaluator combine the scores of the cases that have been run, all of them OK."""
+        scores = [score_data(result.score) for result in results if result.score is not None]
+        request = {**cases.request(), "first": cases.first, "scores": scores}
+        async with self._scorers.lend() as scorer:
+            return unpack_score(await scorer.ask("combine", request))
 
 
 def _noted(evaluation: Evaluation, report: Report) -> Evaluation:
@@ -293,7 +311,7 @@ async def open_evaluation(
     pool = ScorerPool(problem, scorers, limits or ScorerLimits())
     try:
         async with pool.lend() as scorer:
-            cases = await _cases(problem, scorer, noisy=noisy)
+            cases = await make_cases(problem, scorer, noisy=noisy)
             interactive, harness = choose_way(
                 problem, interaction, interacts=scorer.interacts, trusted=trusted_programs
             )
@@ -308,31 +326,6 @@ async def open_evaluation(
         )
     finally:
         await pool.aclose()
-
-
-async def _cases(problem: Problem, scorer: Scorer, *, noisy: bool) -> dict[Stage, Cases]:
-    """Have the evaluator make the cases of all stages, and check that there are enough."""
-    first = min(problem.warmup, 1)
-    cases = {
-        stage: Cases.of(stage, await scorer.ask("cases", {"stage": stage}), first=first)
-        for stage in STAGES
-    }
-    if not cases["search"].names:
-        raise EvaluatorError(f"evaluator {problem.evaluator} makes no case for stage 'search'")
-    if problem.probes >= len(cases["search"].names):
-        raise EvaluatorError(
-            f"probes: {problem.probes} leaves none of the {len(cases['search'].names)} search "
-            "cases to be saved: yield more cases after the probes, or name fewer"
-        )
-    for stage, made in cases.items():
-        if made.first == len(made.names) == 1:
-            raise EvaluatorError(
-                f"warmup: {problem.warmup} uses up the only case of stage {stage!r}: yield one "
-                "more before it, of the same size and with other data"
-            )
-    if noisy and not cases["held_out"].names:
-        cases["held_out"] = replace(cases["search"], stage="held_out", source="search")
-    return cases
 
 
 def choose_way(

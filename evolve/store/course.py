@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from sqlalchemy import func, literal, select, true, union_all
+from sqlalchemy import Select, func, literal, select, true, union_all
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
@@ -25,6 +25,7 @@ from evolve.store.schema import case_results, completions, evaluations, programs
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
 REPEATABLE = (
     Outcome.OK.value,
+    Outcome.BELOW_THRESHOLD.value,
     Outcome.INVALID.value,
     Outcome.BAD_OUTPUT.value,
     Outcome.EXCEPTION.value,
@@ -39,12 +40,30 @@ class Behaviours(NamedTuple):
         distinct: Different signatures.
         copied: Taken over from this database.
         probed: Ended after the probes, because the program behaves like a known one.
+        ended_early: Ended at a threshold of the cascade, by an evaluation of this run.
+        cases_saved: Search cases that were not run for that.
     """
 
     scored: int
     distinct: int
     copied: int
     probed: int
+    ended_early: int
+    cases_saved: int
+
+
+def _cases_run(run_id: int, outcome: Outcome) -> Select[int]:
+    """Select how many search cases each evaluation of a run with that outcome has."""
+    return (
+        select(func.count(case_results.c.position))
+        .join_from(evaluations, case_results)
+        .where(
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.outcome == outcome.value,
+        )
+        .group_by(evaluations.c.id)
+    )
 
 
 class CourseReader:
@@ -226,7 +245,13 @@ class CourseReader:
                     func.count(evaluations.c.behaves_like),
                 ).where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
             ).one()
-        return Behaviours(*counts)
+            early = connection.scalars(
+                _cases_run(run_id, Outcome.BELOW_THRESHOLD).where(
+                    evaluations.c.copied_from.is_(None)
+                )
+            ).all()
+            whole = connection.scalar(_cases_run(run_id, Outcome.OK).limit(1)) or 0
+        return Behaviours(*counts, len(early), len(early) * whole - sum(early))
 
     def case_objectives(self, run_id: int) -> dict[int, tuple[float, tuple[float, ...]]]:
         """Return the objective of every program that a search found, with those of its cases.

@@ -106,7 +106,7 @@ def _programs(run_id: int, measures: tuple[Measure, ...]) -> Definition:
             ("parent", first.c.parent_id, "the program that was varied; all: `parents`"),
             ("summary", table.summary, "what the operator says it did"),
             ("created_at", table.created_at, "Unix seconds"),
-            ("outcome", evaluations.c.outcome, "ok, or how it failed; none: not evaluated"),
+            ("outcome", evaluations.c.outcome, "ok, or why there is no score; none: not evaluated"),
             ("objective", evaluations.c.objective, "in the problem's own direction"),
             *axes,
             ("message", evaluations.c.message, "beginning of the feedback, or of the error"),
@@ -163,7 +163,7 @@ def _usage(table: ReadOnlyColumnCollection[str, Column[Any]]) -> list[Field]:
 
 def _scores(table: ReadOnlyColumnCollection[str, Column[Any]]) -> list[Field]:
     return [
-        ("outcome", table.outcome, "ok, or how it failed"),
+        ("outcome", table.outcome, "ok, or why there is no score"),
         ("objective", table.objective, "in the problem's own direction; none: no score"),
         ("measures", table.measures, "by name, not clipped"),
         ("metrics", table.metrics, "further numbers of the evaluator, by name"),

@@ -68,6 +68,7 @@ def test_attempts_of_parents_tried_long_ago_are_forgotten() -> None:
 def test_a_failure_is_repaired_once_and_a_failed_repair_is_left_alone() -> None:
     repair = Kind(name="repair", varies="failure")
     facts = [ended(5, 1, "exception"), ended(6, 1, "invalid"), ended(7, 1, "evaluator_error")]
+    facts.append(ended(9, 1, "below_threshold"))
     history = told(facts, repair)
     assert history.failure() == (6, 1)
     history.begun("repair", [6])

@@ -10,29 +10,12 @@ import pytest
 from evolve.core.errors import ConfigError, EvaluatorError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.replay import replay
-from evolve.engine.run import run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, write_config
-from tests.fakes import PROBLEM, write_problem
+from tests.command import evolve
+from tests.engine.counted import calls, search
 
 CASES, PROBES = 4, 2
-
-
-def search(folder: Path, kind: str, *, db: str = "evolve.db", **changes: object) -> int:
-    """Run the parabola in real processes, scores counted in a file; return the run's id."""
-    problem = PROBLEM["problem.yaml"].rstrip() + f"\n        {kind}\n        "
-    first = "                if not isinstance"
-    count = f"                open(__file__ + '.calls', 'a').write('x')\n{first}"
-    evaluate = PROBLEM["evaluate.py"].replace(first, count)
-    write_problem(folder / "parabola", problem=problem, evaluate=evaluate)
-    settings: dict[str, object] = {"order": "strict", "window": 4, "stop": {"evaluations": 40}}
-    config = write_config(folder, **{**settings, "sandbox": {"kind": "process"}, **changes})
-    return run(config, db=str(folder / db), new=True).run_id
-
-
-def calls(folder: Path) -> int:
-    return len((folder / "parabola/evaluate.py.calls").read_text())
 
 
 def judged(reader: Reader) -> dict[int, tuple[int | None, int, Evaluation]]:

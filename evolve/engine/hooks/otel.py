@@ -117,7 +117,7 @@ class OtelHook(Hook):
         end = _ns(evaluation.committed_at)
         begin = end if evaluation.copied else end - evaluation.wall_ns
         span = self._start("evaluation", begin, root, _of_evaluation(evaluation))
-        if evaluation.outcome != Outcome.OK.value:
+        if evaluation.outcome not in (Outcome.OK, Outcome.BELOW_THRESHOLD):
             _fail(span, evaluation.outcome)
         span.end(end)
 

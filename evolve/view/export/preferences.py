@@ -26,8 +26,12 @@ from evolve.store.text import printable
 Kind: TypeAlias = Literal["correctness", "speed"]
 KINDS: tuple[Kind, ...] = ("correctness", "speed")
 
-#: Outcomes that say nothing about a program.
-_NO_VERDICT = {Outcome.INFRASTRUCTURE.value, Outcome.EVALUATOR_ERROR.value}
+#: Outcomes that do not say what a program comes to on all cases, or that it fails.
+_NO_VERDICT = {
+    Outcome.INFRASTRUCTURE.value,
+    Outcome.EVALUATOR_ERROR.value,
+    Outcome.BELOW_THRESHOLD.value,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,7 @@ def test_what_is_no_reply_with_a_verdict_is_left_out_and_counted(
         author.answer("does not apply", None)
         author.answer("mended", failed(), calls=2)
         author.answer("unlucky", failed(Outcome.INFRASTRUCTURE))
+        author.answer("ended early", failed(Outcome.BELOW_THRESHOLD))
 
     rows, counts = make(fill)
     assert rows == []
@@ -193,7 +194,7 @@ def test_what_is_no_reply_with_a_verdict_is_left_out_and_counted(
             "usable": 1,
             "no_program": 1,
             "several_calls": 1,
-            "no_verdict": 1,
+            "no_verdict": 2,
             "the_same_text": 0,
         },
     }
