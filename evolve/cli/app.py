@@ -97,7 +97,7 @@ def main() -> None:
     from evolve.core.errors import EvolveError
 
     try:
-        app()
+        app(prog_name="evolve")
     except EvolveError as error:
         render.echo(f"error: {error}", stderr=True)
         sys.exit(error.exit_code)
