@@ -136,7 +136,7 @@ def _numbers(material: Material) -> dict[str, object]:
     return {
         "run": material.run.id,
         "course": {name: getattr(course, name).tolist() for name in arrays}
-        | {"ended": list(course.ended)},
+        | {"ended": list(course.ended), "best": course.best(material.run.objective).tolist()},
         "growth": [asdict(moment) for moment in material.growth],
         "islands": [asdict(island) for island in material.islands],
         "held_out": [asdict(point) for point in material.held_out],

@@ -24,7 +24,8 @@ from evolve.store.archives import (
     read_offers,
 )
 from evolve.store.entries import program_hashes
-from evolve.store.facts import EvaluationFact, counted, facts, standing, times, tried_in_vain
+from evolve.store.facts import EvaluationFact, counted, facts, times, tried_in_vain
+from evolve.store.leads import Held, Lead, leads
 from evolve.store.records import ArchiveEvent, Elite, HeldOutPoint
 from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
@@ -144,10 +145,22 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             return read_values(connection, program_id, stage, evaluator)
 
-    def estimates(self, run_id: int, stage: Stage = "search") -> dict[int, Estimate]:
-        """Return what all samples say of the programs of a noisy run, by program."""
+    def estimates(
+        self, run_id: int, stage: Stage = "search", only: Collection[int] | None = None
+    ) -> dict[int, Estimate]:
+        """Return what all samples say of the programs of a noisy run, by program.
+
+        Args:
+            run_id: The run.
+            stage: Which cases.
+            only: Of these programs; None for all.
+        """
         with self._database.read() as connection:
-            return read_estimates(connection, run_id, stage)
+            return read_estimates(connection, run_id, stage, only)
+
+    def leads(self, run_id: int) -> tuple[Lead, ...]:
+        """Return which elite was the best after how many evaluations, in order; see `changes`."""
+        return tuple(leads(self.changes(run_id, self.run(run_id).archive)))
 
     def held_out(self, run_id: int) -> tuple[HeldOutPoint, ...]:
         """Return the programs of a search that were measured on held-out cases, oldest first."""
@@ -171,7 +184,9 @@ class ArchiveReader(RunReader):
             run_id: The run.
             at: As the map was after that many events; None for now.
         """
-        objective = self.run(run_id).objective
+        objective, held = self.run(run_id).objective, Held()
+        for event in self.archive_events(run_id)[:at]:
+            held.tell(event)
         return tuple(
             Elite(
                 program_id=elite.program_id,
@@ -181,7 +196,7 @@ class ArchiveReader(RunReader):
                 fitness=elite.fitness,
                 measures=elite.measures,
             )
-            for elite in standing(self.archive_events(run_id)[:at])
+            for elite in held.elites()
         )
 
     def archive_digest(self, run_id: int) -> str:

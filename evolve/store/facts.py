@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, select, true
 
-from evolve.archive.base import MEASURED
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
 from evolve.store.ended import PARENTS, ids_in, rows_of
@@ -124,21 +122,3 @@ def _inserted(connection: Connection, run_id: int) -> ColumnElement[bool]:
     """Select, in strict order, only iterations whose turn has come."""
     inserted: int = connection.scalars(select(runs.c.inserted).where(runs.c.id == run_id)).one()
     return proposals.c.iteration < inserted
-
-
-def standing(events: Iterable[ArchiveEvent]) -> list[ArchiveEvent]:
-    """Return what the archives hold after ``events``, by island, cell and program."""
-    held: dict[tuple[int, int, int], ArchiveEvent] = {}
-    for entered in events:
-        if entered.status == "retired":
-            held = {place: e for place, e in held.items() if place[0] != entered.island}
-            continue
-        if entered.status == MEASURED:
-            place = entered.island, entered.cell, entered.program_id
-            if place in held:
-                held[place] = replace(held[place], fitness=entered.fitness, samples=entered.samples)
-            continue
-        for left in entered.replaced:
-            held.pop((entered.island, entered.cell, left), None)
-        held[entered.island, entered.cell, entered.program_id] = entered
-    return [elite for _, elite in sorted(held.items())]

@@ -21,6 +21,7 @@ from evolve.store.schema import (
     programs,
     proposals,
     runs,
+    samples,
 )
 
 
@@ -112,7 +113,7 @@ class PageReader(CurveReader):
         """Return a text that changes whenever something of a run does; cheap to ask for."""
         newest = [
             select(func.max(column)).where(column.table.c.run_id == run_id).scalar_subquery()
-            for column in (proposals.c.iteration, programs.c.id, evaluations.c.id)
+            for column in (proposals.c.iteration, programs.c.id, evaluations.c.id, samples.c.id)
         ]
         with self._database.read() as connection:
             row = connection.execute(

@@ -21,6 +21,7 @@ from evolve.store.calls import Spending
 from evolve.store.database import open_database
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
 from evolve.store.past import PastCalls, PastPace, PastYield
+from evolve.store.progress import progress
 from evolve.store.records import (
     Failures,
     ProgramEntry,
@@ -92,7 +93,7 @@ class Reader(ArchiveReader):
         best first samples are lucky ones.
         """
         run = self.run(run_id)
-        if "noise" in run.provenance:
+        if run.noisy:
             return self._known_best(run_id)[offset:][:limit]
         objective = evaluations.c.objective
         minimize = run.objective.direction == "minimize"
@@ -108,7 +109,7 @@ class Reader(ArchiveReader):
         """Return the elites of a run whose scores vary, each with the mean of all its samples."""
         ranked = sorted(self.elites(run_id), key=lambda elite: (-elite.fitness, elite.program_id))
         ids = list(dict.fromkeys(elite.program_id for elite in ranked))
-        known = self.estimates(run_id)
+        known = self.estimates(run_id, only=ids)
         with self._database.read() as connection:
             found = {
                 entry.id: entry
@@ -230,16 +231,19 @@ class Reader(ArchiveReader):
             return summaries.failures(connection, run_id)
 
     def progress(self, run_id: int) -> tuple[ProgressPoint, ...]:
-        """Return the course of the best objective: one point per improvement, then the last one."""
-        objective = self.run(run_id).objective
+        """Return the course of the best objective: one point per change, then the last one.
+
+        Where scores vary it is that of the best elite, by all its samples up to now; it may fall.
+        """
+        run = self.run(run_id)
         with self._database.read() as connection:
-            return summaries.progress(connection, run_id, objective)
+            return progress(connection, run)
 
     def rises(self, run_id: int, unit: Unit) -> tuple[tuple[float, float], ...]:
-        """Return what had been spent, in ``unit``, at every rise of the best, and to what."""
-        objective = self.run(run_id).objective
+        """Return what had been spent, in ``unit``, at every change of the best, and to what."""
+        run = self.run(run_id)
         with self._database.read() as connection:
-            return rises(connection, run_id, objective, unit)
+            return rises(connection, run, unit)
 
     def past_calls(self, model: str) -> PastCalls | None:
         """Return what a model's calls came to, in all runs; None for too few."""

@@ -74,6 +74,11 @@ class RunRecord(NewRun):
     live: bool
     inserted: int
 
+    @property
+    def noisy(self) -> bool:
+        """Whether its scores vary and are made of samples."""
+        return "noise" in self.provenance
+
 
 class AddedProgram(NamedTuple):
     """The row of a program; ``is_new`` is False when the run already had that program."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,9 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from evolve.core.estimates import Estimate, estimate
 from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
+from evolve.store.entries import AT_ONCE
 from evolve.store.results import numbers, read_case, read_score, read_usage, texts_of
 from evolve.store.rows import get_blob, insert_row, put_blob
 from evolve.store.schema import programs, samples
+
+_PROGRAM = samples.c.program_id
 
 
 class SampleValue(NamedTuple):
@@ -86,9 +89,11 @@ def read_values(
     )
 
 
-def read_estimates(connection: Connection, run_id: int, stage: Stage) -> dict[int, Estimate]:
+def read_estimates(
+    connection: Connection, run_id: int, stage: Stage, only: Collection[int] | None = None
+) -> dict[int, Estimate]:
     """Return what all samples of a run's programs say, by program; failed ones are left out."""
-    rows = connection.execute(
+    query = (
         select(samples.c.program_id, samples.c.objective)
         .where(
             samples.c.run_id == run_id,
@@ -97,6 +102,10 @@ def read_estimates(connection: Connection, run_id: int, stage: Stage) -> dict[in
         )
         .order_by(samples.c.program_id)
     )
+    ids = sorted(only or ())
+    parts = [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
+    queries = [query] if only is None else [query.where(_PROGRAM.in_(part)) for part in parts]
+    rows = [row for each in queries for row in connection.execute(each)]
     return {
         program: estimate([objective for _, objective in group])
         for program, group in groupby(rows, key=lambda row: row[0])

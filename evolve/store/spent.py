@@ -1,4 +1,4 @@
-"""What a run had spent when its best rose."""
+"""What a run had spent when its best changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from evolve.core.measures import Objective
+from evolve.store.progress import progress
+from evolve.store.records import RunRecord
 from evolve.store.schema import completions, proposals
-from evolve.store.summaries import ENDED, progress
+from evolve.store.summaries import ENDED
 
 #: What a budget is counted in.
 Unit: TypeAlias = Literal["evaluations", "tokens", "cost_usd"]
@@ -26,24 +27,21 @@ _PAID: Mapping[Unit, ColumnElement[float]] = MappingProxyType(
 )
 
 
-def rises(
-    connection: Connection, run_id: int, objective: Objective, unit: Unit
-) -> tuple[tuple[float, float], ...]:
-    """Return what had been spent at every rise of the best objective, and to what it rose.
+def rises(connection: Connection, run: RunRecord, unit: Unit) -> tuple[tuple[float, float], ...]:
+    """Return what had been spent at every change of the best objective, and what it was then.
 
     Args:
         connection: Of the caller's transaction.
-        run_id: Which run.
-        objective: Says what is better.
+        run: Which run.
         unit: Search evaluations, or tokens and money of the model calls that had ended.
     """
-    points = progress(connection, run_id, objective)
+    points = progress(connection, run)
     if unit == "evaluations":
         return tuple((float(point.evaluations), point.best) for point in points)
     rows = connection.execute(
         select(completions.c.ended_at, _PAID[unit])
         .join(proposals, proposals.c.id == completions.c.proposal_id)
-        .where(proposals.c.run_id == run_id, ENDED, completions.c.ended_at.is_not(None))
+        .where(proposals.c.run_id == run.id, ENDED, completions.c.ended_at.is_not(None))
         .order_by(completions.c.ended_at)
     ).all()
     moments = [row[0] for row in rows]

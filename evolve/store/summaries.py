@@ -1,13 +1,12 @@
-"""Sums over a run: counters, spending, failures, progress. Each is one step of a transaction."""
+"""Sums over a run: counters, spending, failures. Each is one step of a transaction."""
 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, case, func, literal, select, union_all
 
 from evolve.core.evaluation import Outcome
-from evolve.core.measures import Objective
 from evolve.store.calls import TokenCounts
-from evolve.store.records import Failures, HeldOutPoint, ProgressPoint, RunRecord, Standing, Totals
+from evolve.store.records import Failures, HeldOutPoint, RunRecord, Standing, Totals
 from evolve.store.schema import completions, evaluations, programs, proposals, runs
 
 #: Programs that are part of the search; baselines are there for comparison only.
@@ -204,30 +203,3 @@ def held_out(connection: Connection, run_id: int) -> tuple[HeldOutPoint, ...]:
         .order_by(seen.c.id)
     )
     return tuple(HeldOutPoint(*row) for row in rows)
-
-
-def progress(
-    connection: Connection, run_id: int, objective: Objective
-) -> tuple[ProgressPoint, ...]:
-    """Return one point per improvement of the best objective, then the last evaluation's."""
-    rows = connection.execute(
-        select(evaluations.c.objective, evaluations.c.elapsed_s, evaluations.c.created_at)
-        .join(programs, programs.c.id == evaluations.c.program_id)
-        .where(
-            evaluations.c.run_id == run_id,
-            evaluations.c.stage == "search",
-            evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
-            FOUND,
-        )
-        .order_by(evaluations.c.id)
-    )
-    points: list[ProgressPoint] = []
-    best: float | None = None
-    count, elapsed_s, at = 0, 0.0, 0.0
-    for count, (value, elapsed_s, at) in enumerate(rows, start=1):
-        if value is not None and (best is None or objective.better(value, best)):
-            best = value
-            points.append(ProgressPoint(count, elapsed_s, best, at))
-    if best is not None and points[-1].evaluations < count:
-        points.append(ProgressPoint(count, elapsed_s, best, at))
-    return tuple(points)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.archive.base import Archive, fold
+from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
 from evolve.core.measures import Objective
 from evolve.engine.seen import RETIRED
+from evolve.store.leads import worth
 from evolve.store.reader import Reader
 from evolve.store.records import Ended, RunRecord
 from evolve.view.report import empty_archive, history
@@ -41,6 +43,8 @@ class Course:
         spent_usd: Known price of model calls for it and for all before.
         elapsed_s: Running seconds of the run, of the evaluation before where it has none.
         wall_s: Seconds of its evaluation in the sandbox; NaN without one.
+        led: Where scores vary, the objective of the best elite then, by all its samples up to now,
+            and half the width of its 95 % interval; both NaN before the first.
     """
 
     evaluations: NDArray[np.int64]
@@ -50,12 +54,19 @@ class Course:
     spent_usd: NDArray[np.float64]
     elapsed_s: NDArray[np.float64]
     wall_s: NDArray[np.float64]
+    led: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __len__(self) -> int:
         return len(self.ended)
 
     def best(self, objective: Objective) -> NDArray[np.float64]:
-        """Return the best objective so far at each entry; NaN before the first score."""
+        """Return the best objective so far at each entry; NaN before the first score.
+
+        Where scores vary it is that of the best elite then, which may fall: the best of many first
+        scores is a lucky one.
+        """
+        if self.led is not None:
+            return self.led[0]
         fitness = self.objective if objective.direction == "maximize" else -self.objective
         best = np.fmax.accumulate(fitness) if len(fitness) else fitness
         return best if objective.direction == "maximize" else -best
@@ -69,25 +80,44 @@ _NO_TIMES = (float("nan"), float("nan"))
 
 
 def course(reader: Reader, run: RunRecord) -> Course:
-    """Read the course of a run."""
+    """Read the course of a run; objectives that vary are the means of all samples up to now."""
+    known = reader.estimates(run.id) if run.noisy else {}
     times = reader.evaluation_times(run.id)
     rows = [
         (each.objective, _end(each), each.island, each.cost_usd, each.program_id)
         for each in reader.ended(run.id, run.problem_hash)
     ]
     objective, ended, island, cost, programs = zip(*rows, strict=True) if rows else [()] * 5
+    means = [
+        known[program].mean if program in known else objective
+        for objective, program in zip(objective, programs, strict=True)
+    ]
     evaluated = np.array([program is not None for program in programs], dtype=bool)
     took = np.array([times.get(program, _NO_TIMES) for program in programs], dtype=float)
     elapsed, wall = took.reshape(-1, 2).T
+    evaluations = evaluated.cumsum(dtype=np.int64)
     return Course(
-        evaluations=evaluated.cumsum(dtype=np.int64),
-        objective=np.array(objective, dtype=float),
+        evaluations=evaluations,
+        objective=np.array(means, dtype=float),
         ended=tuple(ended),
         island=np.array(island, dtype=np.int64),
         spent_usd=np.cumsum(np.array(cost, dtype=float)),
         elapsed_s=np.fmax.accumulate(np.concatenate([[0.0], elapsed]))[1:],
         wall_s=wall,
+        led=_led(reader, run, known, evaluations) if run.noisy else None,
     )
+
+
+def _led(
+    reader: Reader, run: RunRecord, known: Mapping[int, Estimate], evaluations: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what is known of the best elite after so many evaluations; see `Course.led`."""
+    led = [lead for lead in reader.leads(run.id) if lead.island is None]
+    found = [worth(lead, known, run.objective) for lead in led]
+    values = [(None, None), *((each.mean, each.half_width()) for each in found)]
+    place = np.searchsorted([lead.at for lead in led], evaluations, side="right")
+    mean, half = np.array(values, dtype=float)[place].T
+    return mean, half
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +143,10 @@ def growth(
 
 @dataclass(frozen=True, slots=True)
 class IslandCourse:
-    """The best objective that an island held after so many evaluations, while there was one."""
+    """The best objective that an island held after so many evaluations, while there was one.
+
+    Where scores vary it is that of its best elite then, by all its samples up to now.
+    """
 
     island: int
     evaluations: tuple[int, ...]
@@ -124,6 +157,7 @@ def island_courses(reader: Reader, run: RunRecord, evaluations: int) -> list[Isl
     """Return the course of every island, by number; migrants count where they came to."""
     record = reader.archive(run.id)
     coming = sorted(reader.changes(run.id, record.number), key=lambda each: each[0])[::-1]
+    known = reader.estimates(run.id) if run.noisy else {}
     live: dict[int, Archive] = {}
     held: dict[int, list[tuple[int, float]]] = {}
     for moment in _moments(evaluations):
@@ -136,6 +170,8 @@ def island_courses(reader: Reader, run: RunRecord, evaluations: int) -> list[Isl
         for island, archive in live.items():
             if archive.best is not None:
                 best = run.objective.fitness(archive.best.fitness)
+                if archive.best.key in known:
+                    best = known[archive.best.key].mean
                 held.setdefault(island, []).append((moment, best))
     return [
         IslandCourse(island, tuple(at for at, _ in points), tuple(best for _, best in points))

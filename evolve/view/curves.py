@@ -47,6 +47,11 @@ MANY_POINTS = 2000
 FEW_POINTS = 100
 #: Islands with a line and a name of their own; more are one crowd.
 NAMED_ISLANDS = len(STROKES)
+#: Below a picture of scores that vary.
+VARY = (
+    "scores vary: programs are shown by all their samples up to now, the best so far is the best "
+    "elite then, shaded its 95 % interval"
+)
 #: How far from everything else, in lengths of the axis, a known value may lie and still be shown.
 FAR = 2.0
 
@@ -98,13 +103,15 @@ def score_figure(
             plot.grid(visible=True)
             _draw_steps(plot, places, best, color=INK, linewidth=1.6, label="best so far")
             _draw_lines(plot, lines)
+        if course.led is not None:
+            _draw_band(lower, places, *map(drawable, course.led))
         run_to(lower, over, float(places[-1]))
         set_label(upper.yaxis, qualified(objective.name, objective.unit))
         set_label(lower.yaxis, f"best so far, {better(objective)}")
         figure.align_ylabels()
         set_title(upper, title, _came_to(course, objective, over))
         set_legend(lower, 4, upper)
-        set_note(figure, beyond(values, low, high), *far, note)
+        set_note(figure, beyond(values, low, high), *far, note, VARY if course.led else "")
         return figure
 
 
@@ -211,6 +218,37 @@ def _draw_islands(plot: Axes, islands: Sequence[IslandCourse]) -> None:
         )
 
 
+def _draw_band(
+    plot: Axes,
+    places: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    half: NDArray[np.float64],
+) -> None:
+    """Shade an interval around a curve of steps, on an axis made longer for it by half at most."""
+    plot.set_ylim(*with_bars(*plot.get_ylim(), [(middle, half)]))
+    plot.fill_between(
+        places, middle - half, middle + half, step="post", color=INK, alpha=0.15, linewidth=0
+    )
+
+
+def with_bars(
+    low: float, high: float, parts: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> tuple[float, float]:
+    """Widen an axis for intervals, by half its length on either side at most.
+
+    Args:
+        low: Its lower end.
+        high: Its upper end.
+        parts: Middles of intervals and half their widths; those off the axis do not count.
+    """
+    room = high / 2 - low / 2
+    ends = [low, high]
+    for values, widths in parts:
+        within = np.isfinite(widths) & (values >= low) & (values <= high)
+        ends += [*(values - widths)[within].tolist(), *(values + widths)[within].tolist()]
+    return max(min(ends), low - room), min(max(ends), high + room)
+
+
 def _draw_lines(plot: Axes, lines: Lines) -> None:
     """Draw the known values that lie on an axis."""
     low, high = plot.get_ylim()
@@ -245,8 +283,10 @@ def run_to(plot: Axes, over: Over, last: float) -> None:
 
 
 def _came_to(course: Course, objective: Objective, over: Over) -> str:
-    best = course.best(objective)[-1]
-    text = f"best {best:.6g} after {counted(int(course.evaluations[-1]), 'evaluation')}"
+    best = f"{course.best(objective)[-1]:.6g}"
+    if course.led is not None and np.isfinite(course.led[1][-1]):
+        best += f" ± {course.led[1][-1]:.2g}"
+    text = f"best {best} after {counted(int(course.evaluations[-1]), 'evaluation')}"
     if over == "money":
         return f"{text} and ${course.spent_usd[-1]:.4g}"
     return f"{text} and {course.elapsed_s[-1]:.3g} s" if over == "time" else text

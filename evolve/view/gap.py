@@ -12,7 +12,7 @@ from evolve.core.estimates import Estimate
 from evolve.core.measures import Objective
 from evolve.engine.aside import gap
 from evolve.store.records import HeldOutPoint
-from evolve.view.curves import beyond, limits, run_to
+from evolve.view.curves import beyond, limits, run_to, with_bars
 from evolve.view.projection import qualified
 from evolve.view.style import (
     QUIET,
@@ -76,7 +76,7 @@ def gap_figure(
             _draw(upper, places, values, widths, stroke, label)
         _draw(lower, places, drawable(gaps), np.hypot(seen_width, hidden_width), STROKES[2], "gap")
         lower.axhline(0.0, color=QUIET, linewidth=0.9)
-        upper.set_ylim(*_with_bars(low, high, [part[:2] for part in both]))
+        upper.set_ylim(*with_bars(low, high, [part[:2] for part in both]))
         shown = drawable(gaps[inside]) if inside.any() else drawable(gaps)
         lower.set_ylim(*_around(shown, np.hypot(seen_width, hidden_width)[inside]))
         for plot in (upper, lower):
@@ -143,23 +143,11 @@ def _draw(
         )
 
 
-def _with_bars(
-    low: float, high: float, parts: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
-) -> tuple[float, float]:
-    """Widen an axis for intervals, by half its length on either side at most."""
-    room = (high - low) / 2
-    ends = [low, high]
-    for values, widths in parts:
-        within = np.isfinite(widths) & (values >= low) & (values <= high)
-        ends += [*(values - widths)[within].tolist(), *(values + widths)[within].tolist()]
-    return max(min(ends), low - room), min(max(ends), high + room)
-
-
 def _around(gaps: NDArray[np.float64], widths: NDArray[np.float64]) -> tuple[float, float]:
     """Return the ends of an axis that has all gaps and zero on it."""
     low, high = min(0.0, float(gaps.min())), max(0.0, float(gaps.max()))
     room = 0.08 * (high - low) or 1.0
-    return _with_bars(low - room, high + room, [(gaps, widths)] if len(widths) else [])
+    return with_bars(low - room, high + room, [(gaps, widths)] if len(widths) else [])
 
 
 def _came_to(last: HeldOutPoint, objective: Objective) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,14 @@ def measured(
     }
 
 
+def varying(entries: int = 600) -> Course:
+    """Return the course of a search whose elites fall now and then when they are measured again."""
+    of, rng = searched(entries), np.random.default_rng(5)
+    steps = of.best(LOSS) + 0.3
+    steps += np.repeat(rng.choice([0.0, 0.25], entries // 30, p=[0.7, 0.3]), 30)
+    return replace(of, led=(steps, np.linspace(0.5, 0.15, entries)))
+
+
 def _gap_of_noise() -> Figure:
     points = fitting()
     search, held_out = (
@@ -165,6 +174,7 @@ BASELINES: Mapping[str, Callable[[], Figure]] = {
     "score": lambda: score_figure(
         searched(), LOSS, islands=islands(4), lines=Lines(0.7, {"greedy": 4.2}), title=TITLE
     ),
+    "score_of_noise": lambda: score_figure(varying(), LOSS, islands=islands(2), title=TITLE),
     "score_of_50_islands": lambda: score_figure(
         searched(minimize=False), GAIN, islands=islands(50, minimize=False), title=TITLE
     ),
@@ -210,6 +220,9 @@ HARD: Mapping[str, Callable[[], Figure]] = {
         title=TITLE,
     ),
     "score_of_one": lambda: score_figure(_ONE, LOSS, islands=islands(1), title=TITLE),
+    "score_of_noise_of_one": lambda: score_figure(
+        replace(_ONE, led=(_ONE.objective, np.array([np.nan]))), LOSS, title=TITLE
+    ),
     "money_of_one": lambda: score_figure(_ONE, LOSS, over="money", title=TITLE),
     "score_of_equals": lambda: score_figure(_course(2.0, 2.0, 2.0), LOSS, title=TITLE),
     "score_of_extremes": lambda: score_figure(

@@ -15,6 +15,7 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.engine.seen import RETIRED
 from evolve.store.calls import Spending
 from evolve.store.curve_reader import Change
+from evolve.store.leads import Lead, Leads
 from evolve.store.page_reader import Cost, PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
 from evolve.store.spending import By
@@ -43,6 +44,8 @@ class Folded:
         islands: That of each island.
         retired: Islands that were given up.
         records: The best of each island as it rose, in order.
+        leads: Where scores vary, which elite was the best of its island and of all, and from which
+            evaluation on, in order.
         clipped: What `archive` does not know of, since it need not be folded: see there.
         last: The row that was read last.
         lock: Held by who reads or looks.
@@ -54,9 +57,12 @@ class Folded:
     islands: dict[int, Archive] = field(default_factory=dict)
     retired: set[int] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
+    leads: list[Lead] = field(default_factory=list)
     clipped: dict[str, Clipped] = field(default_factory=dict)
     last: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _leads: Leads = field(default_factory=Leads)
+    _reached: int = 0
 
     def read(self, reader: PageReader, run: RunRecord) -> None:
         """Fold what has entered since the last time."""
@@ -65,6 +71,9 @@ class Folded:
         passed = set() if self.last else self._passed(changes)
         for change in changes:
             self.last, event = change.row, change.event
+            if run.noisy:  # in strict order events may come after later evaluations
+                self._reached = max(self._reached, change.evaluation)
+                self.leads += self._leads.tell(self._reached, event)
             if event.status == RETIRED:
                 self.retired.add(event.island)
                 continue

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from markupsafe import Markup
 
 from evolve.archive.base import Archive, Clipped, Elite
+from evolve.core.estimates import Estimate
 from evolve.core.measures import Measure, Objective
 from evolve.core.visible import visible
 from evolve.view.heatmap import sides
@@ -17,7 +19,7 @@ from evolve.view.projection import Projection, Scale, label, project, scale
 from evolve.view.raster import COLORS
 from evolve.view.web.charts import Tick
 from evolve.view.web.links import Links
-from evolve.view.web.text import number
+from evolve.view.web.text import number, varied
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 480.0, 62.0, 14.0, 10.0, 42.0
 #: Height of the plane, and of a map of one measure.
@@ -28,6 +30,7 @@ MOST_POINTS = 3000
 SHADES = 64
 _TICKS = 5
 NONE_CLIPPED: Mapping[str, Clipped] = MappingProxyType({})
+NOTHING_KNOWN: Mapping[int, Estimate] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def lay_out(
     objective: Objective,
     axes: tuple[str, str] | None = None,
     clipped: Mapping[str, Clipped] = NONE_CLIPPED,
+    known: Mapping[int, Estimate] = NOTHING_KNOWN,
 ) -> Map:
     """Lay out an archive along two of its measures.
 
@@ -79,6 +83,7 @@ def lay_out(
         objective: Turns fitness back into the values shown.
         axes: Names of the measures across and up; default: the first two.
         clipped: What lay outside the bounds beside what the archive has counted.
+        known: What samples say of elites whose scores vary, by program.
 
     Raises:
         ConfigError: an axis is no measure of the archive, or both are the same.
@@ -87,10 +92,11 @@ def lay_out(
     span = scale(projection.elites.values())
     up = STRIP if projection.y is None else PLANE
     across = WIDTH - LEFT - RIGHT
+    tip = partial(_tip, archive, objective, known)
     if projection.shape == "grid":
-        marks, cell, pooled = _cells(archive, projection, objective, span, (across, up))
+        marks, cell, pooled = _cells(projection, span, (across, up), tip)
     else:
-        marks, cell, pooled = _points(archive, projection, objective, span, (across, up)), None, 1
+        marks, cell, pooled = _points(archive, projection, span, (across, up), tip), None, 1
     best = marks[0] if marks else None
     half = (0.0, 0.0) if cell is None else (cell[0] / 2, cell[1] / 2)
     worst = number(objective.fitness(span.low), 4)
@@ -161,11 +167,10 @@ _RAMP = tuple(_between(index / (SHADES - 1)) for index in range(SHADES))
 
 
 def _cells(
-    archive: Archive,
     projection: Projection,
-    objective: Objective,
     span: Scale,
     size: tuple[float, float],
+    tip: Callable[[Elite], str],
 ) -> tuple[list[Mark], tuple[float, float], int]:
     """Return one mark for each cell, or for several neighbours where there are too many."""
     pool_x = -(-projection.columns // MOST_ACROSS)
@@ -183,7 +188,7 @@ def _cells(
             y=_round(TOP + size[1] - (y + 1) * height),
             color=shade(span.fraction(elite.fitness)),
             program=elite.key,
-            tip=_tip(archive, objective, elite),
+            tip=tip(elite),
         )
         for (x, y), elite in found.items()
     ]
@@ -193,9 +198,9 @@ def _cells(
 def _points(
     archive: Archive,
     projection: Projection,
-    objective: Objective,
     span: Scale,
     size: tuple[float, float],
+    tip: Callable[[Elite], str],
 ) -> list[Mark]:
     """Return a mark where the measures of each elite lie, the best first."""
     names = [measure.name for measure in archive.measures]
@@ -213,14 +218,19 @@ def _points(
                 y=_round(TOP + (1 - y) * size[1]),
                 color=shade(span.fraction(elite.fitness)),
                 program=elite.key,
-                tip=_tip(archive, objective, elite),
+                tip=tip(elite),
             )
         )
     return marks
 
 
-def _tip(archive: Archive, objective: Objective, elite: Elite) -> str:
-    lines = [f"program {elite.key}", f"{objective.name} {number(objective.fitness(elite.fitness))}"]
+def _tip(
+    archive: Archive, objective: Objective, known: Mapping[int, Estimate], elite: Elite
+) -> str:
+    score = number(objective.fitness(elite.fitness))
+    if elite.key in known:
+        score = varied(known[elite.key])
+    lines = [f"program {elite.key}", f"{objective.name} {score}"]
     lines += [
         f"{measure.name} {number(value, 4)}"
         for measure, value in zip(archive.measures, elite.measures, strict=True)

@@ -129,6 +129,7 @@ def program_view(site: Site, entry: ProgramEntry, run: RunRecord) -> View:
         "parents": parents,
         "diffs": diffs,
         "evaluations": evaluations,
+        "known": reader.estimates(run.id, only=[entry.id]).get(entry.id) if run.noisy else None,
         "calls": calls,
         "texts": {} if live else {call.id: call_values(site, entry, call.id) for call in calls},
         "inspirations": reader.entries_of(reader.inspirations(entry.id)),

@@ -10,26 +10,24 @@ from typing import get_args
 from evolve.archive.base import Archive
 from evolve.archive.stats import ArchiveStats
 from evolve.core.errors import ConfigError
+from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
 from evolve.store.calls import Spending
 from evolve.store.page_reader import Counts
 from evolve.store.records import RunRecord
 from evolve.store.spending import By
-from evolve.view.gap import MEASURED
 from evolve.view.heatmap import describe
 from evolve.view.projection import qualified
-from evolve.view.web.charts import Line, Point, steps
+from evolve.view.web.charts import Line, steps
+from evolve.view.web.courses import known_of, score_lines
 from evolve.view.web.folds import Folded
 from evolve.view.web.maps import Map, lay_out
 from evolve.view.web.site import Crumb, Site, View, run_name
-from evolve.view.web.text import duration, number
 
 RUNS = 50
 LEADERS = 8
 #: Runs that are drawn side by side.
 COMPARED = 8
-#: Islands that have a curve of their own, the best ones.
-CURVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class Figures:
     counts: Counts
     best: float | None
     best_program: int | None
+    known: Estimate | None
     calls: int
     cost_usd: float
     unpriced: int
@@ -101,10 +100,11 @@ def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = 
     """
     reader, stamp = site.reader, site.reader.stamp(run.id)
     with site.folds.of(reader, run) as folded:
-        drawn, shown = _map(run, folded, choice)
+        known = known_of(site, run, folded)
+        drawn, shown = _map(run, folded, choice, known)
         stats, summary = folded.archive.stats(), describe(folded.archive)
         islands = _islands(site, run, folded)
-        curves = score_lines(site, run, folded)
+        curves = score_lines(site, run, folded, known)
         names = [measure.name for measure in folded.archive.measures]
     values = {
         "figures": figures(site, run),
@@ -147,42 +147,12 @@ def figures(site: Site, run: RunRecord) -> Figures:
         counts=site.reader.counts(run.id),
         best=None if best is None else best.objective,
         best_program=None if best is None else best.id,
+        known=None if best is None else best.estimate,
         calls=calls,
         cost_usd=cost,
         unpriced=unpriced,
         elapsed_s=max(run.elapsed_s, site.reader.latest(run.id)[1]),
     )
-
-
-def score_lines(site: Site, run: RunRecord, folded: Folded | None = None) -> list[Line]:
-    """Return the best objective over the evaluations; with ``folded`` also that of each island."""
-    improvements = site.reader.improvements(run)
-    records = [] if folded is None or len(folded.islands) < 2 else folded.records
-    latest = site.reader.latest(run.id)[0]
-    rows = [each.evaluation for each in improvements] + [each.evaluation for each in records]
-    at = site.reader.ordinals(run.id, [*rows, *([latest] if latest else [])])
-    last = at.get(latest, 0)
-    best = [
-        Point(
-            at[each.evaluation],
-            each.objective,
-            f"program {each.program}\n{run.objective.name} {number(each.objective)}\n"
-            f"evaluation {at[each.evaluation]}, after {duration(each.elapsed_s)}",
-            site.links.program(each.program),
-        )
-        for each in improvements
-    ]
-    if best and last > best[-1].x:
-        best.append(Point(last, best[-1].y))
-    lines = [] if folded is None else _held_out(site, run)
-    for island in _best_islands(folded) if records else ():
-        points = [
-            Point(at[each.evaluation], run.objective.fitness(each.fitness))
-            for each in records
-            if each.island == island
-        ]
-        lines.append(Line(f"island {island}", points, main=False))
-    return [Line("best", best), *lines]
 
 
 def settings_view(site: Site, run: RunRecord) -> View:
@@ -220,15 +190,14 @@ def spending_part(site: Site, run: RunRecord, by: By) -> View:
 def compare_view(site: Site, chosen: Sequence[RunRecord]) -> View:
     """Return runs side by side: figures, curves, and the settings that differ."""
     shown = list(chosen[:COMPARED])
-    lines = [
-        Line(run_name(run), score_lines(site, run)[0].points)
-        for run in shown
-        if run.objective.name == shown[0].objective.name
-    ]
+    lines: list[Line] = []
     archives: list[ArchiveStats] = []
     for run in shown:
         with site.folds.of(site.reader, run) as folded:
             archives.append(folded.archive.stats())
+            if run.objective.name == shown[0].objective.name:
+                best = score_lines(site, run, folded, known_of(site, run, folded))[0]
+                lines.append(Line(run_name(run), best.points))
     columns = [flat_settings(run) for run in shown]
     keys = list(dict.fromkeys(key for column in columns for key in column))
     differing = [
@@ -274,7 +243,9 @@ def flat_settings(run: RunRecord) -> dict[str, str]:
     return found
 
 
-def _map(run: RunRecord, folded: Folded, choice: MapChoice) -> tuple[Map, ArchiveStats]:
+def _map(
+    run: RunRecord, folded: Folded, choice: MapChoice, known: Mapping[int, Estimate]
+) -> tuple[Map, ArchiveStats]:
     archive: Archive = folded.archive
     if choice.island is not None:
         if choice.island not in folded.islands:
@@ -282,7 +253,7 @@ def _map(run: RunRecord, folded: Folded, choice: MapChoice) -> tuple[Map, Archiv
         archive = folded.islands[choice.island]
     axes = (choice.x, choice.y) if choice.x and choice.y else None
     clipped = folded.clipped if archive is folded.archive else {}
-    return lay_out(archive, run.objective, axes, clipped), archive.stats()
+    return lay_out(archive, run.objective, axes, clipped, known), archive.stats()
 
 
 def _islands(site: Site, run: RunRecord, folded: Folded) -> list[IslandRow]:
@@ -300,35 +271,6 @@ def _islands(site: Site, run: RunRecord, folded: Folded) -> list[IslandRow]:
         )
         for number_, archive in sorted(folded.islands.items())
     ]
-
-
-def _held_out(site: Site, run: RunRecord) -> list[Line]:
-    """Return the course on held-out cases, of a run that was measured on them along the way."""
-    marks = site.reader.held_out_marks(run.id)
-    if len(marks) < MEASURED:
-        return []
-    at = site.reader.ordinals(run.id, [mark.evaluation for mark in marks])
-    points = [
-        Point(
-            at[mark.evaluation],
-            mark.objective,
-            f"program {mark.program}\nheld out {number(mark.objective)}",
-            site.links.program(mark.program),
-        )
-        for mark in marks
-    ]
-    return [Line("held out", points, main=False)]
-
-
-def _best_islands(folded: Folded | None) -> list[int]:
-    if folded is None:
-        return []
-    fitness = {
-        island: archive.best.fitness
-        for island, archive in folded.islands.items()
-        if archive.best is not None
-    }
-    return sorted(sorted(fitness, key=lambda island: -fitness[island])[:CURVES])
 
 
 def _slots(run: RunRecord) -> str:

@@ -81,6 +81,8 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=text.number,
+        interval=text.interval,
+        varied=text.varied,
         money=text.money,
         percent=text.percent,
         duration=text.duration,

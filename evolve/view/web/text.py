@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 
+from evolve.core.estimates import Estimate
 from evolve.core.visible import visible
 
 #: Characters of one text that a page shows; the rest is a click or a command away.
@@ -30,6 +31,17 @@ def number(value: float | None, digits: int = 6) -> str:
         return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     text = f"{value:.{digits}g}"
     return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
+
+
+def varied(known: Estimate | None) -> str:
+    """Return a number, and where it varies half its 95 % interval: 0.713 ± 0.012 (n=8)."""
+    return number(None if known is None else known.mean) + interval(known)
+
+
+def interval(known: Estimate | None) -> str:
+    """Return half the 95 % interval of a number that varies, and of how many samples it is."""
+    width = None if known is None else known.half_width()
+    return "" if known is None or width is None else f" ± {number(width, 2)} (n={known.n})"
 
 
 def money(value: float | None) -> str:
