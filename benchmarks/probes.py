@@ -11,6 +11,7 @@ same search goes without probes until it has run as many cases: is its best prog
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,13 +25,13 @@ from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 
 
-def copy_of(problem: str, probes: int, folder: Path) -> Path:
-    """Copy a bundled problem and its evaluator, with so many probes."""
+def copy_of(problem: str, key: str, value: object, folder: Path) -> Path:
+    """Copy a bundled problem and its evaluator, with another value of one key."""
     place = folder / "problems" / problem
     shutil.copytree(bundled("problems") / problem, place)
     text = (place / "problem.yaml").read_text()
-    kept = [line for line in text.splitlines() if not line.startswith("probes:")]
-    (place / "problem.yaml").write_text("\n".join([*kept, f"probes: {probes}", ""]))
+    kept = [line for line in text.splitlines() if not line.startswith(f"{key}:")]
+    (place / "problem.yaml").write_text("\n".join([*kept, f"{key}: {json.dumps(value)}", ""]))
     return place
 
 
@@ -106,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        place = copy_of(options.problem, options.probes, folder)
+        place = copy_of(options.problem, "probes", options.probes, folder)
         for seed in range(options.first, options.first + options.seeds):
             found = measure(options.problem, place, seed, options.evaluations, folder)
             print(seed, ", ".join(f"{key} {value:g}" for key, value in found.items()), flush=True)
