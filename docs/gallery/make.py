@@ -1,6 +1,6 @@
-"""Make the pictures of docs/gallery.md: run a search, then draw it. About five minutes.
+"""Make the pictures of docs/gallery.md: run two searches, then draw them. About six minutes.
 
-python docs/gallery/make.py [--db FILE]
+python docs/gallery/make.py [--db FILE] [--noise-db FILE]
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from PIL import Image
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "images" / "gallery"
 RUN = "gallery"
+#: A run whose scores vary, and what is drawn of it.
+NOISE, NOISY = "noise", ("gap", "score")
 #: Colours of a picture's palette: enough for a map and its smoothed text.
 COLORS = 128
 #: Further maps of the run, by name: the arguments of `evolve remap`.
@@ -47,6 +49,12 @@ def draw(db: Path) -> None:
     evolve("heatmap", RUN, "--gif", PICTURES / "filling.gif", *at)
 
 
+def draw_noise(db: Path) -> None:
+    """Draw what is different about a run whose scores vary."""
+    for kind in NOISY:
+        evolve("plot", NOISE, kind, "-o", PICTURES / f"noise_{kind}.png", "--db", db)
+
+
 def compress() -> None:
     """Give every picture a palette, which makes it a third as large."""
     for path in sorted(PICTURES.glob("*.png")):
@@ -58,15 +66,18 @@ def compress() -> None:
 
 
 def main() -> None:
-    """Search, unless a database is given that holds the run already, and draw."""
+    """Search, unless databases are given that hold the runs already, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--db", type=Path, help="database with the run; default: a new one")
-    given = parser.parse_args().db
+    parser.add_argument("--noise-db", type=Path, help="the same of the noisy run")
+    given = parser.parse_args()
+    runs = ((RUN, given.db, draw), (NOISE, given.noise_db, draw_noise))
     with tempfile.TemporaryDirectory() as folder:
-        db = given or Path(folder) / "gallery.db"
-        if given is None:
-            evolve("run", HERE / "gallery.yaml", "--db", db)
-        draw(db)
+        for name, known, draws in runs:
+            db = known or Path(folder) / f"{name}.db"
+            if known is None:
+                evolve("run", HERE / f"{name}.yaml", "--db", db)
+            draws(db)
     compress()
 
 

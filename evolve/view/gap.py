@@ -144,9 +144,11 @@ def _draw(
 
 
 def _around(gaps: NDArray[np.float64], widths: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of an axis that has all gaps and zero on it."""
+    """Return the ends of an axis that has zero on it, all gaps, and an interval of usual length."""
     low, high = min(0.0, float(gaps.min())), max(0.0, float(gaps.max()))
-    room = 0.08 * (high - low) or 1.0
+    finite = widths[np.isfinite(widths)]
+    usual = 1.1 * float(np.median(finite)) if len(finite) else 0.0
+    room = max(0.08 * (high - low), usual) or 1.0
     return with_bars(low - room, high + room, [(gaps, widths)] if len(widths) else [])
 
 
