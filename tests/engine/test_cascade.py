@@ -78,6 +78,20 @@ def test_fewer_cases_are_run_and_the_course_does_not_depend_on_slots(tmp_path: P
     assert (data["ended_early"], data["cases_saved"]) == (len(early), found.cases_saved)
 
 
+def test_what_ended_early_is_taken_over_by_a_later_run(tmp_path: Path) -> None:
+    kind = f"deterministic: true\n        {CASCADE}"
+    search(tmp_path, kind)
+    asked = calls(tmp_path)
+    again = search(tmp_path, kind)
+    assert calls(tmp_path) == asked
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        first, later = reader.behaviours(1), reader.behaviours(again)
+        assert reader.archive_digest(again) == reader.archive_digest(1)
+    assert first.ended_early
+    assert later.copied
+    assert (later.ended_early, later.cases_saved) == (0, 0), "the saving was the first run's"
+
+
 def test_a_cascade_and_probes_spare_cases_together(tmp_path: Path) -> None:
     both = f"deterministic: true\n        probes: 2\n        {CASCADE}"
     search(tmp_path, both, db="one.db", slots=1)
