@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,13 +124,14 @@ def test_the_gap_is_drawn_with_intervals_where_scores_vary() -> None:
     assert np.asarray(steps.get_ydata()).tolist() == [gap(each, LOSS) for each in points]
 
 
-def test_the_gap_of_a_run_is_that_of_its_held_out_course(tmp_path: Path) -> None:
-    config = write_config(tmp_path, held_out={"best": True}, stop={"evaluations": 60})
-    run(config, db=str(tmp_path / "evolve.db"))
-    with open_reader(str(tmp_path / "evolve.db")) as reader:
+def test_the_gap_of_a_run_is_drawn_from_three_programs_on(database: str) -> None:
+    with open_reader(database) as reader:
         material = Material(reader, reader.run(1))
-        assert len(material.held_out) >= MEASURED
-        drawn = PICTURES["gap"].draw(material)
-        assert not isinstance(drawn, str)
-        last = material.held_out[-1]
-        assert f"gap {gap(last, material.run.objective):.4g}" in drawn.axes[0].get_title("left")
+        assert len(material.held_out) == 2  # those measured at the end
+        for count in (MEASURED, 12):
+            points = material.__dict__["held_out"] = tuple(fitting(count))
+            drawn = PICTURES["gap"].draw(material)
+            assert not isinstance(drawn, str)
+            last = gap(points[-1], material.run.objective)
+            assert f"gap {last:.4g} at program {count}" in drawn.axes[0].get_title("left")
+            assert ("the gap grows" in drawn.get_supxlabel()) == (count > MEASURED)
