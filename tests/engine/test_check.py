@@ -155,6 +155,7 @@ BUNDLED = sorted(path.parent.name for path in Path("problems").glob("*/problem.y
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_problems_pass(name: str) -> None:
     checked = check_problem(load_problem(name))

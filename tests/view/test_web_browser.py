@@ -24,6 +24,7 @@ from tests.command import start, write_config
 from tests.view.hostile import NAME
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine is slow
 
 CHROMIUM = "/usr/bin/chromium"
 WIDE, NARROW = 1280, 400
@@ -260,6 +261,8 @@ def test_search_and_paging(live: str, open_page: Open, shot: Shot) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("Nothing matches")).to_be_visible()
     page.get_by_role("link", name="Show all programs").click()
+    expect(page.locator("#search")).to_have_value("")
+    listening(page)
     page.get_by_label("order").select_option("oldest")
     expect(page).to_have_url(re.compile("order=oldest"))
     expect(page.locator("#programs tbody tr").first.locator("a")).to_have_text("1")
