@@ -58,6 +58,7 @@ class Aside:
     _evaluations: int = 0
     _queue: deque[Callable[[], Awaitable[None]]] = field(default_factory=deque)
     _changed: anyio.Event = field(default_factory=anyio.Event)
+    _idle: anyio.Event = field(default_factory=anyio.Event)
 
     def __call__(self, event: Event) -> None:
         """Queue what an event of the run makes due."""
@@ -78,9 +79,17 @@ class Aside:
         """Do what is queued, for ever."""
         while True:
             while self._queue:
-                await self._queue.popleft()()
+                await self._queue[0]()
+                self._queue.popleft()
+            self._idle.set()
             self._changed = anyio.Event()
             await self._changed.wait()
+
+    async def finish(self) -> None:
+        """Wait until `run` has done all that is queued."""
+        while self._queue:
+            self._idle = anyio.Event()
+            await self._idle.wait()
 
     def _put(self, work: Callable[[], Awaitable[None]]) -> None:
         self._queue.append(work)

@@ -212,6 +212,7 @@ class _Search:
             self.utilisation.begin()
             reason = await loop.run(unfinished)
             if reason != "interrupted":
+                await self.aside.finish()
                 comparison = await self._compare()
         best = self._reported()
         if best is None:

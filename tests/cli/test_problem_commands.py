@@ -115,6 +115,7 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
         "objective",
         "measures",
         "limits",
+        "cascade",
         "record",
         "baseline",
         "harness",

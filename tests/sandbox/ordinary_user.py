@@ -27,7 +27,7 @@ from evolve.sandbox.inside import kernel, seccomp
 from evolve.sandbox.process import ProcessSandbox
 
 UID = 54_321
-LIMITS = Limits(wall_s=2.0, memory_mb=256, processes=20, disk_mb=16)
+LIMITS = Limits(wall_s=2.0, memory_mb=512, processes=20, disk_mb=16)  # for 20 processes
 PROGRAMS = {
     "plain": "def solve(): return 1",
     "user": "import os\ndef solve(): return [os.getuid(), os.geteuid()]",
