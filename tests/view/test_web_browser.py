@@ -168,8 +168,10 @@ def number_of(page: Page, selector: str) -> int:
 
 
 def listening(page: Page) -> None:
-    """Wait until keys are listened to."""
+    """Wait until keys are listened to, and no field has them."""
+    page.wait_for_load_state("load")
     expect(page.locator("#help-button")).to_be_visible()
+    page.locator("h1").first.click()
 
 
 def wait_for_more(page: Page, before: int) -> None:
