@@ -210,9 +210,9 @@ async def test_interrupted_a_call_under_way_is_finished_and_no_other_is_begun(
 async def test_what_a_finished_run_paid_for_is_used_though_its_time_is_over(
     lab: Laboratory, order: str
 ) -> None:
-    slow(lab, OneCall(), 1.5)
+    slow(lab, OneCall(), 3.0)
     lab.order = order
-    assert await lab.search(wall_s=0.3, grace_s=0.1) == "wall_s"
+    assert await lab.search(wall_s=1.0, grace_s=0.1) == "wall_s"
     totals = lab.store.totals(lab.run_id)
     assert totals.completions == {"received": 1}
     (found,) = lab.store.programs(lab.run_id, operator="one")
