@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
-from evolve import Case, Evaluator, Invalid, Score, Usage
-from evolve.core.evaluation import Stage
+from arrangement import Arrangement
+from evolve import Case, Invalid, Score, Usage
 from evolve.core.values import Value
 from evolve.evaluate.outputs import root, rounded_up, rows
 
@@ -28,7 +28,7 @@ CONTACT: Final = 1e-4
 LARGEST_CENTRE, LARGEST_ANGLE = 100.0, 3600.0
 
 
-class HexagonPacking(Evaluator):
+class HexagonPacking(Arrangement):
     """Minimise the side of a regular hexagon around ``n`` disjoint ones with side 1.
 
     The side is computed, never taken from the program. Where hexagons overlap, all centres are
@@ -39,18 +39,11 @@ class HexagonPacking(Evaluator):
     """
 
     def __init__(self, n: int = 11) -> None:
-        if n < 2:
-            raise ValueError(f"n is {n}, must be at least 2")
-        self._n = n
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield the one case; nothing is held out, since a packing is its own proof."""
-        if stage == "search":
-            yield Case({"n": self._n})
+        super().__init__(n)
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Certify the packing and measure it."""
-        *inner, outer = _hexagons(output, self._n)
+        *inner, outer = _hexagons(output, self.n)
         packing = HexagonsInHexagon(inner, outer)
         angles = sorted(hexagon.degrees % 60 for hexagon in inner)
         steps = [b - a for a, b in itertools.pairwise([*angles, angles[0] + 60])]

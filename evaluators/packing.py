@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from evolve import Case, Evaluator, Invalid, Score, Usage
-from evolve.core.evaluation import Stage
+from arrangement import Arrangement
+from evolve import Case, Invalid, Score, Usage
 from evolve.core.values import Value
 from evolve.evaluate.outputs import rounded_down, rows
 
@@ -25,7 +25,7 @@ ROOT_BITS: Final = 128
 CONTACT: Final = 1e-5
 
 
-class CirclePacking(Evaluator):
+class CirclePacking(Arrangement):
     """Maximise the sum of radii of ``n`` discs in the unit square that do not overlap.
 
     Doubles are taken as the exact rationals they are, and there is no tolerance: every radius is
@@ -37,18 +37,11 @@ class CirclePacking(Evaluator):
     """
 
     def __init__(self, n: int = 26) -> None:
-        if n < 2:
-            raise ValueError(f"n is {n}, must be at least 2")
-        self._n = n
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield the one case; nothing is held out, since a packing is its own proof."""
-        if stage == "search":
-            yield Case({"n": self._n})
+        super().__init__(n)
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Certify the packing and measure it."""
-        discs = _discs(output, self._n, low=0, high=1)
+        discs = _discs(output, self.n, low=0, high=1)
         packing = Packing(discs, _wall_gaps(discs))
         return Score(
             objective=rounded_down(packing.certified),
@@ -61,7 +54,7 @@ class CirclePacking(Evaluator):
         )
 
 
-class RectanglePacking(Evaluator):
+class RectanglePacking(Arrangement):
     """Maximise the sum of radii of ``n`` disjoint discs in a rectangle with width + height = 2.
 
     The program chooses the rectangle: it is the smallest one around its discs, and where that is
@@ -72,18 +65,11 @@ class RectanglePacking(Evaluator):
     """
 
     def __init__(self, n: int = 21) -> None:
-        if n < 2:
-            raise ValueError(f"n is {n}, must be at least 2")
-        self._n = n
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield the one case; nothing is held out, since a packing is its own proof."""
-        if stage == "search":
-            yield Case({"n": self._n})
+        super().__init__(n)
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Certify the packing and measure it."""
-        discs = _discs(output, self._n, low=-10, high=10)
+        discs = _discs(output, self.n, low=-10, high=10)
         width, height = _extent(discs, 0), _extent(discs, 1)
         box = Gap((), "the discs and the rectangle", 2 - width - height, give=4)
         packing = Packing(discs, [box])

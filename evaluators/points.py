@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from evolve import Case, Evaluator, Invalid, Score, Usage
-from evolve.core.evaluation import Stage
+from arrangement import Arrangement
+from evolve import Case, Invalid, Score, Usage
 from evolve.core.values import Value
 from evolve.evaluate.outputs import root, rounded_down, rounded_up, rows
 
@@ -31,7 +31,7 @@ ROOT3_LOW: Final = root(Fraction(3), bits=256)
 ROOT3_HIGH: Final = ROOT3_LOW + Fraction(1, 2**256)
 
 
-class MaxMinDistance(Evaluator):
+class MaxMinDistance(Arrangement):
     """Minimise (largest distance / smallest distance)^2 among ``n`` points in a space.
 
     Doubles are taken as the exact rationals they are; the ratio is computed without error and
@@ -43,21 +43,17 @@ class MaxMinDistance(Evaluator):
     """
 
     def __init__(self, n: int = 16, dimension: int = 2) -> None:
-        if n < 2 or dimension not in {2, 3}:
-            raise ValueError(f"n is {n} and dimension {dimension}, must be at least 2, and 2 or 3")
-        self._n, self._dimension = n, dimension
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield the one case; nothing is held out, since points are their own proof."""
-        if stage == "search":
-            yield Case({"n": self._n})
+        super().__init__(n)
+        if dimension not in {2, 3}:
+            raise ValueError(f"dimension is {dimension}, must be 2 or 3")
+        self._dimension = dimension
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Compute the ratio."""
-        points, _ = _points(output, self._n, "xyz"[: self._dimension])
+        points, _ = _points(output, self.n, "xyz"[: self._dimension])
         pairs = {
             (i, j): sum((a - b) ** 2 for a, b in zip(points[i], points[j], strict=True))
-            for i, j in itertools.combinations(range(self._n), 2)
+            for i, j in itertools.combinations(range(self.n), 2)
         }
         closest, farthest = min(pairs, key=pairs.__getitem__), max(pairs, key=pairs.__getitem__)
         if pairs[closest] * FARTHEST**2 <= pairs[farthest]:  # also when all are 0
@@ -74,7 +70,7 @@ class MaxMinDistance(Evaluator):
         )
 
 
-class Heilbronn(Evaluator):
+class Heilbronn(Arrangement):
     """Maximise the smallest triangle among ``n`` points, over the area they may cover.
 
     Args:
@@ -88,20 +84,14 @@ class Heilbronn(Evaluator):
     """
 
     def __init__(self, n: int = 11, container: str = "triangle") -> None:
-        if n < 4 or container not in {"triangle", "convex"}:
-            raise ValueError(
-                f"n is {n} and container {container}, must be at least 4, and triangle or convex"
-            )
-        self._n, self._container = n, container
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield the one case; nothing is held out, since points are their own proof."""
-        if stage == "search":
-            yield Case({"n": self._n})
+        super().__init__(n, least=4)
+        if container not in {"triangle", "convex"}:
+            raise ValueError(f"container is {container}, must be triangle or convex")
+        self._container = container
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Compute the normalised area of the smallest triangle."""
-        points, unit = _points(output, self._n, "xy")
+        points, unit = _points(output, self.n, "xy")
         triangles = Triangles(points)
         hull = convex_hull(points)
         pull = Fraction(1)

@@ -48,8 +48,7 @@ def make_problem(place: Path, template: str) -> list[Path]:
     """
     if template not in TEMPLATES:
         raise ConfigError(f"no template '{template}'{did_you_mean(template, TEMPLATES)}")
-    if place.exists():
-        raise ConfigError(f"{place} exists already; give another name, or remove it")
+    check_free(place)
     source = bundled("problems") / "_templates"
     try:
         shutil.copytree(source / template, place, ignore=shutil.ignore_patterns("__pycache__"))
@@ -66,3 +65,13 @@ def make_problem(place: Path, template: str) -> list[Path]:
     except OSError as error:
         raise ConfigError(f"{place} cannot be made: {error.strerror or error}") from error
     return sorted(path for path in place.rglob("*") if path.is_file())
+
+
+def check_free(place: Path) -> None:
+    """Refuse to write into a problem folder that is there already.
+
+    Raises:
+        ConfigError: it exists.
+    """
+    if place.exists():
+        raise ConfigError(f"{place} exists already; give another name, or remove it")

@@ -153,7 +153,11 @@ def test_denormals_do_not_break_the_arithmetic() -> None:
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="must be at least 2, and 2 or 3"):
+    with pytest.raises(ValueError, match="dimension is 4, must be 2 or 3"):
         points.MaxMinDistance(16, 4)
+    with pytest.raises(ValueError, match="n is 1, must be at least 2"):
+        points.MaxMinDistance(1)
+    with pytest.raises(ValueError, match="n is 3, must be at least 4"):
+        points.Heilbronn(3)
     with pytest.raises(ValueError, match="triangle or convex"):
         points.Heilbronn(11, "square")

@@ -17,6 +17,7 @@ import yaml
 
 from evolve.config.foreign import adapter
 from evolve.config.problem import MAX_HARNESS_BYTES
+from evolve.config.problem_new import check_free
 from evolve.config.python_file import parse_python, top_level_names
 from evolve.config.text_file import read_text
 from evolve.core.errors import ConfigError
@@ -130,8 +131,7 @@ def import_problem(found: Foreign, place: Path) -> list[Path]:
     Raises:
         ConfigError: the folder exists, or the evaluator's files are too large to travel with it.
     """
-    if place.exists():
-        raise ConfigError(f"{place} exists already; give another name, or remove it")
+    check_free(place)
     files = {
         "harness.py": _harness(found),
         found.program.name: read_text(found.program, MAX_HARNESS_BYTES),
