@@ -45,7 +45,7 @@ def best(
     from evolve.view.report import reported_entry
 
     with open_reader(db) as reader:
-        record = reader.run(run)
+        record = reader.search(run)
         entry = reported_entry(reader, record, select)
         if entry is None:
             raise StoreError(f"run {record.id} has no program with a score yet")

@@ -61,7 +61,7 @@ def tables(
     from evolve.view.export.tables import export_tables
 
     with open_reader(db) as reader:
-        record = reader.run(run)
+        record = reader.search(run)
         rows = export_tables(reader, record, output, format, long=texts, force=force)
     if json:
         render.echo_json({"folder": str(output), "format": format, "rows": rows})
@@ -94,7 +94,7 @@ def ribs(
     from evolve.view.ribs import ribs_data, save_ribs
 
     with open_reader(db) as reader:
-        data = ribs_data(reader, reader.run(run), archive, island)
+        data = ribs_data(reader, reader.search(run), archive, island)
     with new_file(output, force=force) as path:
         save_ribs(data, path)
     if json:
@@ -149,7 +149,7 @@ def preferences(  # noqa: PLR0913, PLR0917 - one parameter per option
         KINDS if kind == "both" else (kind,), margin, speedup, per_group, dedup, same_prompt
     )
     with open_reader(db) as reader, new_file(output, force=force) as path:
-        counts = export_preferences(reader, reader.run(run), path, rules)
+        counts = export_preferences(reader, reader.search(run), path, rules)
     if json:
         render.echo_json({"file": str(output), **counts})
         return

@@ -37,13 +37,13 @@ def hint(
 
     if text or remove is not None:
         with open_store(db, create=False) as store:
-            record = store.run(run)
+            record = store.search(run)
             if remove is not None:
                 store.inbox.withdraw(record.id, remove)
             if text:
                 store.inbox.post_hint(record.id, text)
     with open_reader(db) as reader:
-        record = reader.run(run)
+        record = reader.search(run)
         hints = reader.inbox.posts(record.id, "hint")
     if json:
         keys = ("id", "text", "created_at", "withdrawn", "first", "last")
@@ -75,7 +75,7 @@ def submit(
 
     program = read_program(file)
     with open_store(db, create=False) as store:
-        record = store.run(run)
+        record = store.search(run)
         check_takes(store, record)
         seeds = store.programs(record.id, operator="seed", limit=1)
         names = list(store.program(seeds[0].id).program.files) if seeds else []

@@ -35,7 +35,7 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
     """List the runs of a database, oldest first.
 
     JSON: a list of {id, name, problem, seed, status, reason, live, created_at, elapsed_s,
-    evaluations, objective, direction, best}.
+    evaluations, objective, direction, best, kind}.
     """
     from evolve.store.reader import open_reader
 
@@ -52,7 +52,7 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
             run.problem,
             run.name,
             run.seed,
-            "killed" if run.status == "running" and not run.live else run.status,
+            _state(run),
             _when(run.created_at),
             render.duration(run.elapsed_s),
             row["evaluations"],
@@ -141,7 +141,14 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
         "objective": run.objective.name,
         "direction": run.objective.direction,
         "best": None if found is None else found.objective,
+        "kind": run.kind,
     }
+
+
+def _state(run: RunRecord) -> str:
+    """Return the state of a run in a word, or two where it is no search."""
+    state = "killed" if run.status == "running" and not run.live else run.status
+    return state if run.kind == "search" else f"{run.kind}, {state}"
 
 
 def _behaviours(reader: Reader, run: RunRecord) -> list[str]:
@@ -198,8 +205,9 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
 
     state = f"{run.status}{', live' if run.live else ''}{f' ({run.reason})' if run.reason else ''}"
     totals, stats = reader.totals(run.id), archive.stats()
+    what = "run" if run.kind == "search" else run.kind
     lines = [
-        f"run {run.id} ({run.name}): {run.problem}, seed {run.seed}, {state}",
+        f"{what} {run.id} ({run.name}): {run.problem}, seed {run.seed}, {state}",
         f"started {_when(run.created_at)}, ran {render.duration(totals.elapsed_s)}",
         *_search(run),
         f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "

@@ -67,7 +67,7 @@ def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
     out = render.console()
     view = MapView(measures if all(measures) else None, at, island, archive)
     with open_reader(db) as reader:
-        record = reader.run(run)
+        record = reader.search(run)
         if watch:
             follow(out, reader, record.id, lambda now: _drawn(out, reader, now, view))
         elif any(files):
@@ -127,7 +127,7 @@ def remap(  # noqa: PLR0913, PLR0917 - one parameter per option
     section = _section(config, settings, kind)
     axes = [_axis(text) for text in measures]
     with open_reader(db) as reader:
-        record = reader.run(run)
+        record = reader.search(run)
         before = archive_of(reader, record)
         made = make(reader, record, section, axes)
     number = None

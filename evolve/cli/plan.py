@@ -31,8 +31,9 @@ def plan(
         0,
         "--calls",
         min=0,
-        help="Ask every model so many times to find out: this COSTS MONEY. Without it nothing is "
-        "asked, and what is not known of replies is assumed from a wide range.",
+        help="Ask every model so many times to find out: this COSTS MONEY, within the caps of "
+        "'stop'. The calls are committed to the database as a run of kind 'probe'. Without it "
+        "nothing is asked, and what is not known of replies is assumed from a wide range.",
     ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
@@ -57,7 +58,10 @@ def plan(
     print_forecast(out, found.forecast)
     if found.calls:
         cost = "an unknown price" if found.spent_usd is None else f"${found.spent_usd:.4f}"
-        out.print(f"to find out, {found.calls} calls were made for {cost}", markup=False)
+        kept = f"`evolve show {found.run_id}` says what came of them"
+        out.print(f"to find out, {found.calls} calls were made for {cost}; {kept}", markup=False)
+    if found.stopped:
+        out.print(f"not all were made: {found.stopped}", markup=False, soft_wrap=True)
 
 
 def print_forecast(

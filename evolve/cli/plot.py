@@ -70,7 +70,7 @@ def plot(
         return
     wanted = _wanted(words or [], list(PICTURES))
     with open_reader(db) as reader:
-        material = Material(reader, reader.run(wanted.run), archive)
+        material = Material(reader, reader.search(wanted.run), archive)
         if json:
             render.echo_json(_numbers(material))
         else:

@@ -55,7 +55,7 @@ def replay(
     from evolve.store.store import open_store
 
     with _place(scratch) as place, open_reader(db) as reader, open_store(str(place)) as store:
-        record = reader.run(run)
+        record = reader.search(run)
         report = make_again(reader, record, store, folder=folder, re_evaluate=re_evaluate)
     if json:
         render.echo_json({**asdict(report), "same": report.same})

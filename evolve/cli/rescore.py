@@ -45,7 +45,7 @@ def rescore(
     from evolve.store.store import open_store
 
     with open_store(db, create=False) as store:
-        report = carry_over(store, store.run(run), top=top, everything=everything, folder=folder)
+        report = carry_over(store, store.search(run), top=top, everything=everything, folder=folder)
     if json:
         render.echo_json(asdict(report))
     else:

@@ -7,7 +7,7 @@ runs of the same database came to; what nobody knows yet gets a wide range, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from evolve.archive.racing import Rules
 from evolve.config.file import Loaded
@@ -27,6 +27,7 @@ from evolve.engine.forecast import (
     forecast_from,
 )
 from evolve.engine.history import History
+from evolve.engine.probe_calls import Probe
 from evolve.engine.width import Width
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Individual, Proposer
@@ -56,14 +57,6 @@ FRUITFUL, ONE_CALL, TWO_CALLS = Span(0.5, 1.0), Span(1.0, 1.3), Span(2.0, 2.6)
 OVERHEAD_S = Span(0.008, 0.05)
 #: Seconds of a held-out case, as multiples of those of a search case.
 HELD_OUT = (0.7, 4.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One answered call of a model that was made to find out."""
-
-    model: str
-    completion: Completion
 
 
 async def _never(model: str, request: Request) -> Completion:

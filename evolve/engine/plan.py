@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import cycle, islice
 
 import anyio
 
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
+from evolve.core.errors import first_error
 from evolve.core.evaluation import Evaluation
 from evolve.engine.assemble import Parts, open_parts
 from evolve.engine.assess import check_seed
 from evolve.engine.forecast import Forecast, forecast
-from evolve.engine.foresight import Probe, facts_of, first_requests
-from evolve.llm.prices import cost_usd
+from evolve.engine.foresight import facts_of, first_requests
+from evolve.engine.probe_calls import Probe, Target, ask
 from evolve.store.database import is_there
 from evolve.store.reader import open_reader
 
@@ -25,11 +28,21 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A forecast, with what finding out has cost; None for an unknown price."""
+    """A forecast, with what finding out has cost.
+
+    Attributes:
+        forecast: What to expect.
+        calls: Model calls that were made to find out.
+        spent_usd: Their price; None where it is not known.
+        run_id: The run of kind ``probe`` that holds them; None without any.
+        stopped: Why fewer were made than asked for; empty where not.
+    """
 
     forecast: Forecast
     calls: int
     spent_usd: float | None
+    run_id: int | None = None
+    stopped: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """Return the plan for JSON."""
@@ -41,27 +54,40 @@ def plan(loaded: Loaded[RunConfig], db: str, calls: int = 0) -> Plan:
 
     Args:
         loaded: Its configuration.
-        db: Database whose earlier runs tell of models and operators; it need not be there.
-        calls: Calls of every model to find out with; they cost what they cost.
+        db: Database whose earlier runs tell of models and operators; it need not be there. Calls
+            are committed to it.
+        calls: Calls of every model to find out with; they cost what they cost, within the caps
+            of the configuration.
 
     Raises:
         ConfigError: nothing bounds the run.
         SeedProgramInvalid: the seed program has no score.
         EvolveError: a model could not be asked.
     """
-    return anyio.run(partial(_plan, loaded, db, calls))
+    try:
+        return anyio.run(partial(_plan, loaded, db, calls))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
 
 
 async def _plan(loaded: Loaded[RunConfig], db: str, calls: int) -> Plan:
     async with open_parts(loaded, ask_models=calls > 0) as parts:
         evaluation, (first_s, *seconds) = await _tries(parts)
-        probes = await _ask(loaded, parts, evaluation, calls)
-        with open_reader(db) if is_there(db) else nullcontext() as reader:
-            facts = facts_of(loaded, parts, evaluation, first_s, seconds, reader, probes)
-        found = forecast(facts, loaded.config.seed)
-        if found is None:
-            raise loaded.error("nothing bounds this run: a target may never be reached", "stop")
-        return Plan(found, len(probes), _spent(parts, probes))
+
+        def expect(probes: Sequence[Probe] = ()) -> Forecast:
+            with open_reader(db) if is_there(db) else nullcontext() as reader:
+                facts = facts_of(loaded, parts, evaluation, first_s, seconds, reader, probes)
+            found = forecast(facts, loaded.config.seed)
+            if found is None:
+                raise loaded.error("nothing bounds this run: a target may never be reached", "stop")
+            return found
+
+        found = expect()
+        if not calls:
+            return Plan(found, 0, 0.0)
+        probed = await ask(loaded, parts, _targets(loaded, parts, evaluation, calls), db)
+        found = expect(probed.probes)
+        return Plan(found, probed.calls, probed.spent_usd, probed.run_id, probed.stopped)
 
 
 async def _tries(parts: Parts) -> tuple[Evaluation, list[float]]:
@@ -76,26 +102,12 @@ async def _tries(parts: Parts) -> tuple[Evaluation, list[float]]:
     return tried[-1][0], [seconds for _, seconds in tried]
 
 
-async def _ask(
+def _targets(
     loaded: Loaded[RunConfig], parts: Parts, evaluation: Evaluation, calls: int
-) -> list[Probe]:
-    """Ask every model so many times what the run would ask it first, one after the other."""
-    found: list[Probe] = []
-    if not calls:
-        return found
-    for _, model, request in first_requests(loaded, parts, evaluation):
-        known = sum(probe.model == model for probe in found)
-        found += [
-            Probe(model, await parts.models[model].complete(request)) for _ in range(calls - known)
-        ]
-    return found
-
-
-def _spent(parts: Parts, probes: list[Probe]) -> float | None:
-    total = 0.0
-    for probe in probes:
-        price = parts.prices[probe.model].price
-        if price is None:
-            return None
-        total += cost_usd(probe.completion.tokens, price)
-    return total
+) -> Iterator[Target]:
+    """Yield what to ask, so often of every model: the first request of each operator in turn."""
+    asked: dict[str, list[Target]] = {}
+    for operator, model, request in first_requests(loaded, parts, evaluation):
+        asked.setdefault(model, []).append(Target(operator.name, model, request))
+    for targets in asked.values():
+        yield from islice(cycle(targets), calls)

@@ -106,6 +106,7 @@ def stored_completion(reply: CompletionRecord) -> Completion:
         text=reply.text,
         finish=cast("Finish", reply.finish),
         tokens=Tokens(*reply.tokens),
+        latency_s=reply.latency_s or 0.0,
         cost_usd=reply.cost_usd,
         model=reply.server_model,
     )

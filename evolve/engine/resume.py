@@ -21,7 +21,7 @@ from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Bench, Parts
 from evolve.engine.reported import KEY
 from evolve.store.archives import ArchiveRecord
-from evolve.store.records import NewRun, RunRecord
+from evolve.store.records import NewRun, RunKind, RunRecord
 from evolve.store.store import Store
 
 #: Keys that do not change which programs are found from which; see docs/design/0003.
@@ -106,6 +106,7 @@ def create_run(
     bench: Bench,
     further: Mapping[str, object],
     name: str = "",
+    kind: RunKind = "search",
 ) -> RunRecord:
     """Add a run of a configuration; ``further`` goes into its provenance.
 
@@ -115,6 +116,7 @@ def create_run(
         bench: What judges its programs.
         further: What else its provenance says.
         name: What it is called where the configuration does not say; default: as its file.
+        kind: Whether it is a search.
     """
     config, problem = loaded.config, bench.problem
     return store.create_run(
@@ -130,6 +132,7 @@ def create_run(
             objective=problem.objective,
             measures=problem.measures,
             record=problem.record,
+            kind=kind,
         ),
         configured_archive(loaded, problem),
     )
@@ -143,12 +146,17 @@ def claim_run(
     Raises:
         RunLocked: another live process is writing it.
     """
-    store.claim(record.id, f"{socket.gethostname()}:{os.getpid()}")
+    store.claim(record.id, holder())
     given = RunConfig.model_validate_json(record.config_json).instructions
     store.instructions.begin_with(record.id, () if given is None else given.texts)
     settled = store.archive(record.id) if record.archive else None
     spec = store.archive(record.id, 0).spec
     return Opened(record, resumed, spec, settled, notes)
+
+
+def holder() -> str:
+    """Return how people find this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:

@@ -129,7 +129,8 @@ def run_study(
 def _stored(db: str, name: str) -> RunRecord | None:
     """Return the newest run of that name."""
     with open_reader(db) as reader:
-        return next((run for run in reversed(reader.runs()) if run.name == name), None)
+        searches = (run for run in reversed(reader.runs()) if run.kind == "search")
+        return next((run for run in searches if run.name == name), None)
 
 
 def _check_same(stored: RunRecord, loaded: Loaded[RunConfig], db: str) -> None:

@@ -59,6 +59,7 @@ def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYie
         .outerjoin(completions, completions.c.proposal_id == proposals.c.id)
         .where(
             runs.c.problem_hash == evaluator,
+            runs.c.kind == "search",
             proposals.c.operator == operator,
             proposals.c.status != "open",
         )

@@ -17,6 +17,8 @@ from evolve.store.calls import CompletionRecord, CompletionState, TokenCounts, a
 
 #: A run is ``new`` until it is first claimed, and ``running`` until it is released.
 RunStatus: TypeAlias = Literal["new", "running", "finished", "interrupted", "failed"]
+#: A ``probe`` only asks models what they would be asked first, to find out what a search takes.
+RunKind: TypeAlias = Literal["search", "probe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class NewRun:
         objective: The number to improve.
         measures: The map's axes.
         record: Best value known elsewhere, or None.
+        kind: Whether it is a search.
     """
 
     name: str
@@ -48,6 +51,7 @@ class NewRun:
     objective: Objective
     measures: tuple[Measure, ...]
     record: Figure | None = None
+    kind: RunKind = "search"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,8 @@ class ProposalRecord:
 
     Attributes:
         status: ``open`` until it ends, then ``rejected``, ``duplicate``, ``added`` or, once its
-            program has a verdict, ``evaluated``; ``wrote`` where it made an instruction.
+            program has a verdict, ``evaluated``; ``wrote`` where it made an instruction, ``probed``
+            where it was only to find out.
         reason: Why nothing came of it, in one word; ``message`` says it in a sentence.
         inserted: In strict order: how many iterations were in the archive that it was drawn from.
         program: The program that came of it, if one did.

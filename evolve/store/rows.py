@@ -61,6 +61,7 @@ def run_values(run: NewRun) -> dict[str, object]:
         "config_hash": run.config_hash,
         "problem_hash": run.problem_hash,
         "provenance": dict(run.provenance),
+        "kind": run.kind,
     }
 
 
@@ -80,6 +81,7 @@ def run_record(row: Row[Any], now: float) -> RunRecord:
         holder=row.holder,
         live=is_held(row, now),
         inserted=row.inserted,
+        kind=row.kind,
         config_json=row.config,
         config_hash=row.config_hash,
         problem_hash=row.problem_hash,

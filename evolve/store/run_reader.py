@@ -16,7 +16,7 @@ from evolve.store.database import Database
 from evolve.store.entries import unknown_run
 from evolve.store.inbox import Inbox
 from evolve.store.instructions import InstructionBook
-from evolve.store.records import RunRecord
+from evolve.store.records import RunKind, RunRecord
 from evolve.store.rows import run_record
 from evolve.store.schema import evaluations, runs
 
@@ -68,27 +68,44 @@ class RunReader(CourseReader):
         """Return one run.
 
         Args:
-            ref: An id, a name (the newest run of that name), or ``latest`` or None for the newest
-                of all.
+            ref: An id, a name (the newest search of that name), or ``latest`` or None for the
+                newest of all searches. A probe is found by its id alone.
 
         Raises:
             StoreError: there is no such run; the message lists those there are.
         """
         newest = select(runs).order_by(runs.c.id.desc()).limit(1)
+        searches = newest.where(runs.c.kind == "search")
         queries: list[Select[Any]] = []
         if ref is None or ref == "latest":
-            queries.append(newest)
+            queries.append(searches)
         elif isinstance(ref, int) or ref.isdecimal():
             queries.append(newest.where(runs.c.id == int(ref)))
         if isinstance(ref, str):
-            queries.append(newest.where(runs.c.name == ref))
+            queries.append(searches.where(runs.c.name == ref))
         with self._database.read() as connection:
             for query in queries:
                 if (row := connection.execute(query).one_or_none()) is not None:
                     return run_record(row, self._clock())
             raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
 
-    def unfinished_run(self, config_hash: str, problem_hash: str) -> RunRecord | None:
+    def search(self, ref: int | str | None = None) -> RunRecord:
+        """Return one run as `run` does, but only if it is a search.
+
+        Raises:
+            StoreError: there is no such run, or it is a probe.
+        """
+        found = self.run(ref)
+        if found.kind == "search":
+            return found
+        raise StoreError(
+            f"run {found.id} is no search: it holds calls that `evolve plan` made to find out. "
+            f"`evolve show {found.id}` says what they cost"
+        )
+
+    def unfinished_run(
+        self, config_hash: str, problem_hash: str, kind: RunKind = "search"
+    ) -> RunRecord | None:
         """Return the newest run of this configuration and problem that is not finished."""
         with self._database.read() as connection:
             row = connection.execute(
@@ -97,6 +114,7 @@ class RunReader(CourseReader):
                     runs.c.config_hash == config_hash,
                     runs.c.problem_hash == problem_hash,
                     runs.c.status != "finished",
+                    runs.c.kind == kind,
                 )
                 .order_by(runs.c.id.desc())
                 .limit(1)
@@ -109,7 +127,7 @@ class RunReader(CourseReader):
         with self._database.read() as connection:
             row = connection.execute(
                 select(runs)
-                .where(runs.c.config_hash == config_hash, judged)
+                .where(runs.c.config_hash == config_hash, runs.c.kind == "search", judged)
                 .order_by(runs.c.id.desc())
                 .limit(1)
             ).one_or_none()

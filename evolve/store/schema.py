@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0015"
+VERSION = "0016"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -80,6 +80,7 @@ runs = Table(
     Column("config_hash", String(64), nullable=False),
     Column("problem_hash", String(64), nullable=False),
     Column("provenance", JSON, nullable=False),
+    Column("kind", String(16), nullable=False, server_default=text("'search'")),  # or probe
     # Strict order: how many iterations, from the first, are in the archive.
     Column("inserted", Integer, nullable=False, server_default="0"),
     Column("archive", Integer, nullable=False, server_default="0"),  # the one its search uses
@@ -111,7 +112,7 @@ proposals = Table(
     Column("island", Integer, nullable=False),
     Column("parents", JSON, nullable=False),
     Column("inspirations", JSON, nullable=False),
-    # open, rejected, duplicate, added, evaluated; wrote: an instruction
+    # open, rejected, duplicate, added, evaluated; wrote: an instruction; probed: was to find out
     Column("status", String(16), nullable=False),
     Column("reason", Excerpt(200), nullable=False, default=""),
     Column("message", Excerpt(4000), nullable=False, default=""),

@@ -209,6 +209,14 @@ class Store(ArchiveWriter):
         with self._database.write() as connection:
             self._end(connection, proposal_id, "rejected", reason, message)
 
+    def end_probes(self, run_id: int) -> None:
+        """Commit that the open proposals of a run were only to find out how models answer."""
+        ended = update(proposals).values(status="probed", ended_at=self._clock())
+        with self._database.write() as connection:
+            connection.execute(
+                ended.where(proposals.c.run_id == run_id, proposals.c.status == "open")
+            )
+
     def send_completion(
         self,
         proposal_id: int,

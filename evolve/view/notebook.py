@@ -36,7 +36,7 @@ class Runs:
 
     def __getitem__(self, ref: int | str) -> Run:
         with self._open() as reader:
-            return Run(self.database, reader.run(ref).id)
+            return Run(self.database, reader.search(ref).id)
 
     def __iter__(self) -> Iterator[Run]:
         with self._open() as reader:

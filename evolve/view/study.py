@@ -109,6 +109,8 @@ def _judged(trials: Sequence[Trial], objectives: Mapping[str, Objective], rules:
 def _members(reader: Reader, names: Sequence[str]) -> Iterator[tuple[str, RunRecord]]:
     """Yield the runs that are called as a study calls them, of several the newest last."""
     for run in reader.runs():
+        if run.kind != "search":
+            continue
         seed = run.name.rpartition("/")[2]
         if run.name in names or (not names and "/" in run.name and seed == str(run.seed)):
             yield run.name, run

@@ -176,6 +176,7 @@ def test_a_run_is_put_beside_what_was_expected_of_it(
         assert len(server.calls) == asked.calls == 2
         assert asked.spent_usd
         assert asked.spent_usd == pytest.approx(sum(_price(call) for call in server.calls))
+        assert asked.run_id == 1
         run(loaded, db=db)
     with open_reader(db) as reader:
         record = reader.run()

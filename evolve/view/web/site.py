@@ -65,7 +65,9 @@ def run_name(run: RunRecord) -> str:
 
 
 def state(run: RunRecord) -> str:
-    """Return the state of a run in one word."""
+    """Return the state of a run in one word; a probe is nothing else."""
+    if run.kind != "search":
+        return run.kind
     return "killed" if run.status == "running" and not run.live else run.status
 
 
