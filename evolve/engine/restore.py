@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeAlias
 
 from evolve.config.models import RunConfig
@@ -130,13 +133,23 @@ def order_of(config: RunConfig, journal: Journal, inserted: int, unfinished: Unf
 def _learn_as_it_came(
     journal: Journal, history: History, evaluator: str, redraw: Redraw, recovery: Recovery
 ) -> dict[int, Draw]:
-    """Learn from everything that ended; return the draws of what did not, by iteration."""
-    for ended in journal.store.ended(journal.run_id, evaluator):
-        journal.learn(ended)
+    """Learn from everything that ended; return the draws of what did not, by iteration.
+
+    Each is drawn with the history that it had when it was begun, as a replay will draw it.
+    """
     drawn = {}
-    for begun in (*recovery.replies, *recovery.unanswered):
-        history.begun(begun.operator, begun.parents)
-        drawn[begun.iteration] = redraw(begun)
+    left = deque(sorted((*recovery.replies, *recovery.unanswered), key=attrgetter("begun_at")))
+
+    def draw_again(before: float) -> None:
+        while left and left[0].begun_at <= before:
+            begun = left.popleft()
+            drawn[begun.iteration] = redraw(begun)
+            history.begun(begun.operator, begun.parents[:1])
+
+    for ended in journal.store.ended(journal.run_id, evaluator):
+        draw_again(ended.at)
+        journal.learn(ended)
+    draw_again(math.inf)
     return drawn
 
 

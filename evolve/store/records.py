@@ -134,6 +134,7 @@ class ProposalRecord:
         inserted: In strict order: how many iterations were in the archive that it was drawn from.
         program: The program that came of it, if one did.
         instruction: Number of the instruction that it was shown; None if it could have none.
+        begun_at: When it was drawn, in seconds since 1970.
     """
 
     id: int
@@ -144,6 +145,7 @@ class ProposalRecord:
     parents: tuple[int, ...]
     inspirations: tuple[int, ...]
     completions: tuple[CompletionRecord, ...]
+    begun_at: float
     status: str = "open"
     reason: str = ""
     message: str = ""

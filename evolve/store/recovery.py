@@ -67,6 +67,7 @@ def read_proposals(
             parents=tuple(row.parents),
             inspirations=tuple(row.inspirations),
             completions=read_completions(connection, row.id),
+            begun_at=row.created_at,
             status=row.status,
             reason=row.reason,
             message=row.message,

@@ -18,6 +18,7 @@ from evolve.core.errors import RunLocked, StoreError
 from evolve.engine.recorder import StoreRecorder
 from evolve.engine.run import run
 from evolve.llm.base import Tokens
+from evolve.propose.base import Context, Rejected
 from evolve.store.reader import open_reader
 from evolve.store.store import Store, open_store
 from tests.command import evolve, start, write_config
@@ -198,3 +199,21 @@ def test_an_iteration_begun_again_belongs_to_its_new_parents(lab: Laboratory) ->
     assert lab.store.begin_proposal(lab.run_id, 0, "rewrite", 0, [second], [first]) == proposal
     (begun,) = lab.store.recover(lab.run_id).unanswered
     assert (begun.operator, begun.parents, begun.inspirations) == ("rewrite", (second,), (first,))
+
+
+def test_an_iteration_knows_what_it_knew_when_it_was_begun(lab: Laboratory) -> None:
+    seed, seen = lab.plant().program_id, list[list[str]]()
+
+    def look(context: Context, number: int) -> Rejected:
+        seen.append([each.message for each in context.attempts])
+        return Rejected("no_edit", f"answer {number}")
+
+    def begin(iteration: int) -> int:
+        return lab.store.begin_proposal(lab.run_id, iteration, "fake", 0, [seed], [])
+
+    begin(0)
+    lab.store.reject(begin(1), "no_edit", "between")
+    begin(2)
+    lab.proposer.make = look
+    anyio.run(partial(lab.resume, evaluations=9, fruitless=4))
+    assert seen[:2] == [[], ["between"]]
