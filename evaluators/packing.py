@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arrangement import Arrangement
 from evolve import Case, Invalid, Score, Usage
+from evolve.core.png import encode_png
 from evolve.core.values import Value
 from evolve.evaluate.outputs import rounded_down, rows
 
@@ -23,6 +25,8 @@ Disc: TypeAlias = tuple[Fraction, Fraction, Fraction]
 ROOT_BITS: Final = 128
 #: Discs that leave no more room than this between them, or to a wall, count as touching.
 CONTACT: Final = 1e-5
+#: Width and height of a drawing.
+PIXELS: Final = 320
 
 
 class CirclePacking(Arrangement):
@@ -34,10 +38,12 @@ class CirclePacking(Arrangement):
 
     Args:
         n: Number of discs, at least 2.
+        picture: Whether scores come with a drawing of the packing; see `drawing`.
     """
 
-    def __init__(self, n: int = 26) -> None:
+    def __init__(self, n: int = 26, *, picture: bool = False) -> None:
         super().__init__(n)
+        self._picture = picture
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Certify the packing and measure it."""
@@ -51,6 +57,7 @@ class CirclePacking(Arrangement):
             },
             metrics={"cut": float(packing.cut), "contacts": float(len(packing.contacts))},
             feedback=packing.feedback,
+            images={"packing": encode_png(drawing(packing))} if self._picture else {},
         )
 
 
@@ -174,6 +181,51 @@ class Packing:
     def count(self) -> int:
         """How many discs there are."""
         return len(self._discs)
+
+    @property
+    def cut_discs(self) -> NDArray[np.float64]:
+        """Centres and radii after the cut, of shape ``(count, 3)``."""
+        return np.array([[float(x), float(y), float(r - self.cut)] for x, y, r in self._discs])
+
+
+def drawing(packing: Packing, side: int = PIXELS) -> NDArray[np.uint8]:
+    """Draw a packing of the unit square: discs in grey, what is touched as black lines.
+
+    A line joins the centres of two discs that touch, or leads from a centre to the wall that the
+    disc touches. Discs that touch nothing are darker. The second coordinate points up.
+
+    Returns:
+        Pixels of shape ``(side, side)``.
+    """
+    pixels = np.full((side, side), 255, np.uint8)
+    centres = (np.arange(side) + 0.5) / side
+    x, y = np.meshgrid(centres, centres[::-1])
+    discs = packing.cut_discs
+    touching = {disc for gap in packing.contacts for disc in gap.discs}
+    for number, (cx, cy, r) in enumerate(discs):
+        distance = np.hypot(x - cx, y - cy)
+        pixels[distance <= r] = 210 if number in touching else 150
+        pixels[np.abs(distance - r) <= 0.7 / side] = 90
+    pairs = [gap.discs for gap in packing.contacts if len(gap.discs) == 2]
+    lines = [(discs[i, :2], discs[j, :2]) for i, j in pairs]
+    lines += [(disc[:2], end) for disc in discs for end in _wall_points(disc)]
+    for start, end in lines:
+        columns, upward = (
+            np.clip(np.linspace(start, end, 2 * side) * side, 0, side - 1).astype(int).T
+        )
+        pixels[side - 1 - upward, columns] = 0
+    pixels[[0, -1], :] = pixels[:, [0, -1]] = 0
+    return pixels
+
+
+def _wall_points(disc: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield where a disc touches a wall of the unit square."""
+    for axis in (0, 1):
+        for wall in (0.0, 1.0):
+            if abs(disc[axis] - wall) - disc[2] <= CONTACT:
+                point = disc[:2].copy()
+                point[axis] = wall
+                yield point
 
 
 def _wall_gaps(discs: Sequence[Disc]) -> Iterator[Gap]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from evolve.cli import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from evolve.core.evaluation import Evaluation
@@ -18,12 +21,15 @@ if TYPE_CHECKING:
     from evolve.store.records import ProgramRecord
 
 
-def program(
+def program(  # noqa: PLR0913, PLR0917 - one parameter per option
     ref: str = typer.Argument(..., metavar="ID", help="Its id, or the beginning of its hash."),
     source: bool = typer.Option(False, "--source", help="Only the source, as it is."),
     diff: bool = typer.Option(False, "--diff", help="Only the difference to its parent."),
     prompt: bool = typer.Option(False, "--prompt", help="Only the prompts it came from."),
     reply: bool = typer.Option(False, "--reply", help="Only the model's replies."),
+    images: Path | None = typer.Option(
+        None, "--images", metavar="FOLDER", help="Write the images that the evaluator drew there."
+    ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
@@ -36,6 +42,10 @@ def program(
 
     with open_reader(db) as reader:
         record = reader.program(ref)
+        if images is not None:
+            for path in _write_images(images, record):
+                render.echo(str(path))
+            return
         changes = _diff(reader, record)
         if json:
             render.echo_json(
@@ -59,6 +69,25 @@ def program(
                 render.echo(text)
             return
         _print(out, reader, record, changes)
+
+
+def _write_images(folder: Path, record: ProgramRecord) -> list[Path]:
+    """Write the images of a program's evaluations; names are made of letters, digits and dashes."""
+    from evolve.core.errors import PrerequisiteError
+
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for evaluation in record.evaluations:
+            images = {} if evaluation.score is None else evaluation.score.images
+            for number, (name, png) in enumerate(images.items(), start=1):
+                safe = "".join(sign if sign.isalnum() else "-" for sign in name)[:60]
+                path = folder / f"{record.entry.id}-{evaluation.stage}-{number}-{safe}.png"
+                path.write_bytes(png)
+                written.append(path)
+    except OSError as error:
+        raise PrerequisiteError(f"cannot write {folder}: {error.strerror}") from error
+    return written
 
 
 def _chosen(record: ProgramRecord, changes: str, parts: dict[str, bool]) -> list[str]:
@@ -161,6 +190,9 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
             "  " + ", ".join(f"{name} {render.text(value)}" for name, value in numbers.items()),
             markup=False,
         )
+    if evaluation.score is not None and evaluation.score.images:
+        names = ", ".join(evaluation.score.images)
+        out.print(Text(f"  images: {names} (--images FOLDER writes them)"))
     for label, text in (
         ("feedback", evaluation.feedback),
         ("stdout", evaluation.stdout),
@@ -182,7 +214,13 @@ def _diff(reader: Reader, record: ProgramRecord) -> str:
 def _messages(prompt: str) -> str:
     """Return a stored request as text."""
     messages = json_module.loads(prompt)["messages"]
-    return "\n".join(f"[{message['role']}]\n{message['content']}\n" for message in messages)
+    return "\n".join(map(_message, messages))
+
+
+def _message(message: Mapping[str, object]) -> str:
+    images = message.get("images")
+    note = f"[with images: {json_module.dumps(images)}]\n" if images else ""
+    return f"[{message['role']}]\n{message['content']}\n{note}"
 
 
 def _evaluation(evaluation: Evaluation) -> dict[str, object]:

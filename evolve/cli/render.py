@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -69,9 +70,14 @@ def map_width(out: Console) -> int:
     return max(NARROWEST, min(out.width, WIDEST))
 
 
+def _text_of(value: object) -> str:
+    """Return what JSON has no word for; files, which are images, in base64."""
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
 def echo_json(value: object) -> None:
     """Print ``value`` as indented JSON; numbers that JSON lacks become null."""
-    echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str))
+    echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_text_of))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:

@@ -143,6 +143,14 @@ class ModelConfig(Section):
     price: PriceConfig | None = Field(
         default=None, description="default: from the table of list prices, where the model is in it"
     )
+    vision: bool = Field(
+        default=False, description="the model is shown the images that evaluators draw"
+    )
+    image_tokens: PositiveInt | None = Field(
+        default=None,
+        description="most input tokens that the server counts for one image, which the budget "
+        "reserves; default: by its size, enough for the vendors' own models",
+    )
     grammar_field: str = Field(
         default="grammar", description="request field in which the server takes a GBNF grammar"
     )
@@ -159,6 +167,13 @@ class ModelConfig(Section):
     stdin: Literal["text", "json"] = Field(
         default="text", description="how a command/ program is given the prompt"
     )
+
+    @model_validator(mode="after")
+    def _eyes(self) -> ModelConfig:
+        blind = self.api == "embeddings" or self.id.startswith(("command/", "agent/"))
+        if self.vision and blind:
+            raise ValueError(f"vision: images cannot be given to {self.id}; leave it out")
+        return self
 
 
 class MixConfig(Section):

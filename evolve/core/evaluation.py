@@ -89,6 +89,8 @@ class Score:
         metrics: Further numbers worth keeping; they play no part in selection.
         feedback: Text for the next prompt: what was good, what broke, by how much.
         artifacts: Longer named texts (a trace, a table) kept with the program.
+        images: Named PNG files, drawn by the evaluator (`evolve.core.png`). Those of a program's
+            score are kept with it, and shown to models that can see.
     """
 
     objective: float
@@ -96,6 +98,7 @@ class Score:
     metrics: Mapping[str, float] = field(default_factory=dict)
     feedback: str = ""
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

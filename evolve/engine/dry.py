@@ -133,6 +133,8 @@ def _estimate(
     characters = sum(len(message.content) for message in request.messages)
     tokens = sum(estimate(message.content) for message in request.messages)
     yield f"the first prompt has {characters} characters, about {tokens} tokens"
+    if images := sum(len(message.images) for message in request.messages):
+        yield f"it carries {images} image{'s' if images > 1 else ''}, whose tokens come on top"
     price = prices[model].price
     if price is None:
         yield f"the price of {model} is unknown, so what it costs is not counted; give it price:"

@@ -10,10 +10,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from itertools import islice
+from typing import TypeAlias, TypeVar
 
 from evolve.core.evaluation import Case, Score, Stage, Usage
 from evolve.core.values import Value
+from evolve.evaluate.scores import IMAGE_LIMIT
+
+T = TypeVar("T")
 
 #: Call the program's entrypoint, or a named top-level function of it, with keyword arguments.
 Call: TypeAlias = Callable[..., Awaitable[Value]]
@@ -72,7 +76,10 @@ class Evaluator(ABC):
         return replace(case, seed=seed)
 
     def combine(self, scored: Sequence[tuple[Case, Score]]) -> Score:
-        """Fold the scores of all cases into the program's; by default the mean of every number."""
+        """Fold the scores of all cases into the program's; by default the mean of every number.
+
+        The default keeps the artifacts of all cases, and the first images.
+        """
         scores = [score for _, score in scored]
         return Score(
             objective=math.fsum(score.objective for score in scores) / len(scores),
@@ -83,12 +90,20 @@ class Evaluator(ABC):
                 for case, score in scored
                 if score.feedback
             ),
-            artifacts={
-                f"{case.name}/{name}" if case.name else name: text
-                for case, score in scored
-                for name, text in score.artifacts.items()
-            },
+            artifacts=_named((case, score.artifacts) for case, score in scored),
+            images=dict(
+                islice(_named((case, score.images) for case, score in scored).items(), IMAGE_LIMIT)
+            ),
         )
+
+
+def _named(scored: Iterable[tuple[Case, Mapping[str, T]]]) -> dict[str, T]:
+    """Gather what cases have by name, under the names of their cases."""
+    return {
+        f"{case.name}/{name}" if case.name else name: each
+        for case, named in scored
+        for name, each in named.items()
+    }
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -12,12 +12,15 @@ import numpy as np
 
 from evolve.core.errors import EvaluatorError
 from evolve.core.evaluation import Score
+from evolve.core.png import png_size
 from evolve.core.values import Value
 
 #: Characters kept of feedback, and of each artifact.
 FEEDBACK_LIMIT, ARTIFACT_LIMIT = 20_000, 200_000
 #: Measures, metrics or artifacts of one score.
 ENTRY_LIMIT = 1000
+#: Images of one score, and characters of the name of one.
+IMAGE_LIMIT, NAME_LIMIT = 8, 200
 
 
 def pack_score(score: object) -> dict[str, Value]:
@@ -39,6 +42,7 @@ def pack_score(score: object) -> dict[str, Value]:
         "artifacts": {
             name: _text(t, f"artifact '{name}'", ARTIFACT_LIMIT) for name, t in artifacts
         },
+        "images": _images(score.images),
     }
 
 
@@ -50,12 +54,14 @@ def score_data(score: Score) -> dict[str, Value]:
         "metrics": dict(score.metrics),
         "feedback": score.feedback,
         "artifacts": dict(score.artifacts),
+        "images": {name: _packed(image) for name, image in score.images.items()},
     }
 
 
 def unpack_score(data: Mapping[str, Any]) -> Score:
     """Undo `pack_score`."""
-    return Score(**data)
+    images = {name: image.tobytes() for name, image in data["images"].items()}
+    return Score(**{**data, "images": images})
 
 
 def with_measures(score: Score, built_in: Mapping[str, float], declared: Sequence[str]) -> Score:
@@ -134,6 +140,27 @@ def _entries(values: object, what: str) -> Mapping[str, object]:
         if not isinstance(name, str):
             raise EvaluatorError(f"{what} has the key {name!r}; names are strings")
     return values
+
+
+def _images(values: object) -> dict[str, Value]:
+    images = _entries(values, "images")
+    if len(images) > IMAGE_LIMIT:
+        raise EvaluatorError(f"images has {len(images)} entries; {IMAGE_LIMIT} are kept at most")
+    for name, image in images.items():
+        if not isinstance(image, bytes):
+            kind = type(image).__name__
+            raise EvaluatorError(f"image '{name}' is a {kind}; give the bytes of a PNG file")
+        try:
+            png_size(image)
+        except ValueError as error:
+            raise EvaluatorError(f"image '{name}' {error}") from None
+    return {clean(name, NAME_LIMIT): _packed(image) for name, image in images.items()}
+
+
+def _packed(image: object) -> Value:
+    """Return the bytes of a file as plain data."""
+    assert isinstance(image, bytes)
+    return np.frombuffer(image, dtype=np.uint8)
 
 
 def _text(value: object, what: str, limit: int) -> str:

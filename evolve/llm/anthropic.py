@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from evolve.config.models import ModelConfig
-from evolve.llm.base import Completion, Finish, Request, Tokens
+from evolve.llm.base import Completion, Finish, Message, Request, Tokens
 from evolve.llm.server import ServerModel, count_of, text_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class AnthropicModel(ServerModel):
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
         system = "\n\n".join(m.content for m in request.messages if m.role == "system")
         turns = [
-            {"role": m.role, "content": m.content} for m in request.messages if m.role != "system"
+            {"role": m.role, "content": _content(m)} for m in request.messages if m.role != "system"
         ]
         answer = await self._client.messages.with_raw_response.create(
             model=self._model,
@@ -78,6 +78,17 @@ class AnthropicModel(ServerModel):
         return Completion(
             text, finish, _tokens(body.get("usage")), model=text_of(body.get("model"))
         )
+
+
+def _content(message: Message) -> object:
+    if not message.images:
+        return message.content
+    sources = [
+        {"type": "base64", "media_type": "image/png", "data": each.base64}
+        for each in message.images
+    ]
+    images = [{"type": "image", "source": source} for source in sources]
+    return [*images, {"type": "text", "text": message.content}]
 
 
 def _tokens(usage: object) -> Tokens:

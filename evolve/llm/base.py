@@ -4,19 +4,73 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from evolve.core.png import png_size
+
+#: Pixels of a side of a tile, and tokens; an image is scaled down to so many tiles.
+_TILE, _TOKENS_PER_IMAGE, _TOKENS_PER_TILE, _MOST_TILES = 512, 2_833, 5_667, 8
 
 Finish: TypeAlias = Literal["stop", "length", "refusal", "empty", "other"]
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A PNG file that a message carries.
+
+    Attributes:
+        name: How the text of the message calls it.
+        png: The file; it passes `evolve.core.png.png_size`.
+    """
+
+    name: str
+    png: bytes
+
+    @property
+    def base64(self) -> str:
+        """The file as protocols want it."""
+        return b64encode(self.png).decode()
+
+    @property
+    def url(self) -> str:
+        """The file as a data URL."""
+        return f"data:image/png;base64,{self.base64}"
+
+    @property
+    def tokens(self) -> int:
+        """The most input tokens that any vendor's rule of 2026 counts for an image of its size.
+
+        That is the rule of gpt-4o-mini: so much for an image, and for each tile of it.
+        """
+        width, height = png_size(self.png)
+        tiles = math.ceil(width / _TILE) * math.ceil(height / _TILE)
+        return _TOKENS_PER_IMAGE + _TOKENS_PER_TILE * min(tiles, _MOST_TILES)
+
+    def described(self) -> dict[str, object]:
+        """Return what a stored request says of it; the file itself is stored with its program."""
+        width, height = png_size(self.png)
+        sha256 = hashlib.sha256(self.png).hexdigest()
+        return {"name": self.name, "sha256": sha256, "width": width, "height": height}
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation; only models whose configuration says ``vision`` get images."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: tuple[Image, ...] = ()
+
+    def described(self) -> dict[str, object]:
+        """Return the message as stored requests hold it."""
+        message: dict[str, object] = {"role": self.role, "content": self.content}
+        if self.images:
+            message["images"] = [image.described() for image in self.images]
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +102,7 @@ class Request:
 
     def to_json(self) -> str:
         """Return the request as JSON text: what the store keeps, and what is hashed."""
-        messages = [{"role": m.role, "content": m.content} for m in self.messages]
+        messages = [message.described() for message in self.messages]
         request: dict[str, object] = {"messages": messages, "seed": self.seed}
         if self.constraint is not None:
             form = {"grammar": self.constraint.grammar, "schema": self.constraint.schema}

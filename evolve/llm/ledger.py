@@ -181,9 +181,12 @@ class Ledger:
 def tokens_bound(request: Request, config: ModelConfig) -> Tokens:
     """Return the most input and output tokens that ``request`` can take.
 
-    A token of any byte-level vocabulary stands for at least one byte of the prompt.
+    A token of any byte-level vocabulary stands for at least one byte of the prompt. An image takes
+    what the configuration says, or the most that a vendor counts for one of its size.
     """
     size = sum(len(m.content.encode("utf-8", "replace")) for m in request.messages)
+    images = [image for message in request.messages for image in message.images]
+    size += sum(config.image_tokens or image.tokens for image in images)
     around = _TOKENS_PER_MESSAGE * len(request.messages) + _TOKENS_PER_REQUEST
     return Tokens(size + around, output=0 if config.api == "embeddings" else config.max_tokens)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from evolve.config.models import ModelConfig
-from evolve.llm.base import Completion, Finish, Request, Tokens
+from evolve.llm.base import Completion, Finish, Message, Request, Tokens
 from evolve.llm.server import ServerModel, count_of, dig, text_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class OpenAIModel(OpenAIServer):
         return parameter == self._limits[0] or super()._can_do_without(parameter)
 
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        messages = [{"role": m.role, "content": _content(m)} for m in request.messages]
         answer = await self._client.chat.completions.with_raw_response.create(
             model=self._model,
             messages=cast("Any", messages),  # the SDK wants one TypedDict per role
@@ -101,6 +101,13 @@ class OpenAIModel(OpenAIServer):
         finish = _FINISH.get(str(dig(choice, "finish_reason")), "other")
         tokens = _tokens(body.get("usage"))
         return completion(text, refusal, finish, tokens, text_of(body.get("model")))
+
+
+def _content(message: Message) -> object:
+    if not message.images:
+        return message.content
+    images = [{"type": "image_url", "image_url": {"url": each.url}} for each in message.images]
+    return [*images, {"type": "text", "text": message.content}]
 
 
 def completion(text: str, refusal: str, finish: Finish, tokens: Tokens, model: str) -> Completion:

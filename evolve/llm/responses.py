@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from evolve.llm.base import Completion, Finish, Request, Tokens
+from evolve.llm.base import Completion, Finish, Message, Request, Tokens
 from evolve.llm.openai import OpenAIServer, completion
 from evolve.llm.server import count_of, dig, text_of
 
@@ -36,7 +36,7 @@ class ResponsesModel(OpenAIServer):
         return {"max_output_tokens": config.max_tokens, **optional, **wanted}
 
     async def _send(self, request: Request, settings: Mapping[str, object]) -> bytes:
-        turns = [{"role": m.role, "content": m.content} for m in request.messages]
+        turns = [{"role": m.role, "content": _content(m)} for m in request.messages]
         answer = await self._client.responses.with_raw_response.create(
             model=self._model,
             input=cast("Any", turns),  # the SDK wants one TypedDict per role
@@ -57,6 +57,13 @@ class ResponsesModel(OpenAIServer):
         finish = _CUT.get(str(dig(body, "incomplete_details", "reason")), finish)
         tokens = _tokens(body.get("usage"))
         return completion(text, refusal, finish, tokens, text_of(body.get("model")))
+
+
+def _content(message: Message) -> object:
+    if not message.images:
+        return message.content
+    images = [{"type": "input_image", "image_url": each.url} for each in message.images]
+    return [*images, {"type": "input_text", "text": message.content}]
 
 
 def _refusals(content: object) -> str:

@@ -48,6 +48,8 @@ class LLMProposer(ABC):
             constraints before an evaluation is spent; None for no check.
         constrain: Have the server decode under a ``grammar`` or a ``json_schema`` made from the
             program at hand, where operator and server can.
+        images: How many images of the parent are shown to a model that can see.
+        vision: Whether the model can; from its configuration.
 
     Raises:
         ConfigError: a template is missing or broken, the probabilities pass 1, or the operator
@@ -76,6 +78,8 @@ class LLMProposer(ABC):
         novelty: Novelty | None = None,
         verifier: str | None = None,
         constrain: Constrain = "none",
+        images: Annotated[int, Field(ge=0)] = 2,
+        vision: bool = False,
     ) -> None:
         if constrain not in ("none", *self.constraints):
             raise ConfigError(f"the operator {self.name} cannot be constrained by a {constrain}")
@@ -91,6 +95,7 @@ class LLMProposer(ABC):
             template_dir=templates,
             tokens=tokens,
             later=("mend.j2", *self.later, *map(_variant_file, self._variants)),
+            images=images if vision else 0,
         )
         self.novelty = novelty
         self._verifier = Verifier(verifier, templates, tokens) if verifier else None

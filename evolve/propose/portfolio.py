@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -104,7 +104,8 @@ def open_portfolio(
     Raises:
         ConfigError: an operator, its model or one of its options is not there.
     """
-    opened = open_proposers(config.proposers, models, folder)
+    vision = frozenset(model.id for model in config.models if model.vision)
+    opened = open_proposers(config.proposers, models, folder, vision=vision)
     _check_embeddings(config)
     if config.portfolio.kind == "bandit":
         credit = Credit(objective, by_operator)
@@ -119,18 +120,23 @@ def open_portfolio(
 
 
 def open_proposers(
-    configs: Sequence[ProposerConfig], models: Sequence[str], folder: Path
+    configs: Sequence[ProposerConfig],
+    models: Sequence[str],
+    folder: Path,
+    *,
+    vision: Collection[str] = (),
 ) -> Portfolio:
     """Make the configured operators.
 
     An operator whose maker takes ``model`` gets the id of the first configured model unless its
     options name another one, or ``*``, which makes one operator for each model. One that takes
-    ``folder`` gets the configuration's.
+    ``folder`` gets the configuration's; one that takes ``vision`` is told whether its model sees.
 
     Args:
         configs: The configuration's ``proposers``.
         models: Ids of the configured models.
         folder: Where relative files start.
+        vision: Ids of the models that are shown images.
 
     Raises:
         ConfigError: an operator, its model or one of its options is not there, or two cannot be
@@ -138,7 +144,7 @@ def open_proposers(
     """
     each = [one for config in configs for one in _for_each_model(config, models)]
     portfolio = Portfolio(
-        tuple(_open(config, models, folder) for config in each),
+        tuple(_open(config, models, folder, vision) for config in each),
         tuple(config.weight for config in each),
     )
     arms = portfolio.arms
@@ -183,7 +189,9 @@ def _for_each_model(config: ProposerConfig, models: Sequence[str]) -> list[Propo
     ]
 
 
-def _open(config: ProposerConfig, models: Sequence[str], folder: Path) -> Proposer:
+def _open(
+    config: ProposerConfig, models: Sequence[str], folder: Path, vision: Collection[str]
+) -> Proposer:
     what = f"proposer {config.kind}"
     maker = resolve(config.kind, seam="evolve.proposers", builtin=PROPOSERS, folder=folder)
     taken = inspect.signature(maker).parameters if callable(maker) else ()
@@ -194,6 +202,8 @@ def _open(config: ProposerConfig, models: Sequence[str], folder: Path) -> Propos
         _model("verifier", config, models, what)
     if "folder" in taken:
         options["folder"] = folder
+    if "vision" in taken:
+        options["vision"] = options.get("model") in vision
     return cast("Proposer", build(maker, options, what=what))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -31,9 +31,9 @@ from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import START, Program
 from evolve.core.syntax import parse_quietly
-from evolve.llm.base import Message
+from evolve.llm.base import Image, Message
 from evolve.propose.base import Attempt, Context, Individual
-from evolve.propose.quoting import Quotation, clip, draw_token, newest, quote, within
+from evolve.propose.quoting import Quotation, clip, draw_token, newest, one_line, quote, within
 from evolve.propose.tokens import estimate
 
 _BUILT_IN = Path(__file__).parent / "templates"
@@ -94,6 +94,7 @@ class PromptWriter:
         tokens: Longest parts.
         later: File names of the templates of later messages.
         system: That of the system message.
+        images: How many of the parent's images the first message carries.
 
     Raises:
         ConfigError: the folder does not exist, or a template cannot be compiled.
@@ -107,6 +108,7 @@ class PromptWriter:
         tokens: TokenBudget,
         later: Sequence[str] = (),
         system: str = "system.j2",
+        images: int = 0,
     ) -> None:
         if template_dir is not None and not template_dir.is_dir():
             raise ConfigError(f"template_dir {template_dir} is not a folder")
@@ -119,7 +121,7 @@ class PromptWriter:
             keep_trailing_newline=True,
             autoescape=False,  # the result is text for a model, not HTML
         )
-        self._tokens = tokens
+        self._tokens, self._images = tokens, images
         self._templates = {
             name: _compiled(environment, name) for name in (system, template, *later)
         }
@@ -142,9 +144,10 @@ class PromptWriter:
             **values,
         }
         messages = self._written(known)
-        if self._tokens.prompt is None:
-            return messages
-        return self._fitted(messages, known, context, self._tokens.prompt)
+        if self._tokens.prompt is not None:
+            messages = self._fitted(messages, known, context, self._tokens.prompt)
+        system, user = messages
+        return system, replace(user, images=_images(context.parent)[: self._images])
 
     def _written(self, known: Mapping[str, object]) -> tuple[Message, ...]:
         return (
@@ -201,6 +204,7 @@ class PromptWriter:
         parent, others, attempts = parts["parent"], parts["inspirations"], parts["attempts"]
         quoted = [q for shown in (parent, *others) for q in (*shown.sources, *shown.notes)]
         token = draw_token(context.rng, [*quoted, *given, *([attempts] if attempts else [])])
+        images = [image.name for image in _images(context.parent)]
         return {
             "token": token,
             "quote": partial(quote, token=token),
@@ -210,6 +214,8 @@ class PromptWriter:
             "marked": any(START in text for text in context.parent.program.files.values()),
             "hints": context.hints,
             "instruction": context.instruction,
+            "images": images[: self._images],
+            "hidden_images": images[self._images :],
             **parts,
         }
 
@@ -261,6 +267,13 @@ def _notes(evaluation: Evaluation, limits: TokenBudget) -> Iterator[Quotation]:
         artifacts = evaluation.score.artifacts.items()
         yield from within(((f"artifact {name}", t) for name, t in artifacts), limits.artifacts)
     yield Quotation("end of stderr", clip(evaluation.stderr, limits.stderr, keep="end"))
+
+
+def _images(individual: Individual) -> tuple[Image, ...]:
+    """Return what the evaluator drew of what a program came to."""
+    score = individual.evaluation.score
+    named = {} if score is None else score.images
+    return tuple(Image(one_line(name), png) for name, png in named.items())
 
 
 def _inspiration(individual: Individual, limit: int) -> _Shown:

@@ -25,8 +25,12 @@ class Quotation:
 
 def quote(quotation: Quotation, token: str) -> str:
     """Set a text between boundary lines with ``token``; the label is made one printable line."""
-    label = "".join(sign if sign.isprintable() else " " for sign in quotation.label)[:_LABEL]
-    return f"BEGIN {token} {label}\n{quotation.text}\nEND {token}"
+    return f"BEGIN {token} {one_line(quotation.label)}\n{quotation.text}\nEND {token}"
+
+
+def one_line(label: str) -> str:
+    """Return a label as one printable line that is not too long."""
+    return "".join(sign if sign.isprintable() else " " for sign in label)[:_LABEL]
 
 
 def draw_token(rng: np.random.Generator, quoted: Iterable[Quotation]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -169,7 +170,10 @@ def numbers(result: Evaluation | CaseResult) -> dict[str, object]:
 
 
 def texts_of(evaluation: Evaluation) -> dict[str, object]:
-    """Gather the texts of an evaluation and of its cases, each cut to the limit, none empty."""
+    """Gather the texts of an evaluation and of its cases, each cut to the limit, none empty.
+
+    Images are among them, in base64.
+    """
     cases = {
         str(position): texts
         for position, case in enumerate(evaluation.cases)
@@ -182,11 +186,13 @@ def texts_of(evaluation: Evaluation) -> dict[str, object]:
 
 def _result_texts(result: Evaluation | CaseResult) -> dict[str, object]:
     score = result.score or Score(0.0)
-    texts = {
+    texts: dict[str, object] = {
         "message": clip(result.message),
         "feedback": clip(score.feedback),
         "artifacts": {name: clip(text) for name, text in score.artifacts.items()},
     }
+    if isinstance(result, Evaluation):  # a program's images hold those of its cases
+        texts["images"] = {name: b64encode(image).decode() for name, image in score.images.items()}
     return {name: value for name, value in texts.items() if value}
 
 
@@ -200,6 +206,7 @@ def read_score(row: Numbers, texts: Mapping[str, Any]) -> Score | None:
         metrics=row.metrics,
         feedback=texts.get("feedback", ""),
         artifacts=texts.get("artifacts", {}),
+        images={name: b64decode(image) for name, image in texts.get("images", {}).items()},
     )
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from evolve.config.models import ModelConfig
 from evolve.config.problem import load_problem
 from evolve.core.errors import ConfigError, ModelUnavailable, SandboxUnavailable
 from evolve.core.evaluation import Outcome
+from evolve.core.png import png_size
 from evolve.engine.dry import dry_run
 from evolve.engine.events import Event, RunStarted
 from evolve.engine.resume import search_hash
@@ -57,7 +59,7 @@ def configure(folder: Path, server: FakeLLMServer, vendor: str = "openai", **cha
     return write_config(folder, **settings)
 
 
-def messages(call: Call) -> list[dict[str, str]]:
+def messages(call: Call) -> list[dict[str, Any]]:
     """Return what the server was told, the system's words first."""
     system = call.body.get("system")
     first = [] if system is None else [{"role": "system", "content": str(system)}]
@@ -336,3 +338,37 @@ def test_an_unknown_price_is_said_stored_and_no_part_of_the_runs_identity(tmp_pa
     assert [event.unpriced for event in told] == [("openai/tiny",)]
     assert "price of openai/tiny: UNKNOWN, not counted" in shown.stdout
     assert "2 calls of UNKNOWN price are not in these sums" in shown.stdout
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_model_that_sees_is_shown_what_the_evaluator_drew(tmp_path: Path, sees: bool) -> None:
+    edit = hunk("    radius = 0.5 / side", "    radius = 0.499 / side")
+    with FakeLLMServer(lambda _: Reply(edit, tokens=(3000, 20))) as server:
+        model = configure(tmp_path, server)
+        settings = json.loads(model.read_text())
+        settings |= {"problem": "circle_packing_26", "order": "strict", "stop": {"evaluations": 2}}
+        settings["models"][0] |= {"vision": sees}
+        model.write_text(json.dumps(settings))
+        db = tmp_path / "evolve.db"
+        assert run(model, db=str(db)).reason == "evaluations"
+    (user,) = [each for each in messages(server.calls[0]) if each["role"] == "user"]
+    with open_reader(str(db)) as reader:
+        seed, child = (reader.program(number) for number in (1, 2))
+    (score,) = [each.score for each in seed.evaluations]
+    assert score is not None
+    png = score.images["packing"]
+    assert png_size(png) == (320, 320)
+    if sees:
+        image, text = user["content"]
+        assert image["image_url"]["url"] == f"data:image/png;base64,{b64encode(png).decode()}"
+        assert "Attached is a picture" in text["text"]
+    else:
+        assert "also drew packing, which you are not shown" in user["content"]
+    (call,) = child.completions
+    assert ("sha256" in call.prompt) == sees
+    assert len(call.prompt) < 30_000, "the image itself is stored once, with the program"
+    ran = evolve(tmp_path, "replay", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["same"]
+    written = evolve(tmp_path, "program", "1", "--images", "drawn").stdout.split()
+    assert [(tmp_path / path).read_bytes() for path in written] == [png]

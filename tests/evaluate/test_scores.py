@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from evolve.core.errors import EvaluatorError
 from evolve.core.evaluation import Score
+from evolve.core.png import encode_png
 from evolve.evaluate.scores import (
     ARTIFACT_LIMIT,
     ENTRY_LIMIT,
     FEEDBACK_LIMIT,
+    IMAGE_LIMIT,
     pack_score,
     score_data,
     unpack_score,
@@ -95,3 +97,28 @@ def test_declared_measures_are_kept_and_the_others_become_metrics() -> None:
 def test_a_missing_measure_is_named_with_what_there_is() -> None:
     with pytest.raises(EvaluatorError, match=r"lacks the measure 'size' .* it has 'sise'\. Return"):
         with_measures(Score(1.0, {"sise": 2.0}), {}, ("size",))
+
+
+PNG = encode_png(np.zeros((3, 4), np.uint8))
+
+
+def test_images_survive_the_way() -> None:
+    score = Score(1.0, images={"drawing": PNG})
+    arrived = unpack_score(wire.loads(wire.dumps(pack_score(score))))  # type: ignore[arg-type]  # a dict
+    assert arrived == score
+    again = unpack_score(wire.loads(wire.dumps(score_data(arrived))))  # type: ignore[arg-type]  # likewise
+    assert again == score
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        ({"x": b"GIF89a"}, "image 'x' is no PNG"),
+        ({"x": "text"}, "image 'x' is a str; give the bytes of a PNG file"),
+        ({1: PNG}, "images has the key 1"),
+        ({str(n): PNG for n in range(IMAGE_LIMIT + 1)}, "images has 9 entries; 8 are kept"),
+    ],
+)
+def test_what_is_no_image_is_the_evaluators_mistake(images: Any, why: str) -> None:
+    with pytest.raises(EvaluatorError, match=why):
+        pack_score(Score(1.0, images=images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from evolve import Case, Invalid, Score, Usage
 from evolve.config.problem import load_problem
@@ -266,3 +268,19 @@ def test_scoring_takes_milliseconds() -> None:
     for _ in range(5):
         score(GRID)
     assert (time.process_time() - started) / 5 < 0.1
+
+
+def test_a_drawing_shows_discs_and_what_they_touch() -> None:
+    discs = [[0.25, 0.25, 0.25], [0.75, 0.25, 0.25], [0.5, 0.8, 0.1]]
+    evaluator = packing.CirclePacking(3, picture=True)
+    score = evaluator.score(Case({}), discs, Usage())
+    with Image.open(io.BytesIO(score.images["packing"])) as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (320, 320)
+    at = {"left disc": (0.2, 0.3), "loose disc": (0.5, 0.8), "nothing": (0.1, 0.9)}
+    shades = {what: pixels[round((1 - y) * 320), round(x * 320)] for what, (x, y) in at.items()}
+    assert shades == {"left disc": 210, "loose disc": 150, "nothing": 255}
+    contact = pixels[319 - 80, 90:230]  # from centre to centre
+    assert (contact == 0).all()
+    assert (pixels[round(0.2 * 320), 90:230] != 0).any()
+    assert not packing.CirclePacking(3).score(Case({}), discs, Usage()).images

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 import anyio.lowlevel
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +22,10 @@ from evolve.core.errors import (
     ModelUnavailable,
     ReplyLost,
 )
-from evolve.llm.base import Completion, Message, Request, Tokens
+from evolve.core.png import encode_png
+from evolve.llm.base import Completion, Image, Message, Request, Tokens
 from evolve.llm.budget import Budget, Caps, Spent
-from evolve.llm.ledger import Ledger, believable
+from evolve.llm.ledger import Ledger, believable, tokens_bound
 from evolve.llm.prices import cost_usd, quotes
 
 PRICE = PriceConfig(input=1.0, output=10.0, cached=0.1)
@@ -323,3 +326,39 @@ def test_no_budget_is_ever_passed(
         each.input + each.output for each in used if isinstance(each, Tokens)
     )
     assert budget.spent.calls - spent.calls == len(used)
+
+
+def drawing(width: int, height: int) -> Image:
+    return Image("drawing", encode_png(np.zeros((height, width), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens"),
+    [
+        ((512, 512), 2833 + 5667),
+        ((1024, 1024), 2833 + 4 * 5667),  # the vendor counts as many
+        ((2048, 2048), 2833 + 8 * 5667),
+    ],
+)
+def test_the_budget_reserves_the_tokens_of_images(size: tuple[int, int], tokens: int) -> None:
+    seen = Request((Message("user", "x" * 100, (drawing(*size), drawing(1, 1))),))
+    without = tokens_bound(request(100), config()).input
+    assert tokens_bound(seen, config()).input - without == tokens + 2833 + 5667
+    assert tokens_bound(seen, config(image_tokens=300)).input - without == 600
+
+
+def test_an_image_is_named_in_the_stored_request_and_is_not_part_of_it() -> None:
+    image = drawing(4, 3)
+    plain, seen = request(), Request((Message("user", "x" * 100, (image,)),), seed=3)
+    (message,) = json.loads(seen.to_json())["messages"]
+    sha256 = hashlib.sha256(image.png).hexdigest()
+    described = {"name": "drawing", "sha256": sha256, "width": 4, "height": 3}
+    assert message == {"role": "user", "content": "x" * 100, "images": [described]}
+    assert "images" not in plain.to_json()
+    assert plain.sha256 != seen.sha256
+
+
+@pytest.mark.parametrize("changes", [{"id": "command/tool"}, {"api": "embeddings"}])
+def test_what_has_no_eyes_cannot_be_said_to_see(changes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="images cannot be given"):
+        config(vision=True, **changes)

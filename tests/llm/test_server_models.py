@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import traceback
+from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 
 from evolve.config.models import ModelConfig
 from evolve.core.errors import CallRefused, InfrastructureError, ModelUnavailable, ReplyLost
+from evolve.core.png import encode_png
 from evolve.llm.anthropic import AnthropicModel
-from evolve.llm.base import Completion, Message, Request, Tokens
+from evolve.llm.base import Completion, Image, Message, Request, Tokens
 from evolve.llm.embeddings import embedding_request, vectors_of
 from evolve.llm.openai import OpenAIModel, openai_model
 from evolve.llm.server import ServerModel
@@ -514,3 +518,36 @@ def test_a_reply_without_vectors_is_lost(data: object) -> None:
     [completion], _ = ask("openai", [Reply(json_body={"data": data})], api="embeddings")
     with pytest.raises(ReplyLost, match="no vector"):
         vectors_of(completion, 1)
+
+
+def test_images_go_as_each_protocol_words_them() -> None:
+    image = Image("drawing", encode_png(np.zeros((3, 4), np.uint8)))
+    asked = Request((Message("system", "s"), Message("user", "look", (image, image))))
+
+    async def send(server: FakeLLMServer, vendor: str, **settings: Any) -> None:
+        model = build(vendor, server, **settings)
+        await model.complete(asked)
+        await model.aclose()
+
+    def content(vendor: str, **settings: Any) -> Any:
+        with FakeLLMServer([Reply("x")]) as server:
+            anyio.run(partial(send, server, vendor, **settings))
+            body = server.calls[0].body
+            system, user = (
+                [None, *body["messages"]]
+                if vendor == "anthropic"
+                else body.get("messages") or body["input"]
+            )
+            assert system is None or system["content"] == "s"
+            return user["content"]
+
+    data = b64encode(image.png).decode()
+    url = f"data:image/png;base64,{data}"
+    chat = {"type": "image_url", "image_url": {"url": url}}
+    assert content("openai") == [chat, chat, {"type": "text", "text": "look"}]
+    part = {"type": "input_image", "image_url": url}
+    said = {"type": "input_text", "text": "look"}
+    assert content("openai", api="responses") == [part, part, said]
+    source = {"type": "base64", "media_type": "image/png", "data": data}
+    block = {"type": "image", "source": source}
+    assert content("anthropic") == [block, block, {"type": "text", "text": "look"}]

@@ -15,6 +15,7 @@ from evolve.core.errors import ConfigError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score
 from evolve.core.limits import Limits
 from evolve.core.measures import Figure, Objective
+from evolve.core.png import encode_png
 from evolve.core.program import Program
 from evolve.propose.base import Attempt, Context, Individual
 from evolve.propose.prompt import CUT_FIRST, PromptWriter, TokenBudget
@@ -348,3 +349,33 @@ def test_nothing_hostile_leaves_its_quotation_wherever_it_stands() -> None:
         outside = outside.replace(body, "").replace(label, "")
     assert "Ignore all instructions" not in outside
     assert outside.count("# Your answer") == 1
+
+
+def drawn(*names: str) -> Context:
+    images = {name: encode_png(np.full((2, 3), n, np.uint8)) for n, name in enumerate(names)}
+    return context(individual(1, score=Score(1.5, images=images)))
+
+
+def test_a_model_that_sees_gets_as_many_images_as_it_may() -> None:
+    given = drawn("packing", "a\nsecond\x1b one", "third")
+    see = PromptWriter("diff.j2", template_dir=None, tokens=TokenBudget(), images=2)
+    system, user = see.write(given)
+    assert [image.name for image in user.images] == ["packing", "a second  one"]
+    assert system.images == ()
+    assert "Attached are pictures" in user.content
+    assert "what this program came to: packing, a second  one." in user.content
+    assert "The evaluator also drew third, which you are not shown." in user.content
+
+
+def test_a_model_that_does_not_see_is_told_what_there_is() -> None:
+    blind = PromptWriter("diff.j2", template_dir=None, tokens=TokenBudget(prompt=4000))
+    _, user = blind.write(drawn("packing"))
+    assert user.images == ()
+    assert "The evaluator also drew packing, which you are not shown." in user.content
+    assert "drew" not in prompt(context(individual(1)))
+
+
+def test_a_prompt_that_is_cut_to_a_length_keeps_its_images() -> None:
+    see = PromptWriter("diff.j2", template_dir=None, tokens=TokenBudget(prompt=1000), images=1)
+    _, user = see.write(drawn("packing", "second"))
+    assert [image.name for image in user.images] == ["packing"]

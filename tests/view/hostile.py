@@ -6,7 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
+from evolve.core.png import encode_png
 from evolve.core.program import Program
 from evolve.store.store import Store, open_store
 from tests.store.samples import EVALUATOR, SampleReply, entering, new_run
@@ -17,6 +20,7 @@ ATTACK = (
     "\"'><svg onload=window.hacked=1><a href=javascript:window.hacked=1 hx-get=/x hx-trigger=load>"
     "{{7*7}}{%raw%}--><style>*{display:none}</style>\x1b[2J\u202e\ud800&lt;b&gt;"
 )
+DRAWING = encode_png(np.arange(48, dtype=np.uint8).reshape(6, 8))
 #: File names must be printable, so they carry less.
 NAME = "<img src=x onerror=window.hacked=1>'\"`{{7*7}}.py"
 #: How it is shown, in part.
@@ -31,6 +35,7 @@ def score(objective: float, measures: tuple[float, float] = (12.0, 0.25)) -> Sco
         metrics={ATTACK: 1.0},
         feedback=ATTACK,
         artifacts={ATTACK: ATTACK},
+        images={ATTACK: b"<svg onload=window.hacked=1>", "drawing": DRAWING},
     )
 
 

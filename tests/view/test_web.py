@@ -21,7 +21,7 @@ from evolve.view.web.source import Source
 from evolve.view.web.trees import ancestry
 from tests.store.samples import new_run, program
 from tests.view.conftest import TOKEN, client_of
-from tests.view.hostile import ATTACK, add, evaluation
+from tests.view.hostile import ATTACK, DRAWING, add, evaluation
 
 #: Everything the templates make; what is not here came from somebody else.
 TAGS = set(
@@ -29,7 +29,8 @@ TAGS = set(
         r"\w+",
         "html head meta title link script body a header nav svg rect ol ul li span button p main "
         "div dialog h1 h2 h3 h4 dl dt dd kbd form label input select option table thead tbody tr "
-        "th td section g path text line circle details summary pre code strong time",
+        "th td section g path text line circle details summary pre code strong time figure img "
+        "figcaption",
     )
 )
 PAGES = [
@@ -85,9 +86,8 @@ def check_harmless(text: str) -> Markup:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         for name in ("href", "src", "action", "hx-get"):
             target = attributes.get(name) or ""
-            assert (
-                not target or target.startswith(("/", "#", "static/")) or target.endswith(".html")
-            )
+            ours = ("/", "#", "static/", "image-") if tag == "img" else ("/", "#", "static/")
+            assert not target or target.startswith(ours) or target.endswith(".html")
         if tag == "script":
             assert attributes.get("src"), "an inline script"
             assert "hacked" not in str(attributes)
@@ -353,3 +353,22 @@ def test_an_outlier_among_ancestors_does_not_flatten_the_tree() -> None:
     assert heights["/programs/2"] == tree.top
     assert abs(heights["/programs/1"] - heights["/programs/3"]) > 100
     assert [node.end for node in tree.nodes] == [False, False, True]
+
+
+def test_an_image_is_sent_as_one_only_if_it_is_one(client: TestClient) -> None:
+    (shown,) = [
+        dict(attrs)
+        for tag, attrs in Markup(client.get("/programs/2").text).tags
+        if tag == "img" and attrs["alt"] == "drawing"
+    ]
+    answer = client.get(str(shown["src"]))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.content == DRAWING
+    place, _, number = str(shown["src"]).rpartition("/")
+    assert number == "1"
+    refused = [f"{place}/0", f"{place}/2", f"{place}/-1", f"{place}/x", "/programs/2/images/x/1"]
+    for path in (*refused, "/programs/2/images/7/1", "/programs/999/images/0/1"):
+        assert client.get(path).status_code == 404, path

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolve.view.web.bundle import write_bundle
+from tests.view.hostile import DRAWING
 from tests.view.test_web import check_harmless
 
 
@@ -26,7 +27,13 @@ def names(folder: Path) -> set[str]:
 def test_file_names_are_made_of_numbers_and_words_of_ours(copy: Path) -> None:
     word = "index|compare|program-\\d+|run-\\d+(-(programs|lineage|failures|spending|settings))?"
     for name in names(copy):
-        assert re.fullmatch(rf"(({word})\.html)|(static/(page\.(css|js)|favicon\.svg))", name), name
+        ours = rf"(({word})\.html)|(image(-\d+){{3}}\.png)|(static/(page\.(css|js)|favicon\.svg))"
+        assert re.fullmatch(ours, name), name
+
+
+def test_images_lie_beside_their_page(copy: Path) -> None:
+    assert (copy / "image-2-0-1.png").read_bytes() == DRAWING
+    assert "image-2-0-0.png" not in names(copy), "it is no image"
 
 
 def test_pages_are_harmless_and_every_link_leads_to_one(copy: Path) -> None:

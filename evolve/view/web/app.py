@@ -55,7 +55,11 @@ def application(source: Source, token: str) -> ASGIApp:
         "/programs/{program}/call/{number}": _call,
     }
     routes = [Route(path, partial(_answer, pages, view)) for path, view in views.items()]
-    routes += [Route("/static/{name:path}", _static), Route("/favicon.ico", _favicon)]
+    routes += [
+        Route("/programs/{program}/images/{evaluation}/{number}", partial(_image, pages)),
+        Route("/static/{name:path}", _static),
+        Route("/favicon.ico", _favicon),
+    ]
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -232,6 +236,18 @@ def _call(site: Site, request: Request) -> View:
     if view is None:
         raise HTTPException(404, "This program has no such model call.")
     return view
+
+
+def _image(pages: _Pages, request: Request) -> Response:
+    """Answer with an image of an evaluator, looked at once more: nothing else leaves as one."""
+    asked = request.path_params
+    site = pages.site()
+    evaluations = site.reader.evaluations_of(_wanted_program(site, asked["program"]).id)
+    images = dict(enumerate(map(programs.images_of, evaluations)))
+    png = images.get(_row(asked["evaluation"]), {}).get(_row(asked["number"]))
+    if png is None:
+        raise HTTPException(404, "This program has no such image.")
+    return Response(png, media_type="image/png")
 
 
 def _static(request: Request) -> Response:

@@ -10,7 +10,7 @@ from pathlib import Path
 from evolve.core.errors import PrerequisiteError
 from evolve.store.listing import Wanted
 from evolve.store.page_reader import PageReader, open_page_reader
-from evolve.store.records import RunRecord
+from evolve.store.records import ProgramEntry, RunRecord
 from evolve.view.web import programs, runs
 from evolve.view.web.folds import Folds
 from evolve.view.web.links import FileLinks
@@ -48,6 +48,7 @@ def write_bundle(url: str, folder: Path, run_id: int | None, best: int) -> int:
                 text = draw(templates, view, links)
                 (folder / name).write_text(text, encoding="utf-8")
                 written += 1
+                _write_images(folder, view, links)
         except OSError as error:
             raise PrerequisiteError(
                 f"cannot write {folder}: {error.strerror}; name another place"
@@ -64,6 +65,18 @@ def _prepare(folder: Path) -> None:
         if not name.startswith("vendor/"):  # a copy asks for nothing
             (folder / "static").mkdir(exist_ok=True)
             shutil.copyfile(STATIC / name, folder / "static" / name)
+
+
+def _write_images(folder: Path, view: View, links: FileLinks) -> None:
+    """Write the images of the page of a program beside it."""
+    if view.template != "program.html":
+        return
+    entry, images = view.values["entry"], view.values["images"]
+    assert isinstance(entry, ProgramEntry)
+    assert isinstance(images, list)
+    for place, of_evaluation in enumerate(images):
+        for number, png in of_evaluation.items():
+            (folder / links.image(entry.id, place, number)).write_bytes(png)
 
 
 def _members(reader: PageReader, folds: Folds, run: RunRecord, best: int) -> set[int]:

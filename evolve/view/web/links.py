@@ -49,6 +49,10 @@ class Links:
         """Return the address of a part of a program that is loaded when it is opened."""
         return f"/programs/{program_id}/{part}/{number}"
 
+    def image(self, program_id: int, evaluation: int, number: int) -> str:
+        """Return the address of an image: the place of its evaluation, and its place there."""
+        return f"/programs/{program_id}/images/{evaluation}/{number}"
+
     def compare(self, run_ids: Sequence[int] = ()) -> str:
         """Return the address of a comparison of runs."""
         return "/compare" + "".join(
@@ -100,6 +104,10 @@ class FileLinks(Links):
     def part(self, program_id: int, part: str, number: int = 0) -> str:  # noqa: ARG002 - as there
         """Return that the parts of a program are in its file."""
         return ""
+
+    def image(self, program_id: int, evaluation: int, number: int) -> str:
+        """Return the file of an image."""
+        return f"image-{program_id}-{evaluation}-{number}.png"
 
     def compare(self, run_ids: Sequence[int] = ()) -> str:  # noqa: ARG002 - of all runs
         """Return the file of the comparison, where there is more than one run to compare."""

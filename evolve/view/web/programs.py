@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
 from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.png import png_size
 from evolve.store.listing import COUNTED, Key, Order, Wanted
 from evolve.store.page_reader import Cause
 from evolve.store.program_reader import RELATIVES
@@ -129,6 +131,7 @@ def program_view(site: Site, entry: ProgramEntry, run: RunRecord) -> View:
         "parents": parents,
         "diffs": diffs,
         "evaluations": evaluations,
+        "images": [images_of(each) for each in evaluations],
         "known": reader.estimates(run.id, only=[entry.id]).get(entry.id) if run.noisy else None,
         "calls": calls,
         "texts": {} if live else {call.id: call_values(site, entry, call.id) for call in calls},
@@ -145,6 +148,17 @@ def program_view(site: Site, entry: ProgramEntry, run: RunRecord) -> View:
         Crumb(f"Program {entry.id}"),
     )
     return View("program.html", f"Program {entry.id}", crumbs, values)
+
+
+def images_of(evaluation: Evaluation) -> dict[int, bytes]:
+    """Return the images of an evaluation that are images, by their place among all."""
+    score = evaluation.score
+    found: dict[int, bytes] = {}
+    for number, png in enumerate(() if score is None else score.images.values()):
+        with suppress(ValueError):
+            png_size(png)
+            found[number] = png
+    return found
 
 
 def diff_view(site: Site, entry: ProgramEntry, other: ProgramEntry) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from evolve.core.estimates import Estimate
@@ -125,10 +126,14 @@ def messages(prompt: str) -> list[tuple[str, str]]:
     """Return role and content of each message of a stored request; all of it when it is no such."""
     try:
         request = json.loads(prompt)
-        return [(str(each["role"]), _content(each["content"])) for each in request["messages"]]
+        return [(str(each["role"]), _content(each)) for each in request["messages"]]
     except (ValueError, TypeError, KeyError):
         return [("request", prompt)]
 
 
-def _content(content: object) -> str:
-    return content if isinstance(content, str) else json.dumps(content, indent=1)
+def _content(message: Mapping[str, object]) -> str:
+    content = message["content"]
+    text = content if isinstance(content, str) else json.dumps(content, indent=1)
+    if not message.get("images"):
+        return text
+    return f"{text}\n[with images: {json.dumps(message['images'])}]"
