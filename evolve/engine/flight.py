@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 
@@ -34,8 +35,15 @@ class Flight:
         """Have `wait` return: something has changed."""
         self._changed.set()
 
-    async def wait(self) -> None:
-        """Wait until an iteration ends, or a moment: time itself can be a reason to stop."""
+    async def wait(self, *, idle: bool) -> None:
+        """Let what is in flight go on, however much there is to begin.
+
+        Args:
+            idle: Wait until an iteration ends, or a moment: time itself can be a reason to stop.
+        """
+        if not idle:
+            await anyio.lowlevel.checkpoint()
+            return
         with anyio.move_on_after(0.5):
             await self._changed.wait()
         self._changed = anyio.Event()

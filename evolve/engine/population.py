@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ from evolve.archive.spec import ArchiveSpec
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.measures import Objective
+from evolve.engine.engaged import Engaged
 from evolve.engine.seen import RETIRED, Seen, offer_of
 from evolve.propose.base import Individual
 from evolve.store.archives import ArchiveRecord
@@ -121,7 +121,7 @@ class Population:
         self.census = Census()
         self.individual = lru_cache(maxsize=CACHED)(load)
         self._policy = policy
-        self._engaged: dict[int, int] = {}
+        self._engaged = Engaged()
         self._fresh: Offer | None = None
         self._profile = lru_cache(maxsize=PROFILES)(self._look_up)
 
@@ -194,8 +194,8 @@ class Population:
 
     def choose(self, island: int, rng: np.random.Generator) -> Chosen:
         """Draw a parent and the inspirations to show with it, all of one island."""
-        archive, busy = self.islands.live[island], Counter(self._engaged.values())
-        state = State(archive, self.census, island, busy, self._profile)
+        archive = self.islands.live[island]
+        state = State(archive, self.census, island, self._engaged.busy, self._profile)
         parent = self.individual(self._policy.selector(state, rng))
         shown = inspirations(
             archive, _elite(archive, parent), self._policy.inspirations, rng, self._policy.mix
@@ -204,11 +204,11 @@ class Population:
 
     def engage(self, iteration: int, parent: int) -> None:
         """Note that an iteration from that parent is under way."""
-        self._engaged[iteration] = parent
+        self._engaged.begin(iteration, parent)
 
     def disengage(self, iteration: int) -> int | None:
         """Note that an iteration has ended; return the parent it was engaged with."""
-        return self._engaged.pop(iteration, None)
+        return self._engaged.end(iteration)
 
     def weigh(self, program_id: int, evaluation: Evaluation, island: int) -> Need | Verdict | None:
         """Judge whether a noisy program may enter, or say what has to be measured before.

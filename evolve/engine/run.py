@@ -35,7 +35,7 @@ from evolve.engine.events import (
 from evolve.engine.foresight import note_forecast
 from evolve.engine.history import History
 from evolve.engine.hooks.base import open_hooks, watched
-from evolve.engine.hooks.delivery import announcing
+from evolve.engine.hooks.delivery import Announcer, announcing
 from evolve.engine.interrupt import interruptible
 from evolve.engine.isolation import environment_of
 from evolve.engine.journal import Journal, Judged, Pending
@@ -103,22 +103,37 @@ async def _run(
 ) -> Result:
     with announcing(observers, open_hooks(loaded)) as emit:
         async with open_parts(loaded, emit) as parts:
-            with open_store(db, synchronous=loaded.config.store.synchronous) as store:
-                opened = open_run(store, loaded, parts, new=new)
-                emit.begin(partial(watched, store, opened.record, db))
-                search = _Search(loaded, parts, store, opened, emit, db)
-                try:
-                    result = await search.run()
-                except BaseException as error:
-                    status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
-                    with suppress(StoreError):  # it may be the very thing that failed
-                        store.release(opened.record.id, status, reason_of(error))
-                    emit(RunFinished(opened.record.id, status, reason_of(error)))
-                    raise
-                store.release(result.run_id, result.status, result.reason)
-                emit(result.progress)
-                emit(RunFinished(result.run_id, result.status, result.reason))
-                return result
+            return await search(loaded, parts, db, emit, new=new)
+
+
+async def search(
+    loaded: Loaded[RunConfig], parts: Parts, db: str, emit: Announcer, *, new: bool = False
+) -> Result:
+    """Search with parts that are open, whatever they are made of; see `run`.
+
+    Args:
+        loaded: The configuration.
+        parts: What it names.
+        db: As of `run`.
+        emit: Told of every event.
+        new: As of `run`.
+    """
+    with open_store(db, synchronous=loaded.config.store.synchronous) as store:
+        opened = open_run(store, loaded, parts, new=new)
+        emit.begin(partial(watched, store, opened.record, db))
+        session = _Search(loaded, parts, store, opened, emit, db)
+        try:
+            result = await session.run()
+        except BaseException as error:
+            status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
+            with suppress(StoreError):  # it may be the very thing that failed
+                store.release(opened.record.id, status, reason_of(error))
+            emit(RunFinished(opened.record.id, status, reason_of(error)))
+            raise
+        store.release(result.run_id, result.status, result.reason)
+        emit(result.progress)
+        emit(RunFinished(result.run_id, result.status, result.reason))
+        return result
 
 
 class _Search:

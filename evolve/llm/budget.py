@@ -22,6 +22,9 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.usd + other.usd, self.tokens + other.tokens, self.calls + other.calls)
 
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.usd - other.usd, self.tokens - other.tokens, self.calls - other.calls)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
@@ -60,7 +63,7 @@ class Budget:
 
     def __init__(self, caps: Caps = Caps(), spent: Spent = Spent()) -> None:
         self.caps, self.spent = caps, spent
-        self._held: set[Reservation] = set()
+        self._held, self._holders = Spent(), 0
         self._settled = anyio.Event()
 
     @asynccontextmanager
@@ -72,17 +75,18 @@ class Budget:
         Raises:
             BudgetExhausted: the amount does not fit and nothing in flight can change that.
         """
-        while self.caps.passed(sum((each.amount for each in self._held), self.spent) + amount):
+        while self.caps.passed(self.spent + self._held + amount):
             rule = self.caps.passed(self.spent + amount)
-            if rule or not self._held:
+            if rule or not self._holders:
                 raise BudgetExhausted(_explain(rule, amount, self.spent, self.caps), rule=rule)
             await self._settled.wait()
         reservation = Reservation(amount)
-        self._held.add(reservation)
+        self._held, self._holders = self._held + amount, self._holders + 1
         try:
             yield reservation
         finally:
-            self._held.discard(reservation)
+            self._holders -= 1
+            self._held = self._held - amount if self._holders else Spent()
             self.spent += reservation.charge
             self._settled.set()
             self._settled = anyio.Event()
