@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+import anyio.lowlevel
+
 from evolve.core.errors import (
     EvaluatorError,
     InfrastructureError,
@@ -32,6 +34,8 @@ EVALUATOR_ERRORS = 10
 
 #: Share of a timed program's CPU time that others may have had, and how often it is timed again.
 DISTURBANCE, TIMED_AGAIN = 0.05, 2
+#: Turns of the event loop in which the next program gets from the queue into the slot.
+HANDING_OVER = 4
 
 
 class Evaluate(Protocol):
@@ -172,6 +176,7 @@ class Assessor:
                 self._emit(FaultOccurred("evaluation", message))
                 continue
             self._timed(time.monotonic() - started)
+            await _hand_over()
             self._lost_in_a_row = 0
             for evaluation in found:
                 self._watch_evaluator(evaluation)
@@ -200,6 +205,15 @@ class Assessor:
                 f"{evaluation.message}\nMend it and try it with `evolve evaluate`; a changed "
                 "evaluator begins a new run."
             )
+
+
+async def _hand_over() -> None:
+    """Let whoever waits for the slot begin, so that it works while this evaluation is committed.
+
+    A cancellation is not noticed here: what was evaluated is to be committed.
+    """
+    for _ in range(HANDING_OVER):
+        await anyio.lowlevel.cancel_shielded_checkpoint()
 
 
 def check_seed(evaluation: Evaluation, problem: str) -> None:

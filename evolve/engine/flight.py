@@ -8,6 +8,9 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+#: Seconds between two looks at the clock.
+MOMENT_S = 0.5
+
 
 class Flight:
     """Counts what is in flight.
@@ -35,15 +38,16 @@ class Flight:
         """Have `wait` return: something has changed."""
         self._changed.set()
 
-    async def wait(self, *, idle: bool) -> None:
-        """Let what is in flight go on, however much there is to begin.
+    async def wait(self, longest_s: float) -> None:
+        """Wait until an iteration ends, or a moment: time itself can be a reason to stop.
 
         Args:
-            idle: Wait until an iteration ends, or a moment: time itself can be a reason to stop.
+            longest_s: Seconds after which something else has changed; with 0 what is in flight
+                goes on, however much there is to begin.
         """
-        if not idle:
+        if longest_s == 0.0:
             await anyio.lowlevel.checkpoint()
             return
-        with anyio.move_on_after(0.5):
+        with anyio.move_on_after(min(MOMENT_S, longest_s)):
             await self._changed.wait()
         self._changed = anyio.Event()

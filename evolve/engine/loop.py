@@ -80,7 +80,7 @@ class Loop:
                     progress = await self.order.advance()
                 elif progress := self._flight.size < self.width.limit:
                     self._flight.enter(tasks, self._iterate())
-                await self._flight.wait(idle=not progress)
+                await self._flight.wait(0.0 if progress else self.width.grows_in_s)
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
         failure = self._propose.failure

@@ -9,6 +9,8 @@ import time
 ALPHA = 0.2
 #: However slow a model is, no more than this many iterations per slot are in flight.
 MOST_PER_SLOT = 32
+#: Seconds between two looks at how far the limit has grown, at least.
+LEAST_WAIT_S = 0.001
 
 
 class Width:
@@ -55,13 +57,36 @@ class Width:
         """Iterations that may be in flight now."""
         if self._fixed is not None:
             return self._slots + self._fixed
-        proposal_s = self._proposal_s
-        if proposal_s is None:
-            proposal_s = time.monotonic() - self._asked if self._asked else 0.0
         if self._evaluation_s is None:
             return self._slots + 1
-        needed = self._slots * proposal_s / max(self._evaluation_s * self._yield, 1e-4)
+        needed = self._latency_s / self._pace_s
         return self._slots + 1 + math.ceil(min(needed, self._most))
+
+    @property
+    def grows_in_s(self) -> float:
+        """Seconds until `limit` grows by itself: before the first reply it does, else never.
+
+        Then replies come as evenly as evaluations take them, and not all at once.
+        """
+        first_reply = self._proposal_s is None and self._asked is not None
+        if self._fixed is not None or self._evaluation_s is None or not first_reply:
+            return math.inf
+        needed = self._latency_s / self._pace_s
+        if math.ceil(needed) >= self._most:
+            return math.inf
+        return max((math.ceil(needed) - needed) * self._pace_s, LEAST_WAIT_S)
+
+    @property
+    def _latency_s(self) -> float:
+        """Seconds of a proposal, or the age of the first one."""
+        if self._proposal_s is not None:
+            return self._proposal_s
+        return time.monotonic() - self._asked if self._asked else 0.0
+
+    @property
+    def _pace_s(self) -> float:
+        """Seconds between two proposals that slots can take."""
+        return max((self._evaluation_s or 0.0) * self._yield, 1e-4) / self._slots
 
 
 def _mean(old: float | None, new: float) -> float:

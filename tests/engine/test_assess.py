@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from evolve.core.evaluation import DISTURBED, Evaluation, Outcome
@@ -64,3 +65,20 @@ async def test_a_disturbed_program_is_timed_again(
         assert events[0] == FaultOccurred(
             "timing", "others had 20% of a timed program's CPU time; timed again"
         )
+
+
+async def test_the_next_program_is_in_the_slot_before_an_evaluation_is_committed(
+    pool: LocalPool,
+) -> None:
+    evaluate = FakeEvaluate(delay_s=0.01)
+    assess = Assessor(pool, evaluate, lambda _: None, lambda _: None)
+    begun: list[float] = []
+
+    async def evaluate_and_commit(number: float) -> None:
+        await assess(numbered(number))
+        begun.append(evaluate.calls.total())  # from here a commit would block everybody
+
+    async with anyio.create_task_group() as tasks:
+        for number in (1.0, 2.0, 3.0):
+            tasks.start_soon(evaluate_and_commit, number)
+    assert begun == [2, 3, 3]

@@ -134,11 +134,32 @@ def test_while_the_first_model_call_lasts_its_age_tells_how_slow_models_are(
     assert width.limit == 2 + 1 + 30
 
 
+def test_until_the_first_reply_the_width_says_when_it_grows_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So proposals leave as evenly as slots will take them."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    width = Width(2, answered=4)
+    width.evaluated(1.0)
+    assert width.grows_in_s == math.inf, "nobody was asked"
+    width.asked()
+    limits = []
+    while (wait_s := width.grows_in_s) < math.inf:
+        assert wait_s <= 0.5
+        now += wait_s + 1e-6
+        limits.append(width.limit)
+    assert limits == [4, 5, 6, 7], "at last as many as models answer at once"
+    width.proposed(2.0, fruitful=True)
+    assert width.grows_in_s == math.inf
+
+
 def test_a_width_the_user_fixed_stays() -> None:
     width = Width(2, 7)
     width.proposed(100.0, fruitful=True)
     width.evaluated(0.001)
     assert width.limit == 9
+    assert width.grows_in_s == math.inf
 
 
 def utilisation(slots: int, latency_s: tuple[float, float], evaluation_s: float) -> float:
