@@ -17,7 +17,7 @@ from types import ModuleType
 from evolve.config.source import redact
 from evolve.config.text_file import read_text
 from evolve.core.errors import ConfigError, EvolveError, PluginError
-from evolve.core.syntax import parse_quietly
+from evolve.core.syntax import syntax_of
 
 MAX_SOURCE_BYTES = 1024 * 1024
 
@@ -106,7 +106,7 @@ def parse_python(source: str, path: str) -> ast.Module:
     Raises:
         ConfigError: it is not Python; points at the line.
     """
-    tree = parse_quietly(source)
+    tree = syntax_of(source)
     if isinstance(tree, SyntaxError):
         raise ConfigError(
             f"not valid Python: {tree.msg}",

@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from evolve.core.program import Program, Region
-from evolve.core.syntax import parse_quietly
+from evolve.core.syntax import syntax_of
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _BRANCH = re.compile(
@@ -112,7 +112,7 @@ def _shape(program: Program) -> _Shape:
     total = _Shape()
     for path, source in program.files.items():
         regions = [region for region in program.regions if region.path == path]
-        tree = parse_quietly(source) if regions and path.endswith(".py") else None
+        tree = syntax_of(source) if regions and path.endswith(".py") else None
         for region in regions:
             if isinstance(tree, ast.Module):
                 total += _tree_shape(tree, region)

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from evolve.core import html
-from evolve.core.syntax import parse_quietly
+from evolve.core.syntax import syntax_of
 
 START = "EVOLVE-BLOCK-START"
 END = "EVOLVE-BLOCK-END"
@@ -159,7 +159,7 @@ class Program:
 
 def _syntax(text: str) -> str:
     """Return the syntax of a Python source as text; the source itself when that cannot be had."""
-    tree = parse_quietly(text)
+    tree = syntax_of(text)
     if isinstance(tree, Exception):
         return text
     try:

@@ -6,7 +6,7 @@ from evolve.config.problem import Problem
 from evolve.config.program_file import check_entrypoint
 from evolve.core.errors import ConfigError
 from evolve.core.program import END, START, Program
-from evolve.core.syntax import parse_quietly
+from evolve.core.syntax import syntax_of
 from evolve.propose.base import Rejected
 
 
@@ -51,7 +51,7 @@ def syntax_error(program: Program, parent: Program) -> str | None:
     for path, source in program.files.items():
         if not path.endswith(".py") or parent.files.get(path) == source:
             continue
-        error = parse_quietly(source)
+        error = syntax_of(source)
         if isinstance(error, SyntaxError):
             line = (error.text or "").strip()[:200]
             return f"{path}:{error.lineno or 0}: {error.msg}" + (f": {line}" if line else "")

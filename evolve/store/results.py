@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
 from evolve.store.records import ArchiveEvent
@@ -24,6 +24,13 @@ from evolve.store.text import clip
 Numbers: TypeAlias = Row[Any] | SimpleNamespace
 #: Status of a row of ``archive_events`` that only says who else left for the entry before it.
 LEFT = "left"
+#: The evaluation of a program on a stage by a version of its evaluator.
+_STANDING = select(evaluations.c.id, evaluations.c.outcome).where(
+    *(
+        column == bindparam(column.name)
+        for column in (evaluations.c.program_id, evaluations.c.stage, evaluations.c.evaluator)
+    )
+)
 
 
 def write_evaluation(
@@ -78,13 +85,12 @@ def standing_evaluation(
 
     An infrastructure fault does not hold its place: it is deleted.
     """
-    row = connection.execute(
-        select(evaluations.c.id, evaluations.c.outcome).where(
-            evaluations.c.program_id == program_id,
-            evaluations.c.stage == evaluation.stage,
-            evaluations.c.evaluator == evaluation.evaluator,
-        )
-    ).one_or_none()
+    place = {
+        "program_id": program_id,
+        "stage": evaluation.stage,
+        "evaluator": evaluation.evaluator,
+    }
+    row = connection.execute(_STANDING, place).one_or_none()
     if row is None or row.outcome != Outcome.INFRASTRUCTURE.value:
         return None if row is None else int(row.id)
     connection.execute(delete(case_results).where(case_results.c.evaluation_id == row.id))

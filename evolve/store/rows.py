@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
 from evolve.core.errors import StoreError
 from evolve.core.measures import Figure, Measure, Objective
@@ -20,11 +20,24 @@ from evolve.store.records import NewRun, RunRecord
 from evolve.store.schema import blobs, completions, parents, program_files, programs
 from evolve.store.text import pack, unpack
 
+# What every iteration executes is made once: making a statement takes longer than executing it.
+_BLOB = select(blobs.c.id).where(blobs.c.sha256 == bindparam("sha256"))
+# One look-up for each key and no ORDER BY: else SQLite may read all programs of the run.
+_SAME, _ALIKE = (
+    select(programs.c.id).where(
+        programs.c.run_id == bindparam("run_id"), key == bindparam(key.name)
+    )
+    for key in (programs.c.hash, programs.c.syntax)
+)
+_END_CALL = update(completions).where(
+    completions.c.id == bindparam("call"), completions.c.state == "sent"
+)
+
 
 def put_blob(connection: Connection, text: str) -> int:
     """Store ``text`` once, whoever refers to it, and return its row."""
     packed = pack(text)
-    known = connection.scalar(select(blobs.c.id).where(blobs.c.sha256 == packed.sha256))
+    known = connection.scalar(_BLOB, {"sha256": packed.sha256})
     if known is not None:
         return int(known)
     return insert_row(connection, blobs, packed._asdict())
@@ -104,16 +117,11 @@ def known_program(
         program: What is looked for.
         alike: Whether one that differs in comments and layout only is the same.
     """
-    # One look-up for each key and no ORDER BY: else SQLite may read all programs of the run.
-    keys = [programs.c.hash == program.id]
-    if alike:
-        keys.append(programs.c.syntax == program.syntax_id)
+    looked_for = {"run_id": run_id, "hash": program.id, "syntax": program.syntax_id}
     found = [
         int(number)
-        for key in keys
-        for number in connection.scalars(
-            select(programs.c.id).where(programs.c.run_id == run_id, key)
-        )
+        for query in ([_SAME, _ALIKE] if alike else [_SAME])
+        for number in connection.scalars(query, looked_for)
     ]
     return min(found, default=None)
 
@@ -191,11 +199,7 @@ def end_call(
     Raises:
         StoreError: it has ended already, or never began.
     """
-    ended = connection.execute(
-        update(completions)
-        .where(completions.c.id == completion_id, completions.c.state == "sent")
-        .values(ended_at=now, **values)
-    )
+    ended = connection.execute(_END_CALL, {"call": completion_id, "ended_at": now, **values})
     if ended.rowcount == 0:
         raise StoreError(f"model call {completion_id} has ended already, or never began")
 
