@@ -29,9 +29,9 @@ from evolve.engine.assemble import Parts, configured_problem, writers
 from evolve.engine.events import Event, ProgramEvaluated, ProposalRejected
 from evolve.engine.hooks.delivery import announcing
 from evolve.engine.run import search
+from evolve.engine.slots import Slots
 from evolve.evaluate.service import EvaluationService
 from evolve.llm.prices import quotes
-from evolve.pool.allot import Allotment
 from evolve.propose.portfolio import open_portfolio
 from evolve.sandbox.base import ANY_RESOURCES, Slot
 
@@ -196,9 +196,7 @@ async def _simulate(
     parts = Parts(
         problem=problem,
         portfolio=open_portfolio(config, writers(config), problem.objective, loaded.folder),
-        sandbox=Nowhere(),
-        allotment=Allotment(resources=()),
-        pool=watch.pool,
+        slots=Slots(watch.pool, Nowhere()),
         evaluate=cast("EvaluationService", evaluate),
         rules=None,
         models={MODEL: SimulatedModel(world, clock)},

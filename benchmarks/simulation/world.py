@@ -100,6 +100,8 @@ class SimulatedPool:
         """Nothing: which slot is lent is of no interest here."""
         return ()
 
+    there_s = busy_s
+
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Slot]:
         """Borrow one of them, or wait in line."""

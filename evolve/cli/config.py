@@ -176,12 +176,27 @@ def _missing_for_slots(loaded: LoadedConfig, problem: Problem) -> list[str]:
     from evolve.core.errors import PrerequisiteError
     from evolve.pool.allot import Need, allotted
 
+    if loaded.config.pool.kind == "ray":
+        return _missing_for_ray(loaded, problem)
     need = Need(loaded.config.slots, problem.limits, problem.timed)
     try:
         with loaded.at("pool"), allotted(need, loaded.config.pool) as allotment:
             return list(allotment.notes)
     except PrerequisiteError as error:
         return [str(error)]
+
+
+def _missing_for_ray(loaded: LoadedConfig, problem: Problem) -> list[str]:
+    """Return what this machine lacks to use a cluster, without asking it."""
+    from importlib.util import find_spec
+
+    from evolve.engine.slots import reservation
+
+    with loaded.at("pool"):
+        reservation(loaded.config.pool, problem)
+    if find_spec("ray") is None:
+        return ["`pool: {kind: ray}` needs Ray: pip install 'evolve-engine[ray]'"]
+    return []
 
 
 def _archive(config: ArchiveConfig, axes: Sequence[MeasureConfig | Measure]) -> str:

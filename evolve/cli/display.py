@@ -221,6 +221,9 @@ def progress_lines(progress: Progress) -> list[str]:
 def _slots(progress: Progress) -> str:
     """Return how many slots are busy, and have been."""
     now = f"{progress.slots_busy}/{progress.slots} busy"
+    if progress.slots_waiting:
+        wanted = progress.slots + progress.slots_waiting
+        now += f", {progress.slots} of {wanted} there, {progress.slots_waiting} waiting"
     if not progress.utilisation:
         return now
     share = sum(progress.utilisation) / len(progress.utilisation)

@@ -13,6 +13,11 @@ def doctor(
     ping: list[str] = typer.Option(
         [], "--ping", metavar="MODEL", help="Also ask this model for one word, such as openai/NAME."
     ),
+    ray: str = typer.Option(
+        "",
+        metavar="ADDRESS",
+        help="Also look at every node of this Ray cluster: auto, HOST:6379, ray://HOST:10001.",
+    ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
@@ -23,7 +28,7 @@ def doctor(
     """
     from evolve.engine.doctor import examine
 
-    checks = examine(db, tuple(ping))
+    checks = examine(db, tuple(ping), ray)
     if json:
         render.echo_json([asdict(check) for check in checks])
     else:

@@ -21,6 +21,7 @@ from evolve.config.fields import (
 )
 from evolve.config.held_out import HeldOutConfig
 from evolve.config.noise import NoiseConfig
+from evolve.config.pool import PoolConfig as PoolConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import InstructionsConfig
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
@@ -47,22 +48,6 @@ class SandboxConfig(Section):
     )
     allow_untrusted: bool = Field(
         default=False, description="let code from a model run in the weaker process sandbox"
-    )
-
-
-class PoolConfig(Section):
-    """How slots share the machine."""
-
-    pin_cpus: Literal["auto"] | bool = Field(
-        default="auto",
-        description="keep every slot to CPUs of its own; auto: when the problem is timed",
-    )
-    gpu_slots: PositiveInt = Field(
-        default=1, description="slots that may share a GPU, when the problem is not timed"
-    )
-    exclusive: bool = Field(
-        default=False,
-        description="one evaluation at a time on this machine, of all runs that say so",
     )
 
 

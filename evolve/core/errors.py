@@ -11,6 +11,7 @@
     │   └── RunLocked              another live process writes this run (holder)
     ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
     ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
+    │   ├── SlotLost               a slot went with its node, or its program took it down
     │   ├── ReplyLost              a model was asked, no usable reply came: it may be billed
     │   └── CallRefused            a model that used to answer refuses its key or account
     ├── BudgetExhausted        the next model call could pass a budget (which stop rule)
@@ -119,6 +120,10 @@ class EvaluatorError(EvolveError):
 
 class InfrastructureError(EvolveError):
     """A slot, scorer or engine fault. The work is retried; it never becomes a score."""
+
+
+class SlotLost(InfrastructureError):
+    """A slot is gone with the program in it: its node ended, or cannot be reached, or it did it."""
 
 
 class ReplyLost(InfrastructureError):

@@ -18,16 +18,15 @@ from evolve.config.noise import NoiseConfig
 from evolve.config.plugins import build, resolve
 from evolve.config.problem import Problem, load_problem
 from evolve.core.measures import Measure
-from evolve.engine.events import FaultOccurred, Observer, Preparing
-from evolve.engine.isolation import choose_sandbox
+from evolve.engine.events import Observer, Preparing
+from evolve.engine.isolation import specify_sandbox
 from evolve.engine.population import Policy, Population
+from evolve.engine.slots import Slots, open_slots
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.llm.base import Model
 from evolve.llm.prices import Quote, check_prices, quotes
 from evolve.llm.registry import open_models
-from evolve.pool.allot import Allotment, Need, allotted
 from evolve.pool.base import Pool
-from evolve.pool.local import LocalPool
 from evolve.propose.base import Individual
 from evolve.propose.portfolio import Portfolio, open_portfolio
 from evolve.sandbox.base import Sandbox
@@ -40,11 +39,19 @@ class Bench:
 
     problem: Problem
     portfolio: Portfolio
-    sandbox: Sandbox
-    allotment: Allotment
-    pool: Pool
+    slots: Slots
     evaluate: EvaluationService
     rules: Rules | None
+
+    @property
+    def pool(self) -> Pool:
+        """What leases the slots."""
+        return self.slots.pool
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """What their isolation is like."""
+        return self.slots.sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ async def open_bench(
     check_language(loaded, problem)
     portfolio = open_portfolio(config, writers(config), problem.objective, loaded.folder)
     async with AsyncExitStack() as stack:
-        sandbox = choose_sandbox(
+        spec = specify_sandbox(
             config.sandbox,
             arbitrary_code=portfolio.arbitrary_code,
             gpus=problem.limits.gpus > 0,
@@ -119,8 +126,6 @@ async def open_bench(
             say=lambda text: emit(Preparing(text)),
             run=config.name or loaded.path.stem,
         )
-        need = Need(config.slots, problem.limits, problem.timed)
-        allotment = stack.enter_context(allotted(need, config.pool))
         evaluate = await stack.enter_async_context(
             open_evaluation(
                 problem,
@@ -132,16 +137,8 @@ async def open_bench(
             )
         )
         rules = rules_of(loaded, problem, paired=evaluate.reseeds)
-        pool = await stack.enter_async_context(
-            LocalPool(
-                sandbox,
-                config.slots,
-                problem.limits,
-                allotment=allotment,
-                report=lambda message: emit(FaultOccurred("pool", message)),
-            )
-        )
-        yield Bench(problem, portfolio, sandbox, allotment, pool, evaluate, rules)
+        slots = await stack.enter_async_context(open_slots(spec, config, problem, emit))
+        yield Bench(problem, portfolio, slots, evaluate, rules)
 
 
 def writers(config: RunConfig) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+import anyio
 import anyio.lowlevel
 
 from evolve.core.errors import (
@@ -19,13 +21,12 @@ from evolve.core.errors import (
 from evolve.core.evaluation import Evaluation, Outcome, Stage
 from evolve.core.program import Program
 from evolve.engine.events import FaultOccurred, Observer
+from evolve.engine.patience import Patience
 from evolve.evaluate.probes import Alike, nobody
 from evolve.pool.base import Pool
 from evolve.sandbox.base import Slot
 from evolve.store.records import EvaluatedProgram
 
-#: Leases tried for one program before it is set aside as an infrastructure failure.
-ATTEMPTS = 3
 #: Programs set aside in a row before the run gives up.
 TOO_MANY = 5
 #: Programs in a row on whose output the evaluator may fail. One odd output is worth a row in the
@@ -100,6 +101,7 @@ class Assessor:
         self._lost_in_a_row = self._evaluator_errors = 0
         self.version = evaluate.version
         self._environment, self._known, self._alike = environment, known, alike
+        self._alone = anyio.Lock()
 
     async def __call__(self, program: Program, stage: Stage = "search") -> Evaluation:
         """Return the evaluation of ``program``; wait for a slot if none is free.
@@ -156,42 +158,44 @@ class Assessor:
         self, programs: Sequence[Program], stage: Stage, seed: int | None
     ) -> list[Evaluation]:
         """Evaluate in a slot; in another if that fails."""
-        message = ""
-        for _ in range(ATTEMPTS):
+        patience, found = Patience(), list[Evaluation]()
+        while not patience.over:
+            found.clear()
             try:
-                async with self._pool.lease() as slot:
-                    started = time.monotonic()
-                    found = [
-                        await self._evaluate(
-                            slot,
-                            program,
-                            stage,
-                            partial(self._alike, program) if seed is None else nobody,
-                            seed,
-                        )
-                        for program in programs
-                    ]
+                async with self._alone if patience.suspect else nullcontext():
+                    seconds = await self._in_a_slot(programs, stage, seed, found)
             except InfrastructureError as error:
-                message = str(error)
-                self._emit(FaultOccurred("evaluation", message))
+                patience.blame(error)
+                self._emit(FaultOccurred("evaluation", patience.told))
                 continue
-            self._timed(time.monotonic() - started)
+            self._timed(seconds)
             await _hand_over()
             self._lost_in_a_row = 0
             for evaluation in found:
                 self._watch_evaluator(evaluation)
             return found
+        ending = replace(patience.ending(self._evaluate.version), stage=stage)
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= TOO_MANY:
             raise RunFailed(
                 f"{TOO_MANY} programs in a row could not be evaluated; the last fault was: "
-                f"{message}\nNothing is lost: mend the cause (`evolve doctor` may name it) and run "
-                "again to resume."
+                f"{ending.message}\nNothing is lost: mend the cause (`evolve doctor` may name it) "
+                "and run again to resume."
             )
-        lost = Evaluation(
-            Outcome.INFRASTRUCTURE, message=message, evaluator=self._evaluate.version, stage=stage
-        )
-        return [lost] * len(programs)
+        aside = replace(ending, outcome=Outcome.INFRASTRUCTURE)
+        under_way = len(found)  # the last time; it alone may be to blame
+        return [ending if each == under_way else aside for each in range(len(programs))]
+
+    async def _in_a_slot(
+        self, programs: Sequence[Program], stage: Stage, seed: int | None, found: list[Evaluation]
+    ) -> float:
+        """Add the evaluations to ``found``, one after the other, and return the seconds."""
+        async with self._pool.lease() as slot:
+            started = time.monotonic()
+            for program in programs:
+                alike = partial(self._alike, program) if seed is None else nobody
+                found.append(await self._evaluate(slot, program, stage, alike, seed))
+        return time.monotonic() - started
 
     def _watch_evaluator(self, evaluation: Evaluation) -> None:
         """Give up on an evaluator that fails again and again."""

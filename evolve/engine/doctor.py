@@ -30,14 +30,16 @@ class Check:
     detail: str
 
 
-def examine(db: str, models: tuple[str, ...] = ()) -> list[Check]:
+def examine(db: str, models: tuple[str, ...] = (), ray: str = "") -> list[Check]:
     """Look at everything; ask the ``models`` for one word each, and nobody else.
 
     Args:
         db: Database to look into.
         models: References such as ``openai/NAME``.
+        ray: Address of a Ray cluster to look at, if any.
     """
     checks = [_python(), _cpus(), *_sandboxes(), _gpus(), *_keys(), _plot(), _disk(), _database(db)]
+    checks += _cluster(ray) if ray else [_ray()]
     checks += [anyio.run(partial(_ping, name)) for name in models]
     return checks
 
@@ -153,6 +155,29 @@ def _database(db: str) -> Check:
             return Check("database", "ok", f"{db}: version {VERSION}, {len(reader.runs())} runs")
     except EvolveError as error:
         return Check("database", "problem", str(error))
+
+
+def _ray() -> Check:
+    from importlib.util import find_spec
+
+    if find_spec("ray"):
+        return Check("ray", "ok", "installed; `evolve doctor --ray auto` looks at a cluster")
+    return Check("ray", "missing", "`pool: {kind: ray}` needs: pip install 'evolve-engine[ray]'")
+
+
+def _cluster(address: str) -> Iterator[Check]:
+    """Look at every node of a cluster, with a slot on it for a moment."""
+    from evolve.pool.ray.survey import survey
+
+    try:
+        nodes = anyio.run(survey, address)
+    except EvolveError as error:
+        yield Check("ray", "problem", str(error))
+        return
+    yield Check("ray", "ok", f"{len(nodes)} nodes at {address}")
+    for node in nodes:
+        detail = f"{node.resources}; {node.trouble or 'holds slots'}"
+        yield Check(f"node {node.address}", "problem" if node.trouble else "ok", detail)
 
 
 async def _ping(name: str) -> Check:

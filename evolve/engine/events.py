@@ -153,6 +153,7 @@ class Progress:
         evaluations: Search evaluations committed, of earlier sessions too.
         elapsed_s: Seconds of running, of earlier sessions too.
         coverage: Share of cells with an elite; None when cells have no end.
+        slots: Those that are there; ``slots_waiting`` more are wanted and are not.
         utilisation: Share of its time that each slot was lent while the search ran, 0 to 1.
         best: Objective of the best program, in its own direction; None before the first.
         failures: Evaluations without a score and rejected proposals, by kind.
@@ -173,6 +174,7 @@ class Progress:
     islands: int = 1
     slots: int = 0
     slots_busy: int = 0
+    slots_waiting: int = 0
     utilisation: tuple[float, ...] = ()
     failures: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0

@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from evolve.config.models import SandboxConfig
-from evolve.config.plugins import build, resolve
 from evolve.core.errors import ConfigError, SandboxUnavailable
 from evolve.core.recipe import DEFAULT_IMAGE, ImageRecipe
 from evolve.sandbox.base import SANDBOXES, Sandbox
+from evolve.sandbox.spec import SandboxSpec
 
 
 def environment_of(sandbox: Sandbox) -> str:
@@ -31,7 +30,30 @@ def choose_sandbox(
     say: Callable[[str], None] = lambda _: None,
     run: str = "",
 ) -> Sandbox:
-    """Make the sandbox a configuration asks for.
+    """Make the sandbox a configuration asks for, on this machine; see `specify_sandbox`."""
+    spec = specify_sandbox(
+        config,
+        arbitrary_code=arbitrary_code,
+        gpus=gpus,
+        folder=folder,
+        image=image,
+        say=say,
+        run=run,
+    )
+    return spec.make(say)
+
+
+def specify_sandbox(
+    config: SandboxConfig,
+    *,
+    arbitrary_code: bool,
+    gpus: bool = False,
+    folder: Path | None = None,
+    image: ImageRecipe = DEFAULT_IMAGE,
+    say: Callable[[str], None] = lambda _: None,
+    run: str = "",
+) -> SandboxSpec:
+    """Return the sandbox a configuration asks for, on whatever machine.
 
     Args:
         config: The ``sandbox`` section.
@@ -39,7 +61,7 @@ def choose_sandbox(
         gpus: Whether programs have devices, which only a fresh container finds as they were.
         folder: What relative plug-in references are relative to.
         image: What the problem's image is made from; the configuration's own comes first.
-        say: Told what takes time when a slot is opened, such as making an image.
+        say: Told what deserves a look.
         run: What containers are labelled with, for people who look at them.
 
     Raises:
@@ -61,19 +83,18 @@ def choose_sandbox(
             f"the process sandbox has no images: programs see this machine's own files, not those "
             f"of {image.contents}"
         )
-    factory = resolve(kind, seam="evolve.sandboxes", builtin=SANDBOXES, folder=folder)
     wanted = image if config.image is None else config.image
-    options = _options(kind, config, wanted, say, gpus=gpus)
+    options = _options(kind, config, wanted, gpus=gpus)
     if kind == "docker":
         options["run_label"] = run
-    sandbox = cast("Sandbox", build(factory, options, what=f"sandbox {kind}"))
-    if arbitrary_code and not sandbox.accepts_untrusted:
+    spec = SandboxSpec(kind, options, folder)
+    if arbitrary_code and not spec.make().accepts_untrusted:
         raise SandboxUnavailable(
             f"code from a model may not run in the {kind} sandbox: it could read your files and "
             "reach your network.\nUse `sandbox: {kind: docker}`, or, knowing the risk, "
             "`sandbox: {kind: process, allow_untrusted: true}`."
         )
-    return sandbox
+    return spec
 
 
 def _docker_only(config: SandboxConfig) -> list[str]:
@@ -90,7 +111,6 @@ def _options(
     kind: str,
     config: SandboxConfig,
     image: ImageRecipe | str,
-    say: Callable[[str], None],
     *,
     gpus: bool,
 ) -> dict[str, object]:
@@ -100,7 +120,6 @@ def _options(
             "image": image,
             "isolation": config.isolation or ("container" if gpus else "slot"),
             "runtime": config.runtime,
-            "say": say,
         }
     if kind == "process":
         return {"allow_untrusted": config.allow_untrusted}

@@ -85,5 +85,5 @@ async def evaluate_again(
             each(number, evaluation)
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(bench.pool.size):
+        for _ in bench.pool.busy_s:  # as many as there may be
             tasks.start_soon(work)

@@ -190,7 +190,7 @@ def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
         "platform": platform.platform(),
         "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
-        **bench.allotment.hardware(),
+        **bench.slots.hardware,
         "evaluator": bench.evaluate.version,
         **({} if bench.rules is None else {"noise": asdict(bench.rules)}),
         KEY: asdict(bench.problem.select),

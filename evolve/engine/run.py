@@ -156,7 +156,7 @@ class _Search:
         self.config, self.run_id = config, opened.record.id
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
-        self.width = Width(config.slots, config.proposals, answered)
+        self.width = Width(lambda: parts.pool.size, config.proposals, answered)
         reuse = config.reuse and parts.problem.deterministic and not parts.problem.timed
         if parts.problem.probes and config.order == "strict":
             reuse = False  # what other runs of the database hold must not steer this one
@@ -260,6 +260,7 @@ class _Search:
             islands=len(self.population.islands.live),
             slots=self.parts.pool.size,
             slots_busy=self.parts.pool.busy,
+            slots_waiting=self.config.slots - self.parts.pool.size,
             utilisation=self.utilisation.shares,
             failures=dict(counters.failures),
             calls=counters.calls,
@@ -317,9 +318,9 @@ class _Search:
                 sandbox=parts.sandbox.name,
                 guarantees=tuple(parts.sandbox.guarantees()),
                 unpriced=tuple(n for n, each in self._prices().items() if each.price is None),
-                slots=parts.pool.size,
-                places=tuple(map(str, parts.allotment.resources)),
-                notes=(*parts.allotment.notes, *self.opened.notes),
+                slots=self.config.slots,
+                places=parts.slots.places,
+                notes=(*parts.slots.notes, *self.opened.notes),
                 preset=self.config.preset,
                 selection=self.config.selection.kind,
                 islands=self.config.islands.count,

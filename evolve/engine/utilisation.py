@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from evolve.pool.base import Pool
 
 
@@ -16,12 +14,12 @@ class Utilisation:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._began: tuple[float, tuple[float, ...]] | None = None
+        self._began: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         self._shares: tuple[float, ...] | None = None
 
     def begin(self) -> None:
         """Count from now on."""
-        self._began = (time.monotonic(), self._pool.busy_s)
+        self._began = (self._pool.there_s, self._pool.busy_s)
 
     def end(self) -> None:
         """Count no further: from here on nothing new is started."""
@@ -29,12 +27,16 @@ class Utilisation:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """One number from 0 to 1 per slot; none before `begin`."""
+        """One number from 0 to 1 for each slot that was there meanwhile; none before `begin`."""
         if self._shares is not None or self._began is None:
             return self._shares or ()
-        began, before = self._began
-        elapsed = max(time.monotonic() - began, 1e-9)
+        pool = self._pool
+        there, busy = (
+            [now - then for now, then in zip(after, before, strict=True)]
+            for after, before in zip((pool.there_s, pool.busy_s), self._began, strict=True)
+        )
         return tuple(
-            min((now - then) / elapsed, 1.0)
-            for now, then in zip(self._pool.busy_s, before, strict=True)
+            min(lent / seconds, 1.0)
+            for seconds, lent in zip(there, busy, strict=True)
+            if seconds > 0
         )

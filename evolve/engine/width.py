@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 #: Weight of the newest observation in the running means.
 ALPHA = 0.2
@@ -21,14 +22,19 @@ class Width:
     the evaluations themselves, with one to spare.
 
     Args:
-        slots: Evaluations at once.
+        slots: Evaluations at once; may change.
         fixed: Proposals in flight beside the evaluations, when the user said so.
         answered: Calls that the models take at once; more proposals would only queue for them.
     """
 
-    def __init__(self, slots: int, fixed: int | None = None, answered: int | None = None) -> None:
-        self._slots, self._fixed = slots, fixed
-        self._most = slots * MOST_PER_SLOT if answered is None else answered
+    def __init__(
+        self,
+        slots: int | Callable[[], int],
+        fixed: int | None = None,
+        answered: int | None = None,
+    ) -> None:
+        self._count = slots if callable(slots) else lambda: slots
+        self._fixed, self._answered = fixed, answered
         self._asked: float | None = None
         self._proposal_s: float | None = None
         self._evaluation_s: float | None = None
@@ -55,12 +61,13 @@ class Width:
     @property
     def limit(self) -> int:
         """Iterations that may be in flight now."""
+        slots = self._slots
         if self._fixed is not None:
-            return self._slots + self._fixed
+            return slots + self._fixed
         if self._evaluation_s is None:
-            return self._slots + 1
+            return slots + 1
         needed = self._latency_s / self._pace_s
-        return self._slots + 1 + math.ceil(min(needed, self._most))
+        return slots + 1 + math.ceil(min(needed, self._most))
 
     @property
     def grows_in_s(self) -> float:
@@ -75,6 +82,15 @@ class Width:
         if math.ceil(needed) >= self._most:
             return math.inf
         return max((math.ceil(needed) - needed) * self._pace_s, LEAST_WAIT_S)
+
+    @property
+    def _slots(self) -> int:
+        """Slots there are; while there is none, the next one is prepared for."""
+        return max(self._count(), 1)
+
+    @property
+    def _most(self) -> int:
+        return self._slots * MOST_PER_SLOT if self._answered is None else self._answered
 
     @property
     def _latency_s(self) -> float:

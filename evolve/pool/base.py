@@ -13,7 +13,7 @@ class Pool(Protocol):
 
     @property
     def size(self) -> int:
-        """How many slots there are."""
+        """How many slots there are now; of some pools, slots come and go."""
         ...
 
     @property
@@ -23,7 +23,15 @@ class Pool(Protocol):
 
     @property
     def busy_s(self) -> tuple[float, ...]:
-        """Seconds each slot has been lent so far, the current lease included."""
+        """Seconds each slot has been lent so far, the current lease included.
+
+        One number for every slot that there may ever be.
+        """
+        ...
+
+    @property
+    def there_s(self) -> tuple[float, ...]:
+        """Seconds each of these slots has been there so far, lent or not."""
         ...
 
     def lease(self) -> AbstractAsyncContextManager[Slot]:

@@ -14,8 +14,8 @@ from evolve.core.errors import EvolveError, InfrastructureError, SandboxUnavaila
 from evolve.core.limits import Limits
 from evolve.core.resources import Resources
 from evolve.pool.allot import Allotment
-from evolve.pool.guard import GuardedSlot
-from evolve.pool.timing import TimedSlot
+from evolve.pool.stopwatches import Stopwatches
+from evolve.pool.watched import open_watched
 from evolve.sandbox.base import Sandbox, Slot
 
 #: Seconds between two tries to mend a slot: the first, doubled each time up to the last.
@@ -55,21 +55,23 @@ class LocalPool:
         self._allotment = allotment or Allotment((Resources(),) * size)
         self._guards = [self._allotment.guard(index) for index in range(size)]
         self._slots: dict[int, Slot] = {}
-        self._lent_since: dict[int, float] = {}
-        self._busy_s = [0.0] * size
+        self._lent, self._there = Stopwatches(size), Stopwatches(size)
         self._trouble, self._none_since = "", 0.0
 
     @property
     def busy(self) -> int:
         """How many slots are lent."""
-        return len(self._lent_since)
+        return self._lent.running
 
     @property
     def busy_s(self) -> tuple[float, ...]:
         """Seconds each slot has been lent so far, the current lease included."""
-        now = time.monotonic()
-        current = {index: now - since for index, since in self._lent_since.items()}
-        return tuple(spent + current.get(index, 0.0) for index, spent in enumerate(self._busy_s))
+        return self._lent.seconds
+
+    @property
+    def there_s(self) -> tuple[float, ...]:
+        """Seconds the pool has been open: a slot that is being mended is an idle one."""
+        return self._there.seconds
 
     async def __aenter__(self) -> Self:
         """Open all slots at once.
@@ -89,6 +91,8 @@ class LocalPool:
                 raise error.exceptions[0] from None  # one slot's trouble is that of all
             raise
         await self._menders.__aenter__()
+        for index in range(self.size):
+            self._there.start(index)
         return self
 
     async def __aexit__(
@@ -119,14 +123,13 @@ class LocalPool:
         slot, back = self._slots[index], self._give_back
         try:
             async with self._allotment.turn():
-                self._lent_since[index] = time.monotonic()
+                self._lent.start(index)
                 yield slot
         except InfrastructureError:
             back = self._give_back_broken
             raise
         finally:
-            since = self._lent_since.pop(index, None)
-            self._busy_s[index] += time.monotonic() - since if since is not None else 0.0
+            self._lent.stop(index)
             back(index)
 
     async def aclose(self) -> None:
@@ -144,19 +147,16 @@ class LocalPool:
         self._take.close()
 
     async def _open(self, index: int) -> None:
-        guard = self._guards[index]
-        if guard is not None:
-            await guard.begin()
-        slot = await self._sandbox.open_slot(index, self._limits, self._allotment.resources[index])
-        self._slots[index] = self._watched(index, slot)
+        allotment = self._allotment
+        self._slots[index] = await open_watched(
+            self._sandbox,
+            index,
+            self._limits,
+            allotment.resources[index],
+            self._guards[index],
+            timed=allotment.timed,
+        )
         self._give_back(index)
-
-    def _watched(self, index: int, slot: Slot) -> Slot:
-        """Wrap a slot in what looks at its devices and its clock."""
-        guard, allotment = self._guards[index], self._allotment
-        if guard is not None:
-            slot = GuardedSlot(slot, guard)
-        return TimedSlot(slot, allotment.resources[index].cpus) if allotment.timed else slot
 
     def _give_back(self, index: int) -> None:
         with suppress(anyio.ClosedResourceError):  # the pool was closed meanwhile

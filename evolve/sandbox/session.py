@@ -115,26 +115,11 @@ class Link:
         await self._stream.aclose()
 
 
-class RunnerSession(Session):
-    """A session on a resident runner.
+class ForwardingSession(Session):
+    """A session that passes encoded calls on, and decodes what comes back where it is asked to."""
 
-    Args:
-        link: The runner.
-        job: What to load.
-        post_mortem: Tells why the runner is gone, when it is.
-    """
-
-    def __init__(self, link: Link, job: Job, post_mortem: Callable[[], Awaitable[Outcome]]) -> None:
-        self._link, self._job, self._post_mortem = link, job, post_mortem
-        self._opened = False
+    def __init__(self) -> None:
         self._failure: Reply | None = None
-        self._wall_left_s = job.limits.wall_s
-        self._report = Report()
-
-    @property
-    def report(self) -> Report:
-        """What the session used and printed; final after the context is left."""
-        return self._report
 
     async def call(self, inputs: Mapping[str, Value], *, function: str = "") -> Reply:
         """Call the entrypoint, or another top-level ``function`` of the same file.
@@ -159,6 +144,28 @@ class RunnerSession(Session):
             self._failure = Reply(Outcome.BAD_OUTPUT, message=str(error), usage=reply.usage)
             return self._failure
         return Reply(Outcome.OK, value, usage=reply.usage)
+
+
+class RunnerSession(ForwardingSession):
+    """A session on a resident runner.
+
+    Args:
+        link: The runner.
+        job: What to load.
+        post_mortem: Tells why the runner is gone, when it is.
+    """
+
+    def __init__(self, link: Link, job: Job, post_mortem: Callable[[], Awaitable[Outcome]]) -> None:
+        super().__init__()
+        self._link, self._job, self._post_mortem = link, job, post_mortem
+        self._opened = False
+        self._wall_left_s = job.limits.wall_s
+        self._report = Report()
+
+    @property
+    def report(self) -> Report:
+        """What the session used and printed; final after the context is left."""
+        return self._report
 
     async def forward(self, inputs: bytes, *, function: str = "") -> Reply:
         """Pass a call on, and its answer back, without looking into either.

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 import evolve
-from evolve.config import archive, held_out, models, noise, problem_file
+from evolve.config import archive, held_out, models, noise, pool, problem_file
 from evolve.config.section import Section
 
 PACKAGE = Path(evolve.__file__).parent
-SCHEMA = (archive, held_out, models, noise, problem_file)
+SCHEMA = (archive, held_out, models, noise, pool, problem_file)
 
 
 def _fields() -> list[str]:

@@ -13,9 +13,10 @@ from evolve.config.models import ModelConfig, PriceConfig
 from evolve.core.errors import EvaluatorError, InfrastructureError, ModelUnavailable, RunFailed
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
-from evolve.engine.assess import ATTEMPTS, EVALUATOR_ERRORS, TOO_MANY
+from evolve.engine.assess import EVALUATOR_ERRORS, TOO_MANY
 from evolve.engine.events import FaultOccurred, ProgramEvaluated, ProposalRejected, Stopping
 from evolve.engine.loop import Loop
+from evolve.engine.patience import ATTEMPTS
 from evolve.llm import gate
 from evolve.llm.base import Completion, Message, Request, Tokens
 from evolve.propose.base import Candidate, Context, Rejected

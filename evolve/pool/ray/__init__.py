@@ -1,0 +1,1 @@
+"""Slots on the nodes of a Ray cluster."""
