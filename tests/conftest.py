@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from tests.postgres_server import Server
 
 
 def pytest_configure() -> None:
@@ -19,3 +24,45 @@ def pytest_configure() -> None:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o1777)
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this worker, with a template that has our tables."""
+    from evolve.store.store import open_store
+
+    try:
+        server = Server()
+    except FileNotFoundError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    try:
+        open_store(server.create("evolve")).close()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> Iterator[str]:
+    """A database on a server with all our tables, empty."""
+    from evolve.store.schema import VERSION, metadata
+
+    yield postgres.url("evolve")
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    postgres.sql(  # quicker than another database for every test
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'evolve' AND"
+        f" pid <> pg_backend_pid(); TRUNCATE {tables} RESTART IDENTITY;"
+        f" UPDATE alembic_version SET version_num = '{VERSION}'",
+        "evolve",
+    )
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of either kind: a file that is not there yet, or one on a server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'evolve.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found

@@ -24,7 +24,8 @@ DATABASE = typer.Option(
     DEFAULT_DATABASE,
     "--db",
     envvar="EVOLVE_DB",
-    help="Database: a URL, or the path of an SQLite file.",
+    help="Database: the path of an SQLite file, sqlite:///FILE, or "
+    "postgresql+psycopg://USER@HOST/DATABASE (passwords: PGPASSWORD or ~/.pgpass).",
 )
 #: The option every reading command has.
 JSON = typer.Option(False, "--json", help="Print JSON with stable keys instead of a table.")

@@ -8,7 +8,9 @@
     │   ├── SandboxUnavailable     no Docker engine, no image, or refused on purpose
     │   └── ModelUnavailable       no key, no server, no such model
     ├── StoreError             the database cannot be used
-    │   └── RunLocked              another live process writes this run (holder)
+    │   ├── RunLocked              another live process writes this run (holder)
+    │   ├── DatabaseBusy           another process keeps it locked
+    │   └── TransactionLost        undone through no fault of its own: begin it again
     ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
     ├── InfrastructureError    a slot, scorer or engine fault: retried, never a score
     │   ├── SlotLost               a slot went with its node, or its program took it down
@@ -112,6 +114,17 @@ class RunLocked(StoreError):
     def __init__(self, message: str, *, holder: str) -> None:
         super().__init__(message)
         self.holder = holder
+
+
+class DatabaseBusy(StoreError):
+    """Another process keeps the database locked, for longer than ours ever take."""
+
+
+class TransactionLost(StoreError):
+    """A transaction was undone: the server went away, or it and another one blocked each other.
+
+    Nothing of it was committed, so it may begin again; `evolve.store.patience` does so.
+    """
 
 
 class EvaluatorError(EvolveError):

@@ -19,7 +19,7 @@ from evolve.engine.assess import check_seed
 from evolve.engine.forecast import Forecast, forecast
 from evolve.engine.foresight import facts_of, first_requests
 from evolve.engine.probe_calls import Probe, Target, ask
-from evolve.store.database import is_there
+from evolve.store.opening import is_there
 from evolve.store.reader import open_reader
 
 #: Evaluations of the seed program that count, after one that warms the slot up.

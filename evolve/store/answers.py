@@ -84,7 +84,7 @@ def read_answers(connection: Connection, run_id: int) -> Iterator[Answer]:
             .outerjoin(judged, programs.c.proposal_id == proposals.c.id)
         )
         .where(proposals.c.run_id == run_id)
-        .order_by(parent, proposals.c.operator, proposals.c.iteration)
+        .order_by(parent.nulls_first(), proposals.c.operator, proposals.c.iteration)
         .execution_options(yield_per=_AT_ONCE)
     )
     for row in rows:

@@ -15,6 +15,7 @@ from evolve.store import summaries
 from evolve.store.calls import CompletionRecord
 from evolve.store.database import Database
 from evolve.store.ended import ended, ended_in_order
+from evolve.store.patience import patient
 from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
@@ -66,6 +67,7 @@ def _cases_run(run_id: int, outcome: Outcome) -> Select[int]:
     )
 
 
+@patient
 class CourseReader:
     """Questions about the iterations of a run. Safe to use from several threads."""
 

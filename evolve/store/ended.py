@@ -15,12 +15,12 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    cast,
     func,
     literal,
     null,
     select,
     true,
-    type_coerce,
 )
 
 from evolve.core.evaluation import Outcome
@@ -31,7 +31,7 @@ from evolve.store.summaries import FOUND
 #: Rows in memory at a time.
 _AT_ONCE = 10_000
 #: The parents of a proposal as they are written, for `ids_in`: no JSON parser for each row.
-PARENTS = type_coerce(proposals.c.parents, Text)
+PARENTS = cast(proposals.c.parents, Text)
 
 
 def ended(

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Row, select, update
 from evolve.core.errors import StoreError
 from evolve.core.program import Program
 from evolve.store.database import Database
+from evolve.store.patience import patient
 from evolve.store.rows import get_blob, insert_row, put_blob
 from evolve.store.schema import inbox
 
@@ -43,6 +44,7 @@ class Post:
     last: int | None
 
 
+@patient
 class Inbox:
     """The posts of the runs of one database."""
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import insert, select, update
 
 from evolve.store.database import Database
+from evolve.store.patience import patient
 from evolve.store.schema import instructions, programs, proposals
 
 
+@patient
 class InstructionBook:
     """The instructions of the runs of one database, by run and number."""
 

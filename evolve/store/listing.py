@@ -174,7 +174,7 @@ def _matching(run_id: int, wanted: Wanted, *, scored: bool, few: bool = False) -
     if wanted.island is not None:
         query = query.where(programs.c.island == wanted.island)
     if wanted.text:
-        alike = programs.c.summary.contains(wanted.text, autoescape=True)
+        alike = programs.c.summary.icontains(wanted.text, autoescape=True)
         prefix = wanted.text.lower()
         if _HASH.fullmatch(prefix):
             alike |= and_(programs.c.hash >= prefix, programs.c.hash < prefix + "g")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import case, func, literal, select
 
 from evolve.core.evaluation import Outcome
 from evolve.store.curve_reader import CurveReader
-from evolve.store.database import BUSY_S, open_database
+from evolve.store.database import BUSY_S
+from evolve.store.opening import open_database
+from evolve.store.patience import patient
 from evolve.store.program_reader import RELATIVES
 from evolve.store.records import RunRecord
 from evolve.store.rows import run_record
@@ -72,7 +73,8 @@ def open_page_reader(url: str, patience_s: float = BUSY_S) -> PageReader:
 
     Args:
         url: As for `evolve.store.reader.open_reader`.
-        patience_s: Seconds to wait where another process has locked the file.
+        patience_s: Seconds to wait where another process has locked the database, or its server is
+            away.
 
     Raises:
         StoreError: there is none, it is something else, or its version is another one.
@@ -82,13 +84,9 @@ def open_page_reader(url: str, patience_s: float = BUSY_S) -> PageReader:
     return PageReader(database)
 
 
+@patient
 class PageReader(CurveReader):
     """A `Reader` that also answers in pages. Safe to use from several threads."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._database.path
 
     def find_run(self, run_id: int) -> RunRecord | None:
         """Return a run, or None when there is none of that number."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Float, case, cast, func, select
 
 from evolve.store.schema import completions, evaluations, programs, proposals, runs
 
@@ -34,9 +34,9 @@ def past_calls(connection: Connection, model: str) -> PastCalls | None:
     row = connection.execute(
         select(
             func.count(),
-            func.avg(completions.c.tokens_input),
-            func.avg(completions.c.tokens_output),
-            func.avg(completions.c.latency_s),
+            _mean(completions.c.tokens_input),
+            _mean(completions.c.tokens_output),
+            _mean(completions.c.latency_s),
         ).where(
             completions.c.model == model,
             completions.c.state == "received",
@@ -67,7 +67,7 @@ def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYie
         .subquery()
     )
     row = connection.execute(
-        select(func.count(), func.avg(ended.c.calls), func.avg(ended.c.fruitful))
+        select(func.count(), _mean(ended.c.calls), _mean(ended.c.fruitful))
     ).one()
     return PastYield(*row) if row[0] >= ENOUGH else None
 
@@ -90,9 +90,9 @@ def past_pace(connection: Connection, evaluator: str) -> PastPace | None:
     row = connection.execute(
         select(
             func.count(),
-            func.avg(case((of_seed & on_search, evaluations.c.wall_ns))),
-            func.avg(case((~of_seed & on_search, evaluations.c.wall_ns))),
-            func.avg(case((~on_search, evaluations.c.wall_ns))),
+            _mean(case((of_seed & on_search, evaluations.c.wall_ns))),
+            _mean(case((~of_seed & on_search, evaluations.c.wall_ns))),
+            _mean(case((~on_search, evaluations.c.wall_ns))),
         )
         .join(programs, programs.c.id == evaluations.c.program_id)
         .where(evaluations.c.evaluator == evaluator, evaluations.c.copied_from.is_(None))
@@ -101,3 +101,8 @@ def past_pace(connection: Connection, evaluator: str) -> PastPace | None:
     if count < ENOUGH or not seed_ns or not others_ns:
         return None
     return PastPace(others_ns / seed_ns, held_out_ns / seed_ns if held_out_ns else None)
+
+
+def _mean(column: ColumnElement[Any]) -> ColumnElement[float]:
+    """Return a mean as a float; PostgreSQL's of integers is a decimal number."""
+    return func.avg(cast(column, Float))

@@ -18,9 +18,10 @@ from evolve.store import past, summaries
 from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
-from evolve.store.database import open_database
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
+from evolve.store.opening import open_database
 from evolve.store.past import PastCalls, PastPace, PastYield
+from evolve.store.patience import patient
 from evolve.store.progress import progress
 from evolve.store.records import (
     Failures,
@@ -42,7 +43,8 @@ def open_reader(url: str) -> Reader:
     """Open a database that exists, for reading only; close it, or use it as a context manager.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, a plain path, or
+            ``postgresql+psycopg://user@host/database``.
 
     Raises:
         StoreError: there is none, it is something else, or its version is another one.
@@ -50,6 +52,7 @@ def open_reader(url: str) -> Reader:
     return Reader(open_database(url, create=False, readonly=True))
 
 
+@patient
 class Reader(ArchiveReader):
     """Questions about the runs of one database. Safe to use from several threads."""
 
@@ -278,7 +281,7 @@ class Reader(ArchiveReader):
                 .order_by(programs.c.id.desc())
                 .limit(NAMED),
             )
-        where = self._database.path if run_id is None else f"{self._database.path}, run {run_id}"
+        where = self.name if run_id is None else f"{self.name}, run {run_id}"
         if not found:
             raise StoreError(
                 f"{where}: no program {ref!r}; give an id or the beginning of a hash, as the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,11 +16,13 @@ from evolve.store.database import Database
 from evolve.store.entries import unknown_run
 from evolve.store.inbox import Inbox
 from evolve.store.instructions import InstructionBook
+from evolve.store.patience import patient
 from evolve.store.records import RunKind, RunRecord
 from evolve.store.rows import run_record
 from evolve.store.schema import evaluations, runs
 
 
+@patient
 class RunReader(CourseReader):
     """Questions about runs as such."""
 
@@ -50,12 +52,21 @@ class RunReader(CourseReader):
         return InstructionBook(self._database, self._clock)
 
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self._database.path
+    def name(self) -> str:
+        """What messages call the database: its file, or its URL without a password."""
+        return self._database.name
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths that belong to its runs start."""
+        return self._database.folder
+
+    def identity(self) -> Hashable | None:
+        """Return what tells the database from another of the same name; None when it is gone."""
+        return self._database.identity()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._database.close()
 
     def runs(self) -> tuple[RunRecord, ...]:
@@ -87,7 +98,7 @@ class RunReader(CourseReader):
             for query in queries:
                 if (row := connection.execute(query).one_or_none()) is not None:
                     return run_record(row, self._clock())
-            raise StoreError(f"{self._database.path}: {unknown_run(connection, ref)}")
+            raise StoreError(f"{self.name}: {unknown_run(connection, ref)}")
 
     def search(self, ref: int | str | None = None) -> RunRecord:
         """Return one run as `run` does, but only if it is a search.

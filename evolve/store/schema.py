@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0016"
+VERSION = "0017"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -334,4 +334,14 @@ archive_events = Table(
     Column("archive", Integer, nullable=False, server_default="0"),
     Column("samples", Integer, nullable=False, server_default="1"),  # that fitness is made of
     Index(None, "run_id", "island", "cell"),
+)
+
+#: The last transaction of each connection that writes to a server: whether one whose commit was
+#: not seen took place. A file has none.
+commits = Table(
+    "commits",
+    metadata,
+    Column("writer", String(32), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
 )

@@ -16,7 +16,9 @@ from evolve.store import claims
 from evolve.store.archive_writer import ArchiveWriter
 from evolve.store.archives import write_archive
 from evolve.store.calls import NO_TOKENS, Reply, ReplyTokens
-from evolve.store.database import SYNCHRONOUS, Database, open_database
+from evolve.store.database import SYNCHRONOUS, Database
+from evolve.store.opening import open_database
+from evolve.store.patience import patient
 from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
@@ -49,10 +51,10 @@ def open_store(
     """Open a database for writing, and upgrade it if it is of an older version.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, or a plain path.
+        url: As for `evolve.store.reader.open_reader`.
         create: Whether a missing file is made.
         clock: Unix seconds.
-        synchronous: When a commit is on the disk, see `evolve.store.database`.
+        synchronous: When a commit is on the disk, see `evolve.store.opening`.
 
     Raises:
         StoreError: it cannot be opened, is something else, or was written by a newer version.
@@ -61,6 +63,7 @@ def open_store(
     return Store(database, clock)
 
 
+@patient
 class Store(ArchiveWriter):
     """The only writer of a database. Many runs may be in it, and a process may write several.
 
@@ -72,7 +75,7 @@ class Store(ArchiveWriter):
         self._claims: dict[int, claims.Claim] = {}
 
     def close(self) -> None:
-        """Release what is still claimed, as interrupted, and close the file."""
+        """Release what is still claimed, as interrupted, and close the database."""
         try:
             for run_id in list(self._claims):
                 with suppress(RunLocked):  # then it is another's, and not for us to release

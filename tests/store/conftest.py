@@ -1,4 +1,4 @@
-"""A store on a real file, with one run in it."""
+"""A store on a real database, with one run in it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, clock: Clock) -> Iterator[Store]:
-    with open_store(str(path), clock=clock) as opened:
+def store(url: str, clock: Clock) -> Iterator[Store]:
+    with open_store(url, clock=clock) as opened:
         yield opened
 
 

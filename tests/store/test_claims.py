@@ -24,10 +24,10 @@ time.sleep(60)
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(
-    path: Path, store: Store, run_id: int, clock: Clock
+    url: str, store: Store, run_id: int, clock: Clock
 ) -> None:
     clock.now += 12
-    with open_store(str(path), clock=clock) as second:
+    with open_store(url, clock=clock) as second:
         with pytest.raises(RunLocked, match=r"run 1 is being written by here:1") as refused:
             second.claim(run_id, "there:2")
         assert refused.value.holder == "here:1"
@@ -37,12 +37,12 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(
 
 
 def test_a_claim_lives_as_long_as_it_is_renewed(
-    path: Path, store: Store, run_id: int, clock: Clock
+    url: str, store: Store, run_id: int, clock: Clock
 ) -> None:
     clock.now += 29
     store.heartbeat(run_id)
     clock.now += 29
-    with open_store(str(path), clock=clock) as second:
+    with open_store(url, clock=clock) as second:
         with pytest.raises(RunLocked):
             second.claim(run_id, "there:2")
         clock.now += 2
@@ -55,30 +55,30 @@ def test_a_claim_lives_as_long_as_it_is_renewed(
         assert second.run(run_id).status == "running"
 
 
-def test_a_released_run_can_be_claimed_at_once(path: Path, store: Store, run_id: int) -> None:
+def test_a_released_run_can_be_claimed_at_once(url: str, store: Store, run_id: int) -> None:
     store.release(run_id, "interrupted", "Ctrl-C")
     run = store.run(run_id)
     assert (run.status, run.reason, run.live) == ("interrupted", "Ctrl-C", False)
     assert run.ended_at is not None
-    with open_store(str(path)) as second:
+    with open_store(url) as second:
         second.claim(run_id, "there:2")
         run = second.run(run_id)
         assert (run.status, run.holder, run.ended_at) == ("running", "there:2", None)
 
 
-def test_closing_a_store_releases_its_runs(path: Path) -> None:
-    with open_store(str(path)) as store:
+def test_closing_a_store_releases_its_runs(url: str) -> None:
+    with open_store(url) as store:
         run = store.create_run(new_run()).id
         store.claim(run, "here:1")
-    with open_store(str(path)) as store:
+    with open_store(url) as store:
         assert store.run(run).status == "interrupted"
 
 
-def test_the_claim_of_a_killed_process_is_taken_over_at_once(path: Path) -> None:
-    with open_store(str(path)) as store:
+def test_the_claim_of_a_killed_process_is_taken_over_at_once(url: str) -> None:
+    with open_store(url) as store:
         run = store.create_run(new_run()).id
         with subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(path), str(run)], stdout=subprocess.PIPE
+            [sys.executable, "-c", CLAIM, url, str(run)], stdout=subprocess.PIPE
         ) as child:
             try:
                 assert child.stdout is not None
@@ -134,14 +134,14 @@ def test_running_seconds_add_up_over_sessions(store: Store, run_id: int) -> None
 
 
 def test_after_a_crash_the_last_evaluation_knows_the_seconds(
-    path: Path, store: Store, run_id: int, clock: Clock
+    url: str, store: Store, run_id: int, clock: Clock
 ) -> None:
     time.sleep(0.02)
     seed = store.add_program(run_id, program(0), operator="seed").id
     store.commit_evaluation(seed, failed(), [])
     assert store.run(run_id).elapsed_s == 0.0, "no heartbeat yet"
     clock.now += 31
-    with open_store(str(path), clock=clock) as second:
+    with open_store(url, clock=clock) as second:
         second.claim(run_id, "there:2")
         assert second.run(run_id).elapsed_s >= 0.02
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,8 +14,9 @@ from tests.store.samples import new_run, program
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path / "evolve.db"))
+def store(url: str) -> Iterator[Store]:
+    with open_store(url) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -68,12 +69,14 @@ def test_posts_belong_to_their_run(store: Store, run: int) -> None:
         store.inbox.post_hint(run, " \n")
 
 
-def test_another_process_may_post_while_the_run_is_claimed(store: Store, run: int) -> None:
+def test_another_process_may_post_while_the_run_is_claimed(
+    store: Store, run: int, url: str
+) -> None:
     store.claim(run, "somebody")
-    with open_store(str(store._database.path)) as other:
+    with open_store(url) as other:
         other.inbox.post_hint(run, "from outside")
     store.inbox.collect(run, 0)
     assert store.inbox.hints(run, 0) == ("from outside",)
-    with open_reader(str(store._database.path)) as reader:
+    with open_reader(url) as reader:
         inbox: Inbox = reader.inbox
         assert [post.text for post in inbox.posts(run, "hint")] == ["from outside"]

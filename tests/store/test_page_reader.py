@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,7 +18,7 @@ OBJECTIVES = [5.0, 7.0, 4.0, None, 4.0, 9.0, 3.5, None, 3.5, 1.0, 2.0, 6.0, 1.0]
 
 
 @pytest.fixture
-def reader(store: Store, path: Path, run_id: int) -> PageReader:
+def reader(store: Store, url: str, run_id: int) -> Iterator[PageReader]:
     """Read a run of 13 programs: some have no score, some share one, one is a baseline."""
     for number, objective in enumerate(OBJECTIVES):
         if number == 0:
@@ -34,7 +34,8 @@ def reader(store: Store, path: Path, run_id: int) -> PageReader:
         run_id, program(99), parent_ids=[], generation=0, operator="baseline:x", summary=""
     ).id
     store.commit_evaluation(baseline, scored(0.5), [])
-    return open_page_reader(str(path))
+    with open_page_reader(url) as opened:
+        yield opened
 
 
 ALL = Wanted()

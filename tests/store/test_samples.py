@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -51,7 +50,7 @@ def test_what_lies_beyond_a_gap_is_not_used_yet(store: Store, run_id: int) -> No
     assert [each.repeat for each in store.samples(number, "search", EVALUATOR)] == [0, 1]
 
 
-def test_estimates_pool_all_samples(store: Store, run_id: int, path: Path) -> None:
+def test_estimates_pool_all_samples(store: Store, run_id: int, url: str) -> None:
     number, other = add(store, run_id, 1), add(store, run_id, 2)
     values = [1e6 + 0.25, 1e6 + 0.5, 1e6 + 1.75]
     for repeat, value in enumerate(values):
@@ -59,7 +58,7 @@ def test_estimates_pool_all_samples(store: Store, run_id: int, path: Path) -> No
     store.add_sample(number, Sample(3, failed()), 1.0)
     store.add_sample(other, Sample(0, scored(7.0)), 1.0)
     assert store.estimates(run_id) == {number: estimate(values), other: Estimate(7.0, None, 1)}
-    with open_reader(str(path)) as reader, reader._database.read() as connection:
+    with open_reader(url) as reader, reader._database.read() as connection:
         rows = connection.exec_driver_sql(
             "SELECT program, samples, failed, mean, error FROM estimates ORDER BY program"
         ).all()
@@ -79,7 +78,7 @@ def test_an_evaluation_says_how_many_samples_it_is_the_mean_of(store: Store, run
 
 
 def test_a_measured_elite_has_its_new_fitness_everywhere(
-    store: Store, run_id: int, path: Path
+    store: Store, run_id: int, url: str
 ) -> None:
     first, second = add(store, run_id, 1), add(store, run_id, 2)
     at = {"length": 12.0, "depth": 0.25}
@@ -92,6 +91,6 @@ def test_a_measured_elite_has_its_new_fitness_everywhere(
     assert [(e.program_id, e.fitness, e.objective) for e in store.elites(run_id)] == [
         (first, -1.75, 1.75)
     ]
-    with open_reader(str(path)) as reader, reader._database.read() as connection:
+    with open_reader(url) as reader, reader._database.read() as connection:
         rows = connection.exec_driver_sql("SELECT program, cell, objective FROM elites").all()
     assert rows == [(first, 4, 1.75)]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,11 +290,11 @@ def test_hostile_texts_are_stored_whole_or_visibly_cut(store: Store, run_id: int
     assert len(record.entry.summary) <= 1000
 
 
-def test_what_is_written_is_there_for_the_next_process(path: Path) -> None:
-    with open_store(f"sqlite:///{path}") as store:
+def test_what_is_written_is_there_for_the_next_process(url: str) -> None:
+    with open_store(url) as store:
         run = store.create_run(new_run())
         seed = store.add_program(run.id, program(0), operator="seed").id
-    with open_store(str(path), create=False) as store:
+    with open_store(url, create=False) as store:
         assert store.runs() == (run,)
         assert store.program(seed).program == program(0)
 

@@ -12,7 +12,7 @@ from alembic import command
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.measures import Figure, Measure, Objective
-from evolve.store import database
+from evolve.store.opening import open_database
 from evolve.store.schema import VERSION
 from evolve.store.store import open_store
 
@@ -23,7 +23,7 @@ def of_version(path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _: upgrade(config, version))
         patched.setattr("evolve.store.migrate.view_statements", list)
-        database.open_database(str(path), create=True, readonly=False).close()
+        open_database(str(path), create=True, readonly=False).close()
 
 
 def test_proposals_learn_which_model_they_asked(

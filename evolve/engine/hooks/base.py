@@ -54,7 +54,7 @@ class Watched:
 def watched(store: Reader, run: RunRecord, database: str) -> Watched:
     """Return what hooks are told of a run before its first event."""
     evaluations = sum(store.totals(run.id).evaluations.values())
-    return Watched(run, database, store.path.parent, evaluations)
+    return Watched(run, database, store.folder, evaluations)
 
 
 class Hook:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from evolve.core.errors import ConfigError, StoreError
+from evolve.core.errors import ConfigError, DatabaseBusy, StoreError
 from evolve.core.evaluation import Outcome
 from evolve.store.listing import Key, Order, Wanted
 from evolve.store.records import ProgramEntry, RunRecord
@@ -104,7 +104,7 @@ class _Pages:
         """Explain that the database cannot be read now."""
         if isinstance(error, Vanished):
             return self.error(503, "Database gone", str(error))
-        if getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        if isinstance(error, DatabaseBusy):
             message = "Another process has locked the database. Load the page again in a moment."
             return self.error(503, "Database busy", message)
         return self.error(503, "Database not readable", str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from evolve.core.errors import StoreError
 from evolve.store.page_reader import PageReader, open_page_reader
@@ -32,11 +31,6 @@ class Source:
         self._links = Links()
         self._open()
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._reader.path
-
     def site(self) -> Site:
         """Return what pages are made from.
 
@@ -45,28 +39,20 @@ class Source:
             StoreError: another file lies in its place and cannot be used.
         """
         with self._lock:
-            identity = _identity(self.path)
+            identity = self._reader.identity()
             if identity is None:
-                raise Vanished(f"{self.path}: the database has vanished; was it moved or deleted?")
+                name = self._reader.name
+                raise Vanished(f"{name}: the database has vanished; was it moved or deleted?")
             if identity != self._identity:
                 self._reader.close()
                 self._open()
             return Site(self._reader, self._folds, self._links)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._reader.close()
 
     def _open(self) -> None:
         self._reader: PageReader = open_page_reader(self._url, patience_s=PATIENCE_S)
-        self._identity = _identity(self._reader.path)
+        self._identity = self._reader.identity()
         self._folds = Folds()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name, or None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
