@@ -38,11 +38,12 @@ class CirclePacking(Arrangement):
 
     Args:
         n: Number of discs, at least 2.
+        seconds: As in `Arrangement`; what later programs begin with is the packing after the cut.
         picture: Whether scores come with a drawing of the packing; see `drawing`.
     """
 
-    def __init__(self, n: int = 26, *, picture: bool = False) -> None:
-        super().__init__(n)
+    def __init__(self, n: int = 26, *, seconds: float | None = None, picture: bool = False) -> None:
+        super().__init__(n, seconds=seconds)
         self._picture = picture
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
@@ -58,6 +59,7 @@ class CirclePacking(Arrangement):
             metrics={"cut": float(packing.cut), "contacts": float(len(packing.contacts))},
             feedback=packing.feedback,
             images={"packing": encode_png(drawing(packing))} if self._picture else {},
+            construction=packing.rows,
         )
 
 
@@ -143,6 +145,11 @@ class Packing:
     def certified(self) -> Fraction:
         """The sum of radii after the cut."""
         return sum((r for _, _, r in self._discs), Fraction(0)) - len(self._discs) * self.cut
+
+    @property
+    def rows(self) -> list[Value]:
+        """Centre and radius of each disc after the cut, radii rounded down."""
+        return [[float(x), float(y), rounded_down(r - self.cut)] for x, y, r in self._discs]
 
     @property
     def radius_spread(self) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from evolve.core.evaluation import Evaluation, Outcome, Score, Stage
+from evolve.core.evaluation import Evaluation, Outcome, Score, Stage, Start
 from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.core.resources import Resources
@@ -115,6 +115,7 @@ class FakeEvaluate:
         stage: Stage = "search",
         alike: Alike = nobody,
         seed: int | None = None,
+        start: Start | None = None,
     ) -> Evaluation:
         self.calls[number_in(program)] += 1
         self._running += 1

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from evolve.cli import render
 from evolve.cli.inspect import RUN
+
+if TYPE_CHECKING:
+    from evolve.store.reader import Reader
+    from evolve.store.records import RunRecord
 
 
 def best(
@@ -18,7 +23,7 @@ def best(
         None,
         "-o",
         "--output",
-        help="Write the program there: a file, or a folder for several files.",
+        help="Write the program there: a file, or a folder for several.",
     ),
     select: str = typer.Option(
         "",
@@ -32,6 +37,9 @@ def best(
         "--git",
         metavar="DIR",
         help="Write its ancestry there as a git repository, a commit for every ancestor.",
+    ),
+    construction: Path | None = typer.Option(
+        None, "--construction", metavar="FILE", help="In mode search: write what it built, JSON."
     ),
     db: str = render.DATABASE,
     json: bool = render.JSON,
@@ -55,17 +63,31 @@ def best(
 
             commits = export_git(reader, record, entry.id, git)
             typer.echo(f"wrote {git}: {commits} commits", err=True)
+        if construction is not None:
+            _write_construction(reader, record, entry.id, construction)
     if output is not None:
         for path in write_files(dict(program.files), output):
             typer.echo(f"wrote {path}", err=True)
     if json:
         keys = ("id", "hash", "objective", "measures", "operator", "generation")
         render.echo_json({key: getattr(entry, key) for key in keys} | {"files": program.files})
-    elif output is None and git is None:
+    elif output is None and git is None and construction is None:
         for name, text in program.files.items():
             if len(program.files) > 1:
                 typer.echo(f"# {name}")
             render.echo(text)
+
+
+def _write_construction(reader: Reader, record: RunRecord, program: int, file: Path) -> None:
+    """Write what a program built, by case."""
+    from evolve.core.errors import StoreError
+
+    built = reader.constructions.of(program, record.problem_hash)
+    if built is None:
+        raise StoreError(f"run {record.id} keeps no constructions: its problem has no mode: search")
+    with writing(file):
+        file.write_text(built.constructions + "\n", encoding="utf-8")
+    typer.echo(f"wrote {file}", err=True)
 
 
 def write_files(files: dict[str, str], output: Path) -> list[Path]:

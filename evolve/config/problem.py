@@ -56,6 +56,15 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Formula:
+    """What a program pays for not being a formula; see `evolve.evaluate.modes`."""
+
+    weight: float
+    nodes: int
+    floor_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A problem folder, read and checked.
 
@@ -77,8 +86,8 @@ class Problem:
         harness: Source of ``harness.py``, or empty.
         baselines: Programs to compare the result with.
         hash: SHA-256 of all that can change a score: evaluator with its source and options,
-            entrypoint or command, harness, limits, timing, probes, cascade, objective, names of
-            measures, and what the image is made from.
+            entrypoint or command, harness, limits, timing, mode, probes, cascade, objective, names
+            of measures, and what the image is made from.
         timed: Whether the score is made of time.
         deterministic: Whether it follows from the program and the cases alone.
         probes: Of the first search cases, so many tell whether a program behaves like a known one.
@@ -88,6 +97,8 @@ class Problem:
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
         select: Which program found is reported; it plays no part in the search.
+        mode: ``construct``, ``search`` from the best construction so far, or ``generalise``.
+        formula: In mode generalise, what a program pays for not being a formula.
     """
 
     id: str
@@ -116,6 +127,8 @@ class Problem:
     select: Select = Select()
     family: str = ""
     baseline: Figure | None = None
+    mode: str = "construct"
+    formula: Formula | None = None
 
 
 def load_problem(reference: str, folder: Path | None = None) -> Problem:
@@ -196,6 +209,8 @@ def _load(place: Path) -> Problem:
         select=Select(**config.select.model_dump()),
         family=config.family,
         baseline=_figure(config.baseline),
+        mode=config.mode,
+        formula=Formula(**config.formula.model_dump()) if config.formula else None,
     )
 
 
@@ -218,6 +233,8 @@ def _hash(loaded: Loaded[ProblemConfig], objective: Objective, limits: Limits, h
         | {"offset": objective.offset},
         "measures": sorted(measure.name for measure in config.measures),
         **({"probes": config.probes} if config.probes else {}),
+        **({"mode": config.mode} if config.mode != "construct" else {}),
+        **({"formula": config.formula.model_dump()} if config.formula else {}),
         **({"cascade": [each.model_dump() for each in config.cascade]} if config.cascade else {}),
         **machinery(loaded),
     }

@@ -102,6 +102,20 @@ class ThresholdConfig(Section):
     )
 
 
+class FormulaConfig(Section):
+    """What a program pays for not being a formula; see `evolve.evaluate.modes`."""
+
+    weight: Annotated[float, Field(ge=0)] = Field(
+        description="objective lost for each unit of length and for each power that time grows by"
+    )
+    nodes: PositiveInt = Field(
+        default=100, description="syntax nodes in the evolved part that make one unit of length"
+    )
+    floor_ms: Positive = Field(
+        default=100.0, description="CPU milliseconds of a case that count as no time at all"
+    )
+
+
 class ProblemConfig(Section):
     """``problem.yaml``."""
 
@@ -119,6 +133,14 @@ class ProblemConfig(Section):
     objective: ObjectiveConfig
     measures: Measures
     limits: LimitsConfig = LimitsConfig()
+    mode: Literal["construct", "search", "generalise"] = Field(
+        default="construct",
+        description="search: programs improve on the best construction so far, their input start; "
+        "generalise: one program for many sizes pays for not being a formula",
+    )
+    formula: FormulaConfig | None = Field(
+        default=None, description="what it pays, in mode generalise"
+    )
     deterministic: bool = Field(
         default=False,
         description="the score follows from program and cases alone, so that an evaluation in the "
@@ -180,6 +202,17 @@ class ProblemConfig(Section):
             raise ValueError(
                 "give one of image, dockerfile, and requirements with system_packages: they are "
                 "different ways to one image"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mode_has_what_it_needs(self) -> ProblemConfig:
+        if (self.mode == "generalise") != (self.formula is not None):
+            raise ValueError("mode: generalise and formula: {weight: ...} go together")
+        if self.mode == "search" and (self.deterministic or self.noise is not None):
+            raise ValueError(
+                "in mode search a score depends on what the program began with: leave out "
+                f"{'deterministic: true' if self.deterministic else 'noise'}"
             )
         return self
 

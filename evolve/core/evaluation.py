@@ -76,6 +76,7 @@ class Case:
     inputs: Mapping[str, Value]
     name: str = ""
     secret: object = None
+    size: float | None = None  #: how large it is; mode generalise fits growth of time to it
     seed: int | None = None  #: origin of this repeat's chance, where the problem declares noise
 
 
@@ -99,13 +100,32 @@ class Score:
     feedback: str = ""
     artifacts: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, bytes] = field(default_factory=dict)
+    #: In search mode: what was built, as later programs may be given it to go on from. Plain JSON
+    #: data or arrays, made by the evaluator from what it verified.
+    construction: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a program of a problem in search mode goes on from.
+
+    Attributes:
+        program: Whose construction it is.
+        objective: What that came to.
+        constructions: JSON: the construction of each search case, by the case's name.
+    """
+
+    program: int
+    objective: float
+    constructions: str
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
     """One case of one evaluation. ``score`` is there exactly when ``outcome`` is ``OK``.
 
-    ``behaviour`` is a digest of the output, when it was scored; it is not stored by case.
+    ``behaviour`` is a digest of the output, when it was scored, and ``construction`` what was built
+    in search mode, as JSON; neither is stored by case.
     """
 
     case: str
@@ -114,6 +134,7 @@ class CaseResult:
     usage: Usage = field(default_factory=Usage)
     message: str = ""
     behaviour: str = field(default="", compare=False)
+    construction: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +164,10 @@ class Evaluation:
     #: The program of the run that it behaves like on the probes, whose scores on the other cases it
     #: has taken over.
     behaves_like: int | None = None
+    #: In search mode: the program whose construction it was given; None: the evaluator's own start.
+    start: int | None = None
+    #: In search mode: what it built, JSON by the case's name; kept in the store, not read with it.
+    construction: str = field(default="", compare=False, repr=False)
 
     @property
     def estimate(self) -> Estimate | None:

@@ -202,6 +202,10 @@ def noise_of(config: RunConfig, problem: Problem) -> NoiseConfig | None:
 
 def may_vary_unsaid(config: RunConfig, problem: Problem) -> bool:
     """Return whether scores may vary for all that problem and configuration say."""
+    if (
+        problem.mode == "search"
+    ):  # they do, with the clock, and the best construction is none the worse
+        return False
     return config.noise is None and problem.noise is None and not problem.deterministic
 
 
@@ -222,6 +226,12 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
     if noise is None:
         return None
     archive, where = config.archive, ("noise",) if config.noise else ("problem",)
+    if problem.mode == "search":
+        raise loaded.error(
+            f"programs of {problem.id} begin with different constructions, so that repeats of one "
+            "are no samples of the same score: leave noise out",
+            *where,
+        )
     if archive.kind == "novelty" or archive.objectives:
         raise loaded.error(
             "noisy scores need cells that hold the best of one objective: archive.kind grid or "

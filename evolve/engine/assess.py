@@ -18,7 +18,7 @@ from evolve.core.errors import (
     RunFailed,
     SeedProgramInvalid,
 )
-from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.core.evaluation import Evaluation, Outcome, Stage, Start
 from evolve.core.program import Program
 from evolve.engine.events import FaultOccurred, Observer
 from evolve.engine.patience import Patience
@@ -54,6 +54,7 @@ class Evaluate(Protocol):
         stage: Stage = "search",
         alike: Alike = nobody,
         seed: int | None = None,
+        start: Start | None = None,
     ) -> Evaluation:
         """Run the cases of ``stage`` in ``slot``, as the repeat with ``seed``, and score them.
 
@@ -84,9 +85,10 @@ class Assessor:
         environment: Hash of the sandbox that programs run in.
         known: Finds an evaluation that was made before and may be taken over.
         alike: Finds a known program that does the same as a program on the probes.
+        given: Finds what a program of a problem in search mode goes on from, by its id.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per collaborator
         self,
         pool: Pool,
         evaluate: Evaluate,
@@ -96,14 +98,18 @@ class Assessor:
         environment: str = "",
         known: Callable[[Program, Stage], Evaluation | None] = lambda *_: None,
         alike: Callable[[Program, str], EvaluatedProgram | None] = lambda *_: None,
+        given: Callable[[int], Start | None] = lambda _: None,
     ) -> None:
         self._pool, self._evaluate, self._emit, self._timed = pool, evaluate, emit, timed
         self._lost_in_a_row = self._evaluator_errors = 0
         self.version = evaluate.version
         self._environment, self._known, self._alike = environment, known, alike
         self._alone = anyio.Lock()
+        self._given = given
 
-    async def __call__(self, program: Program, stage: Stage = "search") -> Evaluation:
+    async def __call__(
+        self, program: Program, stage: Stage = "search", start: Start | None = None
+    ) -> Evaluation:
         """Return the evaluation of ``program``; wait for a slot if none is free.
 
         A timed program that was disturbed is timed again, and the least disturbed time counts:
@@ -116,20 +122,23 @@ class Assessor:
         known = self._known(program, stage)
         if known is not None:
             return known
-        (evaluation,) = await self.together([program], stage)
+        (evaluation,) = await self.together([program], stage, start=start)
         return evaluation
 
-    async def judge(
-        self,
-        program_id: int,  # noqa: ARG002 - who repeats evaluations has to know it
-        program: Program,
-        stage: Stage = "search",
-    ) -> Evaluation:
-        """Return the evaluation of a program whose score does not vary."""
-        return await self(program, stage)
+    async def judge(self, program_id: int, program: Program, stage: Stage = "search") -> Evaluation:
+        """Return the evaluation of a program whose score does not vary.
+
+        Nothing but the evaluator's own start is there to go on from on held-out cases.
+        """
+        start = self._given(program_id) if stage == "search" else None
+        return await self(program, stage, start)
 
     async def together(
-        self, programs: Sequence[Program], stage: Stage, seed: int | None = None
+        self,
+        programs: Sequence[Program],
+        stage: Stage,
+        seed: int | None = None,
+        start: Start | None = None,
     ) -> list[Evaluation]:
         """Return the evaluations of programs that run one right after the other in one slot.
 
@@ -137,25 +146,26 @@ class Assessor:
             programs: In the order in which they run.
             stage: Which cases.
             seed: Of the repeat, where scores vary.
+            start: What they go on from, in search mode.
 
         Raises:
             RunFailed: as `__call__`, and ``EvaluatorError`` likewise.
         """
-        found = await self._once(programs, stage, seed)
+        found = await self._once(programs, stage, seed, start)
         for _ in range(TIMED_AGAIN):
             disturbed = max(each.disturbed for each in found)
             if disturbed <= DISTURBANCE:
                 break
             share = f"others had {disturbed:.0%} of a timed program's CPU time"
             self._emit(FaultOccurred("timing", f"{share}; timed again"))
-            again = await self._once(programs, stage, seed)
+            again = await self._once(programs, stage, seed, start)
             scored = all(each.score is not None for each in again)
             if scored and max(each.disturbed for each in again) < disturbed:
                 found = again
         return [replace(each, environment=self._environment) for each in found]
 
     async def _once(
-        self, programs: Sequence[Program], stage: Stage, seed: int | None
+        self, programs: Sequence[Program], stage: Stage, seed: int | None, start: Start | None
     ) -> list[Evaluation]:
         """Evaluate in a slot; in another if that fails."""
         patience, found = Patience(), list[Evaluation]()
@@ -163,7 +173,7 @@ class Assessor:
             found.clear()
             try:
                 async with self._alone if patience.suspect else nullcontext():
-                    seconds = await self._in_a_slot(programs, stage, seed, found)
+                    seconds = await self._in_a_slot(programs, stage, seed, start, found)
             except InfrastructureError as error:
                 patience.blame(error)
                 self._emit(FaultOccurred("evaluation", patience.told))
@@ -187,14 +197,19 @@ class Assessor:
         return [ending if each == under_way else aside for each in range(len(programs))]
 
     async def _in_a_slot(
-        self, programs: Sequence[Program], stage: Stage, seed: int | None, found: list[Evaluation]
+        self,
+        programs: Sequence[Program],
+        stage: Stage,
+        seed: int | None,
+        start: Start | None,
+        found: list[Evaluation],
     ) -> float:
         """Add the evaluations to ``found``, one after the other, and return the seconds."""
         async with self._pool.lease() as slot:
             started = time.monotonic()
             for program in programs:
                 alike = partial(self._alike, program) if seed is None else nobody
-                found.append(await self._evaluate(slot, program, stage, alike, seed))
+                found.append(await self._evaluate(slot, program, stage, alike, seed, start))
         return time.monotonic() - started
 
     def _watch_evaluator(self, evaluation: Evaluation) -> None:

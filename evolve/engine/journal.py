@@ -76,6 +76,7 @@ class Journal:
     Attributes:
         learners: Told of every proposal that ended; a resumed run tells them the same again.
         measure: Commits samples that a race asks for, where scores are noisy.
+        searching: Whether candidates are given the best construction there is when they are drawn.
     """
 
     store: Store
@@ -85,6 +86,7 @@ class Journal:
     emit: Observer
     learners: tuple[Callable[[Ended], None], ...] = ()
     measure: Callable[[Sequence[Wanted]], Awaitable[None]] | None = None
+    searching: bool = False
 
     def learn(self, ended: Ended) -> None:
         """Tell what came of a proposal to those whose later choices depend on it."""
@@ -106,9 +108,15 @@ class Journal:
             getattr(drawn.operator, "model", ""),
             inserted=inserted,
             instruction=drawn.instruction.number if drawn.instruction else None,
+            start=self.start(),
         )
         self.population.engage(iteration, parent)
         return Proposal(proposal, iteration, operator, island)
+
+    def start(self) -> int | None:
+        """Return whose construction a candidate is given that is drawn now; None: nobody's."""
+        best = self.population.archive.best if self.searching else None
+        return None if best is None else best.key
 
     def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused:
         """Commit a proposal's result: a program to be evaluated, or why there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.core.errors import StoreError
@@ -20,7 +22,8 @@ async def evaluate_run_again(
 ) -> None:
     """Run and score every program of a run anew, and report what came out differently.
 
-    Where scores vary, the first sample is made again, with the seed that it had.
+    Where scores vary, the first sample is made again, with the seed that it had. A program of a
+    problem in search mode goes on from where it did then.
 
     Raises:
         StoreError: the evaluator has changed since.
@@ -49,5 +52,6 @@ async def evaluate_run_again(
         numbers = evaluated_programs(reader, run.id, version)
         programs = ((number, reader.program(number).program) for number in numbers)
         seed = None if rules is None else repeat_seed(loaded.config.seed, "search", 0)
-        await evaluate_again(bench, programs, each, seed=seed)
+        given = partial(reader.constructions.given, evaluator=version)
+        await evaluate_again(bench, programs, each, seed=seed, given=given)
     report.moved.sort(key=lambda moved: moved.program)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from evolve.core.evaluation import Evaluation
+from evolve.core.evaluation import Evaluation, Start
 from evolve.core.program import Program
 from evolve.engine.assemble import Bench
 from evolve.engine.assess import Assessor
@@ -62,6 +62,7 @@ async def evaluate_again(
     emit: Observer = lambda _: None,
     *,
     seed: int | None = None,
+    given: Callable[[int], Start | None] = lambda _: None,
 ) -> None:
     """Evaluate programs on the search cases, as many at once as there are slots.
 
@@ -71,6 +72,7 @@ async def evaluate_again(
         each: Given every evaluation as soon as it is there.
         emit: Told of faults, which are retried.
         seed: Of the repeat to make again, where scores vary.
+        given: Finds what a program goes on from, in search mode.
 
     Raises:
         RunFailed: too many programs in a row met infrastructure faults.
@@ -81,7 +83,7 @@ async def evaluate_again(
 
     async def work() -> None:
         for number, program in waiting:
-            (evaluation,) = await assess.together([program], "search", seed)
+            (evaluation,) = await assess.together([program], "search", seed, given(number))
             each(number, evaluation)
 
     async with anyio.create_task_group() as tasks:

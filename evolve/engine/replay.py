@@ -136,6 +136,7 @@ class _Replay:
             lambda _: None,
             learners,
             self._measure,
+            searching=self.problem.mode == "search",
         )
         self.report = Replayed(run.id, config.order)
         #: Programs of the run by those of the replay, and back.
@@ -211,6 +212,7 @@ class _Replay:
     def _begin(self, stored: ProposalRecord, drawn: Draw) -> Proposal:
         self.report.iterations += 1
         self.history.begun(drawn.operator.name, [drawn.parent.id])
+        self._compare_start(stored)
         proposal = self.journal.begin(stored.iteration, drawn, stored.inserted)
         for call in stored.completions:  # what they cost may steer the choice of operators
             copy = self.scratch.send_completion(proposal.id, call.model, call.prompt, {}, None)
@@ -281,6 +283,15 @@ class _Replay:
         self.report.differences.append(Difference(stored.iteration, "draw", there, again))
         return False
 
+    def _compare_start(self, stored: ProposalRecord) -> None:
+        """Note whose construction the candidate would be given, if that is another one."""
+        start = self.journal.start()
+        again = None if start is None else self.there[start]
+        if again != stored.start:
+            self.report.differences.append(
+                Difference(stored.iteration, "start", str(stored.start), str(again))
+            )
+
     def _complete(self, stored: ProposalRecord) -> Complete:
         """Return a model that says again what it said."""
         # A call that failed and did not end the proposal was made again after a kill.
@@ -339,7 +350,8 @@ class _Replay:
                 f"program {number} of run {self.run.id} has no evaluation; resume the run first"
             )
         self.report.evaluations += 1
-        evaluation = self._compare_probes(pending, evaluation)
+        start = None if evaluation.start is None else self.here[evaluation.start]
+        evaluation = replace(self._compare_probes(pending, evaluation), start=start)
         judged = Judged(pending, evaluation)
         if pending.iteration is not None and self.report.order == "strict":
             self.journal.judge(judged)

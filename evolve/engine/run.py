@@ -16,7 +16,7 @@ from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
 from evolve.core.errors import ConfigError, StoreError, first_error, reason_of
-from evolve.core.evaluation import Evaluation, Stage
+from evolve.core.evaluation import Evaluation, Stage, Start
 from evolve.core.program import Program
 from evolve.engine.aside import aside_of
 from evolve.engine.assemble import Parts, open_parts, population_of
@@ -169,6 +169,7 @@ class _Search:
             environment=self.environment,
             known=self._known if reuse else lambda *_: None,
             alike=self._alike,
+            given=self._given,
         )
         self.judging = judging_of(
             parts.rules,
@@ -195,8 +196,8 @@ class _Search:
             self.emit,
             learners,
             self.judging.measure,
+            searching=parts.problem.mode == "search",
         )
-
         self.aside = aside_of(config, parts, store, self.run_id, self.judging, self.assess, emit)
 
     def emit(self, event: Event) -> None:
@@ -359,6 +360,11 @@ class _Search:
     def _alike(self, program: Program, probe: str) -> EvaluatedProgram | None:
         version = self.parts.evaluate.version
         return self.store.alike(self.run_id, program.id, probe, version, self.environment)
+
+    def _given(self, program_id: int) -> Start | None:
+        if self.parts.problem.mode != "search":
+            return None
+        return self.store.constructions.given(program_id, self.parts.evaluate.version)
 
     def _individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, self.parts.evaluate.version)

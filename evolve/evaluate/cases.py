@@ -27,6 +27,9 @@ class Cases:
         first: The first that counts; the one before it, if any, is for warming up.
         source: The stage whose cases the evaluator made for this one, if it is another one.
         seed: Of a repeat, where noise is declared.
+        sizes: How large each is, where the evaluator says so.
+        begins: Whether each has the input ``start``, a construction to go on from.
+        starts: JSON, by name: what they have there instead of the evaluator's own.
     """
 
     stage: Stage
@@ -36,6 +39,9 @@ class Cases:
     first: int = 0
     source: Stage | None = None
     seed: int | None = None
+    sizes: tuple[float | None, ...] = ()
+    begins: bool = False
+    starts: str = ""
 
     @classmethod
     def of(cls, stage: Stage, made: Mapping[str, Any], *, first: int = 0) -> Cases:
@@ -46,12 +52,15 @@ class Cases:
             tuple(case["inputs"].tobytes() for case in made["cases"]),
             made["digest"],
             first,
+            sizes=tuple(case["size"] for case in made["cases"]),
+            begins=all(case["begins"] for case in made["cases"]),
         )
 
     def request(self) -> dict[str, Value]:
         """Return what every request about these cases says."""
         seeded = {} if self.seed is None else {"seed": self.seed}
-        return {"stage": self.source or self.stage, "digest": self.digest, **seeded}
+        begun = {"starts": self.starts} if self.starts else {}
+        return {"stage": self.source or self.stage, "digest": self.digest, **seeded, **begun}
 
 
 async def make_cases(problem: Problem, scorer: Scorer, *, noisy: bool) -> dict[Stage, Cases]:
@@ -82,6 +91,7 @@ async def make_cases(problem: Problem, scorer: Scorer, *, noisy: bool) -> dict[S
             f"cascade: cases: {problem.cascade[-1].cases} leaves none of the "
             f"{len(cases['search'].names)} search cases to be saved: name fewer"
         )
+    _suit_the_mode(problem, cases)
     for stage, made in cases.items():
         if made.first == len(made.names) == 1:
             raise EvaluatorError(
@@ -91,3 +101,22 @@ async def make_cases(problem: Problem, scorer: Scorer, *, noisy: bool) -> dict[S
     if noisy and not cases["held_out"].names:
         cases["held_out"] = replace(cases["search"], stage="held_out", source="search")
     return cases
+
+
+def _suit_the_mode(problem: Problem, cases: Mapping[Stage, Cases]) -> None:
+    """Refuse cases that lack what the problem's mode is about.
+
+    Raises:
+        EvaluatorError: they do.
+    """
+    for stage, made in cases.items():
+        if problem.mode == "search" and not made.begins:
+            raise EvaluatorError(
+                f"mode: search, but a case of stage {stage!r} has no input 'start': yield "
+                'Case({..., "start": None}), or a construction that every first program begins with'
+            )
+        if problem.formula is not None and None in made.sizes:
+            raise EvaluatorError(
+                f"mode: generalise, but a case of stage {stage!r} has no size: yield "
+                "Case({...}, size=n)"
+            )

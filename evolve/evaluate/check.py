@@ -230,7 +230,7 @@ def _repeats(problem: Problem, evaluations: Sequence[Evaluation], honest: Honest
     what = f"scores of {times} evaluations differ by up to {honest.spread:.6g}{share}"
     if problem.deterministic:
         return Finding("error", about, what, "take 'deterministic: true' out of problem.yaml")
-    if problem.timed:
+    if problem.timed or problem.mode == "search":  # it stops by the clock
         return Finding("note", about, what)
     return Finding("warning", about, what, "seed what is random, or declare that scores are noisy")
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import math
 import os
 import select
 import sys
@@ -20,7 +22,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,7 +35,7 @@ from evolve.core.evaluation import Case, Stage, Usage
 from evolve.core.values import Value
 from evolve.evaluate.behaviour import digest_of
 from evolve.evaluate.evaluator import Evaluator, Invalid
-from evolve.evaluate.scores import clean, pack_score, unpack_score
+from evolve.evaluate.scores import clean, pack_construction, pack_score, unpack_score
 from evolve.sandbox import wire
 from evolve.sandbox.wire import FrameReader, Kind, WireError
 
@@ -120,31 +122,42 @@ class Scorer:
         made = self._cases(stage)
         return {"cases": made.encoded, "digest": made.digest}
 
-    def inputs(self, stage: Stage, digest: str, index: int, seed: int) -> Value:
-        """Return the encoded inputs of one case as a repeat with that seed runs it."""
-        case = self._case(stage, digest, index, seed)
+    def inputs(
+        self, stage: Stage, digest: str, index: int, seed: int | None = None, starts: str = ""
+    ) -> Value:
+        """Return the encoded inputs of one case, as a repeat with that seed runs it."""
+        case = self._case(stage, digest, index, seed, starts)
         return {"inputs": _encoded(case, index + 1)["inputs"]}
 
     def score(
-        self, stage: Stage, digest: str, index: int, usage: list[int], seed: int | None = None
+        self,
+        stage: Stage,
+        digest: str,
+        index: int,
+        usage: list[int],
+        seed: int | None = None,
+        starts: str = "",
     ) -> Value:
         """Judge the output that came before this request, or of the interaction before it.
 
         Returns:
-            The score, and a digest of the output.
+            The score, a digest of the output, and what was built.
         """
         encoded, self.output = self.output, None
         output, self._interacted = self._interacted, None
         if encoded is not None:
             output = _decoded(encoded)
-        case = self._case(stage, digest, index, seed)
+        case = self._case(stage, digest, index, seed, starts)
         digest_of_output = digest_of(output)  # before the evaluator could change it
-        score = pack_score(self._evaluator.score(case, output, Usage(*usage)))
-        return {"score": score, "behaviour": digest_of_output}
+        score = self._evaluator.score(case, output, Usage(*usage))
+        packed: dict[str, Value] = {"score": pack_score(score), "behaviour": digest_of_output}
+        return packed | {"construction": pack_construction(score.construction)}
 
-    def interact(self, stage: Stage, digest: str, index: int, seed: int | None = None) -> Value:
+    def interact(
+        self, stage: Stage, digest: str, index: int, seed: int | None = None, starts: str = ""
+    ) -> Value:
         """Drive the program through one case and keep what comes of it."""
-        case = self._case(stage, digest, index, seed)
+        case = self._case(stage, digest, index, seed, starts)
         call = _Caller(self._channel)
         try:
             self._interacted = anyio.run(self._evaluator.interact, case, call)
@@ -160,16 +173,21 @@ class Scorer:
         first: int,
         scores: list[Mapping[str, Any]],
         seed: int | None = None,
+        starts: str = "",
     ) -> Value:
         """Fold the scores of cases of a stage, from the ``first`` that counts."""
         until = first + len(scores)
-        cases = [self._case(stage, digest, index, seed) for index in range(first, until)]
+        cases = [self._case(stage, digest, index, seed, starts) for index in range(first, until)]
         pairs = zip(cases, map(unpack_score, scores), strict=True)
         return pack_score(self._evaluator.combine(list(pairs)))
 
-    def _case(self, stage: Stage, digest: str, index: int, seed: int | None) -> Case:
-        """Return one case, as it is or as a repeat runs it."""
-        case = self._checked(stage, digest)[index]
+    def _case(self, stage: Stage, digest: str, index: int, seed: int | None, starts: str) -> Case:
+        """Return one case, as it is, as a repeat runs it, or with another construction to begin."""
+        made = self._checked(stage, digest)
+        case = made.cases[index]
+        if starts:
+            start = json.loads(starts)[made.encoded[index]["name"]]
+            case = replace(case, inputs={**case.inputs, "start": start})
         if seed is None:
             return case
         again = self._evaluator.reseed(case, case_seed(seed, index))
@@ -177,7 +195,7 @@ class Scorer:
             raise EvaluatorError(f"reseed() gave a {type(again).__name__}; return evolve.Case(...)")
         return again
 
-    def _checked(self, stage: Stage, digest: str) -> list[Case]:
+    def _checked(self, stage: Stage, digest: str) -> _Cases:
         """Return the cases of a stage, the very ones that programs get."""
         made = self._cases(stage)
         if made.digest != digest:
@@ -185,7 +203,7 @@ class Scorer:
                 f"cases({stage!r}) gave other cases than in an earlier process; make them from a "
                 "fixed seed"
             )
-        return made.cases
+        return made
 
     def _cases(self, stage: Stage) -> _Cases:
         if stage not in self._made:
@@ -251,7 +269,15 @@ def _encoded(case: object, number: int) -> dict[str, Value]:
         inputs = wire.dumps(case.inputs)
     except WireError as error:
         raise EvaluatorError(f"in the inputs of {name}: {error}") from None
-    return {"name": name, "inputs": np.frombuffer(inputs, dtype=np.uint8)}
+    size = case.size
+    if size is not None and not (math.isfinite(size) and size > 0):
+        raise EvaluatorError(f"the size of {name} is {size}, must be positive")
+    return {
+        "name": name,
+        "inputs": np.frombuffer(inputs, dtype=np.uint8),
+        "size": None if size is None else float(size),
+        "begins": "start" in case.inputs,
+    }
 
 
 def _answer(operation: Callable[..., Value], request: dict[str, Any]) -> dict[str, Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ FEEDBACK_LIMIT, ARTIFACT_LIMIT = 20_000, 200_000
 ENTRY_LIMIT = 1000
 #: Images of one score, and characters of the name of one.
 IMAGE_LIMIT, NAME_LIMIT = 8, 200
+#: Characters of a construction as JSON.
+CONSTRUCTION_LIMIT = 1_000_000
 
 
 def pack_score(score: object) -> dict[str, Value]:
@@ -44,6 +47,33 @@ def pack_score(score: object) -> dict[str, Value]:
         },
         "images": _images(score.images),
     }
+
+
+def pack_construction(value: Value) -> str:
+    """Return what was built as JSON, arrays as lists; empty for None.
+
+    Raises:
+        EvaluatorError: it is not plain data, not finite, or too large.
+    """
+    if value is None:
+        return ""
+    try:
+        text = json.dumps(value, default=_listed, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EvaluatorError(
+            f"the construction cannot be kept ({error}); give lists, finite numbers, texts, arrays"
+        ) from None
+    if len(text) > CONSTRUCTION_LIMIT:
+        raise EvaluatorError(
+            f"the construction has {len(text)} characters as JSON; {CONSTRUCTION_LIMIT} are kept"
+        )
+    return text
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is in it")
 
 
 def score_data(score: Score) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from evolve.config.problem import Problem
 from evolve.core.code_measures import code_measures
@@ -20,6 +20,7 @@ from evolve.core.evaluation import (
     Outcome,
     Score,
     Stage,
+    Start,
     Usage,
 )
 from evolve.core.program import Program
@@ -27,6 +28,7 @@ from evolve.evaluate.behaviour import signature_of
 from evolve.evaluate.cascade import Cascade
 from evolve.evaluate.cases import STAGES, Cases, make_cases
 from evolve.evaluate.evaluator import Invalid
+from evolve.evaluate.modes import in_mode, together
 from evolve.evaluate.probes import Alike, Probes, nobody
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
@@ -93,10 +95,11 @@ class EvaluationService:
         stage: Stage = "search",
         alike: Alike = nobody,
         seed: int | None = None,
+        start: Start | None = None,
     ) -> Evaluation:
         """Run the cases of ``stage`` in ``slot`` and score what comes back.
 
-        With a ``seed`` they are run as the repeat with that seed.
+        With a ``seed`` they are run as the repeat with that seed, with a ``start`` from there.
 
         The first case that fails ends the evaluation, with its outcome; so does the first threshold
         of the cascade that the search cases so far do not meet. So do the probes when the
@@ -107,7 +110,8 @@ class EvaluationService:
             InfrastructureError: the slot or a scorer failed.
             ValueError: the stage has no cases.
         """
-        cases = replace(self._cases[stage], seed=seed)
+        starts = start.constructions if start else ""
+        cases = replace(self._cases[stage], seed=seed, starts=starts)
         if not cases.names:
             raise ValueError(f"problem {self._problem.id} has no {stage} cases")
         problem = self._problem
@@ -126,21 +130,28 @@ class EvaluationService:
                 if ended or probes.settle(results):
                     break
         report = session.report
-        concluded = await self._conclude(program, cases, results, ended)
+        concluded = await self._conclude(program, cases, results, ended, start)
         evaluation = probes.mark(_noted(concluded, report))
         return replace(evaluation, usage=report.usage, stdout=report.stdout, stderr=report.stderr)
 
     async def _run(self, session: Session, cases: Cases, index: int) -> CaseResult:
         """Run and score one case."""
         relay = _Relay(session)
-        score, behaviour, outcome, message = None, "", Outcome.OK, ""
         try:
-            score, behaviour = await self._score(relay, cases, index)
+            judged = await self._score(relay, cases, index)
         except (ProgramFailed, BadOutput, Invalid, EvaluatorError) as error:
             outcome, message = _blame(error, relay.failure)
-        return CaseResult(cases.names[index], outcome, score, relay.usage, message, behaviour)
+            return CaseResult(cases.names[index], outcome, None, relay.usage, message)
+        return CaseResult(
+            cases.names[index],
+            Outcome.OK,
+            unpack_score(judged["score"]),
+            relay.usage,
+            behaviour=judged["behaviour"],
+            construction=judged["construction"],
+        )
 
-    async def _score(self, relay: _Relay, cases: Cases, index: int) -> tuple[Score, str]:
+    async def _score(self, relay: _Relay, cases: Cases, index: int) -> Mapping[str, Any]:
         """Get the program's output for a case, one way or the other, and have it judged."""
         request = {**cases.request(), "index": index}
         output = b""
@@ -151,12 +162,12 @@ class EvaluationService:
                 await scorer.ask("interact", request, relay=relay)
             used = relay.usage
             request["usage"] = [used.wall_ns, used.cpu_ns, used.peak_memory_bytes]
-            judged = await scorer.ask("score", request, output=output)
-        return unpack_score(judged["score"]), judged["behaviour"]
+            judged: Mapping[str, Any] = await scorer.ask("score", request, output=output)
+        return judged
 
     async def _inputs(self, cases: Cases, index: int) -> bytes:
-        """Return what a program gets, made anew where the repeat's seed changes it."""
-        if cases.seed is None or not self.reseeds:
+        """Return what a program gets, made anew where the repeat's seed or a start changes it."""
+        if not cases.starts and (cases.seed is None or not self.reseeds):
             return cases.inputs[index]
         async with self._scorers.lend() as scorer:
             made = await scorer.ask("inputs", {**cases.request(), "index": index})
@@ -202,14 +213,17 @@ class EvaluationService:
         cases: Cases,
         results: Sequence[CaseResult],
         ended: tuple[Outcome, str] | None,
+        start: Start | None,
     ) -> Evaluation:
         """Fold the results of the cases into the program's evaluation."""
         outcome, message, score = results[-1].outcome, results[-1].message, None
+        built = ""
         if ended is not None:
             outcome, message = ended
         elif outcome is Outcome.OK:
             try:
-                score = await self._combine(program, cases, results)
+                built = together(self._problem, results) if cases.stage == "search" else ""
+                score = await self._combine(program, cases, results, start)
             except (Invalid, EvaluatorError) as error:
                 outcome, message = _blame(error)
         elif len(cases.names) > 1:
@@ -222,13 +236,19 @@ class EvaluationService:
             evaluator=self.version,
             stage=cases.stage,
             signature=signature_of(each.behaviour for each in results) if score else "",
+            start=start.program if start else None,
+            construction=built if score else "",
         )
 
     async def _combine(
-        self, program: Program, cases: Cases, results: Sequence[CaseResult]
+        self, program: Program, cases: Cases, results: Sequence[CaseResult], start: Start | None
     ) -> Score:
-        score = await self._fold(cases, results)
+        folded = await self._fold(cases, results)
+        sized = list(zip(cases.sizes[cases.first :], results, strict=False))
+        judged = in_mode(self._problem, program, folded, start, sized)
+        score = judged.score
         built_in = code_measures(program, (*self._measures, *self._objectives))
+        built_in |= judged.measures
         score = with_measures(score, built_in, self._measures)
         return with_objectives(score, built_in, self._objectives)
 

@@ -191,6 +191,7 @@ def _evaluations(run_id: int, _: tuple[Measure, ...]) -> Definition:
             ("copied_from", table.copied_from, "the evaluation it was taken over from"),
             ("probe", table.probe, "hash of the outputs on the probe cases"),
             ("behaves_like", table.behaves_like, "the program that the probes found it to equal"),
+            ("start", table.start, "mode search: the program whose construction it was given"),
             ("elapsed_s", table.elapsed_s, "running seconds of the run when it was committed"),
             ("created_at", table.created_at, "Unix seconds when it was committed"),
             (

@@ -135,6 +135,7 @@ class ProposalRecord:
         program: The program that came of it, if one did.
         instruction: Number of the instruction that it was shown; None if it could have none.
         begun_at: When it was drawn, in seconds since 1970.
+        start: In search mode: the program whose construction its candidate is given.
     """
 
     id: int
@@ -152,6 +153,7 @@ class ProposalRecord:
     inserted: int | None = None
     program: int | None = None
     instruction: int | None = None
+    start: int | None = None
 
     @property
     def answered(self) -> bool:

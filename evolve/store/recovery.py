@@ -74,6 +74,7 @@ def read_proposals(
             inserted=row.inserted,
             program=row.program,
             instruction=row.instruction,
+            start=row.start,
         )
         for row in rows
     )

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
 from evolve.store.records import ArchiveEvent
 from evolve.store.rows import get_blob, insert_row, put_blob
-from evolve.store.schema import archive_events, case_results, evaluations
+from evolve.store.schema import archive_events, case_results, constructions, evaluations
 from evolve.store.text import clip
 
 #: A row, or a mapping's values as attributes, with the columns of `numbers`.
@@ -55,12 +55,16 @@ def write_evaluation(
             "copied_from": evaluation.copied_from,
             "probe": evaluation.probe or None,
             "behaves_like": evaluation.behaves_like,
+            "start": evaluation.start,
             "samples": evaluation.samples,
             "error": evaluation.error,
             "message": evaluation.feedback,
             "texts_blob": put_blob(connection, json.dumps(texts)) if texts else None,
         },
     )
+    if evaluation.construction:
+        blob = put_blob(connection, evaluation.construction)
+        connection.execute(insert(constructions), {"evaluation_id": row, "blob": blob})
     if evaluation.cases:
         connection.execute(
             insert(case_results),
@@ -122,6 +126,7 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
         copied_from=row.copied_from,
         probe=row.probe or "",
         behaves_like=row.behaves_like,
+        start=row.start,
         samples=row.samples,
         error=row.error,
     )

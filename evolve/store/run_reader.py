@@ -11,6 +11,7 @@ from typing import Any, Self
 from sqlalchemy import Select, exists, select
 
 from evolve.core.errors import StoreError
+from evolve.store.constructions import Constructions
 from evolve.store.course import CourseReader
 from evolve.store.database import Database
 from evolve.store.entries import unknown_run
@@ -50,6 +51,11 @@ class RunReader(CourseReader):
     def instructions(self) -> InstructionBook:
         """What models are told on how to go about it; writing needs a writable database."""
         return InstructionBook(self._database, self._clock)
+
+    @property
+    def constructions(self) -> Constructions:
+        """What programs built in search mode."""
+        return Constructions(self._database)
 
     @property
     def name(self) -> str:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0017"
+VERSION = "0018"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -120,6 +120,7 @@ proposals = Table(
     Column("inserted", Integer),
     # Number of the instruction its prompt had, 0 for the empty one; null: it could have none.
     Column("instruction", Integer),
+    Column("start", Integer),  # search mode: the program whose construction its candidate is given
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
     UniqueConstraint("run_id", "iteration"),
@@ -238,6 +239,7 @@ evaluations = Table(
     Column("copied_from", Integer),  # the evaluation it was taken over from
     Column("probe", String(64)),  # hash of the outputs on the probe cases
     Column("behaves_like", Integer),  # the program whose scores on the other cases it has
+    Column("start", Integer),  # search mode: the program whose construction it was given
     Column("outcome", String(32), nullable=False),
     Column("objective", Float),  # the mean of the samples
     Column("samples", Integer, nullable=False, server_default="1"),
@@ -257,6 +259,14 @@ evaluations = Table(
     Index(None, "run_id", "stage", "objective"),
     Index(None, "run_id", "stage", "outcome"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
+)
+
+#: What programs of problems in search mode built, as the evaluator verified it: JSON by case.
+constructions = Table(
+    "constructions",
+    metadata,
+    Column("evaluation_id", ForeignKey(evaluations.c.id), primary_key=True),
+    Column("blob", ForeignKey(blobs.c.id), nullable=False),
 )
 
 #: Every measurement of programs whose scores are noisy, those after their evaluation included.

@@ -163,6 +163,7 @@ class Store(ArchiveWriter):
         *,
         inserted: int | None = None,
         instruction: int | None = None,
+        start: int | None = None,
     ) -> int:
         """Commit that an iteration has begun, and return its proposal's id.
 
@@ -179,6 +180,7 @@ class Store(ArchiveWriter):
             model: What the operator asks, if it asks one.
             inserted: In strict order: how many iterations are in the archive it was drawn from.
             instruction: Number of the instruction that its prompt has.
+            start: In search mode: the program whose construction its candidate is given.
 
         Raises:
             StoreError: the iteration has ended already.
@@ -197,6 +199,7 @@ class Store(ArchiveWriter):
                 "inspirations": list(inspiration_ids),
                 "inserted": inserted,
                 "instruction": instruction,
+                "start": start,
                 "created_at": self._clock(),
             }
             if begun is None:

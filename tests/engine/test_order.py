@@ -16,7 +16,7 @@ from evolve.archive.selection.puct import puct
 from evolve.archive.selection.weighted import weighted
 from evolve.config.problem import Problem
 from evolve.core.errors import InfrastructureError, RunFailed
-from evolve.core.evaluation import Evaluation, Stage
+from evolve.core.evaluation import Evaluation, Stage, Start
 from evolve.core.program import Program
 from evolve.engine.loop import Loop
 from evolve.engine.population import Policy
@@ -85,9 +85,10 @@ class LateEvaluate(FakeEvaluate):
         stage: Stage = "search",
         alike: Alike = nobody,
         seed: int | None = None,
+        start: Start | None = None,
     ) -> Evaluation:
         await anyio.sleep(self.delay())
-        return await super().__call__(slot, program, stage, alike, seed)
+        return await super().__call__(slot, program, stage, alike, seed, start)
 
 
 #: Plain selection, and the kinds that look at what is under way, at children and at islands.

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from evolve.core.errors import InfrastructureError, RunFailed, SlotLost
-from evolve.core.evaluation import Evaluation, Outcome, Stage
+from evolve.core.evaluation import Evaluation, Outcome, Stage, Start
 from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.engine.assess import TOO_MANY, Assessor
@@ -98,6 +98,7 @@ async def test_suspects_run_one_at_a_time_and_others_meanwhile() -> None:
             stage: Stage = "search",
             alike: Alike = nobody,
             seed: int | None = None,
+            start: Start | None = None,
         ) -> Evaluation:
             running.append(number_in(program))
             if self.calls[number_in(program)] == LOSSES:
