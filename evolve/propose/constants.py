@@ -1,9 +1,13 @@
-"""The numbers written in a program's evolve blocks, and the program with others in their place."""
+"""The numbers written in a program's evolve blocks, and the program with others in their place.
+
+A comment ``# tune: 32..1024`` bounds the numbers of its line, and opens whole ones to change.
+"""
 
 from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,10 +16,13 @@ from evolve.core.program import Program, split_lines
 from evolve.core.syntax import parse_quietly
 from evolve.propose.genetic.sites import number_of
 
+_NUMBER = r"[-+]?[\d.]*\d(?:[eE][-+]?\d+)?"
+_BOUNDS = re.compile(rf"#\s*tune:\s*({_NUMBER})\s*\.\.\s*({_NUMBER})(?!\S)[^#\n]*$")
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A floating-point literal.
+    """A literal that may change.
 
     Attributes:
         path: Its file.
@@ -23,6 +30,9 @@ class Constant:
         start: Byte of that line, in UTF-8, on which it begins.
         end: One past its last byte.
         value: With its sign.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        whole: Whether only whole numbers are.
     """
 
     path: str
@@ -30,14 +40,24 @@ class Constant:
     start: int
     end: int
     value: float
+    low: float = -math.inf
+    high: float = math.inf
+    whole: bool = False
+
+    def fitting(self, value: float) -> float:
+        """Return the allowed value nearest to another."""
+        low, high = self.low, self.high
+        if self.whole:
+            value, low, high = round(value), math.ceil(low), math.floor(high)
+        return min(max(value, low), high)
 
 
 @lru_cache(maxsize=4096)
 def constants(program: Program) -> tuple[Constant, ...]:
-    """Return the floating-point literals of the evolve blocks of Python files, in source order.
+    """Return the numbers of the evolve blocks of Python files that may change, in source order.
 
-    Whole numbers are left out, since most of them count or index something; so is what stands in
-    a string, and infinity.
+    Whole numbers without bounds are left out, since most of them count or index something; so is
+    what stands in a string, and infinity.
     """
     found = (each for path, text in program.files.items() for each in _of_file(program, path, text))
     return tuple(sorted(found, key=lambda each: (each.path, each.line, each.start)))
@@ -51,7 +71,7 @@ def with_values(program: Program, values: Sequence[float]) -> Program:
     """
     files = {path: split_lines(text) for path, text in program.files.items()}
     for constant, value in reversed(list(zip(constants(program), values, strict=True))):
-        text = repr(float(value))
+        text = repr(int(value) if constant.whole else float(value))
         line = files[constant.path][constant.line].encode()
         gap = " " if line[: constant.start][-1:].isalnum() else ""  # as in "return-0.5"
         new = (gap + (text if value >= 0 else f"({text})")).encode()
@@ -65,15 +85,25 @@ def _of_file(program: Program, path: str, text: str) -> Iterator[Constant]:
     tree = parse_quietly(text) if path.endswith(".py") else None
     if not isinstance(tree, ast.Module) or "\f" in text:
         return
+    lines = split_lines(text)
     inside = {n for r in program.regions if r.path == path for n in range(r.first, r.last)}
     for node in _outside_strings(tree):
         if not isinstance(node, ast.expr):
             continue
         value, line, end = number_of(node), node.lineno - 1, node.end_col_offset
-        if line not in inside or node.end_lineno != node.lineno or end is None:
+        if value is None or line not in inside or node.end_lineno != node.lineno or end is None:
             continue
-        if isinstance(value, float) and math.isfinite(value):
-            yield Constant(path, line, node.col_offset, end, value)
+        low, high = _bounds(lines[line])
+        whole = isinstance(value, int) and high - low >= 1 and math.isfinite(low)
+        if whole or (isinstance(value, float) and math.isfinite(value)):
+            yield Constant(path, line, node.col_offset, end, value, low, high, whole)
+
+
+def _bounds(line: str) -> tuple[float, float]:
+    """Return what the comment of a line says of its numbers; no sensible bounds are none."""
+    found = _BOUNDS.search(line)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    return (low, high) if low < high else (-math.inf, math.inf)
 
 
 def _outside_strings(node: ast.AST) -> Iterator[ast.AST]:

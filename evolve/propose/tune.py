@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 _Vector = NDArray[np.float64]
 #: Significant digits that a proposed number is written with.
 _DIGITS = 9
+#: Values drawn until they are some that the series has not tried: whole numbers repeat.
+_DRAWS = 50
 
 
 class TuneProposer:
-    """Search the values of a program's floating-point literals, its structure unchanged.
+    """Search the values of a program's numbers (`constants`), its structure unchanged.
 
     A series of proposals varies one elite. The distribution that the next values are drawn from is
     made anew each time from the programs of the series that were evaluated so far, in the order
@@ -66,15 +68,19 @@ class TuneProposer:
     async def propose(self, context: Context) -> Candidate | Rejected:
         """Draw the next values."""
         parent = context.parent.program
-        start = np.array([constant.value for constant in constants(parent)])
+        numbers, start = constants(parent), _values(parent)
         if not self.suits(parent):
             return Rejected("no_numbers", f"the program has {len(start)} numbers to tune")
         scale = np.where(start == 0, 1.0, start)
         search = self._search(context, start, scale)
         search.reseed_rng(context.seed)
-        values = [float(f"{value:.{_DIGITS}g}") for value in start + scale * search.ask()]
-        program = with_values(parent, values)
-        summary = f"{len(values)} numbers, generation {search.generation}"
+        tried = {parent.id, *(trial.program.id for trial in context.trials)}
+        program, draws = parent, 0
+        while program.id in tried and draws < _DRAWS:
+            drawn = zip(numbers, start + scale * search.ask(), strict=True)
+            values = [each.fitting(float(f"{value:.{_DIGITS}g}")) for each, value in drawn]
+            program, draws = with_values(parent, values), draws + 1
+        summary = f"{len(numbers)} numbers, generation {search.generation}"
         return Candidate(program, (context.parent.id,), summary)
 
     def _search(self, context: Context, start: _Vector, scale: _Vector) -> CMA:

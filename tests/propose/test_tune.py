@@ -34,6 +34,38 @@ def test_the_floats_of_the_blocks_are_found_with_their_signs() -> None:
     assert values(Program({"a.py": "x = (1.5"})) == []
 
 
+def test_a_comment_bounds_the_numbers_of_its_line_and_opens_whole_ones() -> None:
+    source = (
+        "a = 64  # tune: 32..1024\nb = 0.5  # tune: 0..1 a share\nc = 3  # tune 1..9\n"
+        "d = 4  # tune: 9..1\ne = [1, -2]  # tune: -2.5..2.5\nf = 5  # tune: 4.9..5.1\n"
+    )
+    program = Program({"a.py": source})
+    found = constants(program)
+    assert [(c.value, c.low, c.high, c.whole) for c in found] == [
+        (64, 32, 1024, True),
+        (0.5, 0, 1, False),
+        (1, -2.5, 2.5, True),
+        (-2, -2.5, 2.5, True),
+    ]
+    fitting = [c.fitting(value) for c, value in zip(found, (2000.3, -1.0, 1.6, -7), strict=True)]
+    assert fitting == [1024, 0, 2, -2]
+    changed = with_values(program, fitting).files["a.py"].splitlines()
+    assert changed[0] == "a = 1024  # tune: 32..1024"
+    assert changed[4] == "e = [2, (-2)]  # tune: -2.5..2.5"
+    assert [c.value for c in constants(Program({"a.py": "\n".join(changed)}))] == fitting
+
+
+def test_whole_numbers_are_not_tried_twice() -> None:
+    block = "# EVOLVE-BLOCK-START\ndef f():\n    return 4  # tune: 1..9\n# EVOLVE-BLOCK-END\n"
+    operator, parent = TuneProposer(), individual(1, block)
+    trials: list[Individual] = []
+    for number in range(8):
+        program = propose(operator, parent, trials, number)
+        loss = Score(abs(values(program)[0] - 7))
+        trials.append(Individual(number + 2, program, Evaluation(Outcome.OK, loss)))
+    assert {values(trial.program)[0] for trial in trials} == {1, 2, 3, 5, 6, 7, 8, 9}
+
+
 @given(st.lists(st.floats(-1e12, 1e12), min_size=3, max_size=3))
 def test_replaced_values_are_read_back_and_the_rest_stays(numbers: list[float]) -> None:
     program = Program({"a.py": "x = 1.5  # é\ny = ['é', 2.0, x-3.5]\n"})
