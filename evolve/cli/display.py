@@ -194,8 +194,9 @@ def progress_line(progress: Progress) -> str:
     return "; ".join(progress_lines(progress))
 
 
-def progress_lines(progress: Progress) -> list[str]:
-    """Return the state of a run, most wanted first."""
+def progress_lines(progress: Progress, *, ended: bool = False) -> list[str]:
+    """Return the state of a run, most wanted first; time is left unless it has ``ended``."""
+    left = "" if ended else f", about {render.duration(progress.eta_s)} left"
     elites = f"{progress.elites} elites"
     if progress.coverage is not None:
         elites = f"coverage {progress.coverage:.1%} ({elites})"
@@ -206,7 +207,7 @@ def progress_lines(progress: Progress) -> list[str]:
         + f"QD score {render.text(progress.qd_score)}",
         f"{progress.evaluations} evaluations, {progress.rate:.1f}/s, "
         f"slots {_slots(progress)}, "
-        f"{render.duration(progress.elapsed_s)} gone, about {render.duration(progress.eta_s)} left",
+        f"{render.duration(progress.elapsed_s)} gone{left}",
         f"failures: {render.counts(progress.failures)}",
     ]
     if progress.calls:
@@ -252,7 +253,7 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
     ]
     beyond = [f"programs beyond the bounds: {', '.join(outside)}"] if outside else []
     ended = result.status if result.reason == result.status else f"finished: {result.reason}"
-    for line in (*progress_lines(result.progress), *beyond, ended):
+    for line in (*progress_lines(result.progress, ended=True), *beyond, ended):
         out.print(line, markup=False, soft_wrap=True)
     flag = "" if db == render.DEFAULT_DATABASE else f" --db {shlex.quote(db)}"
     out.print(
