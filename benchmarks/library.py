@@ -3,7 +3,8 @@
 Seed programs run as a user's would, in the process sandbox. Constructions are read from
 ``tests/evaluators/constructions`` and, the larger ones, from ``shared/constructions`` beside the
 checkout; they are judged in this process, and the time is its CPU time. What an evaluator says is
-compared with a value that another exact computation gave. The figures go to
+compared with a value that another exact computation gave. Problems that need a GPU are measured
+only when they are named. The figures go to
 ``docs/problems-library.json``, from which ``python docs/generate.py`` makes the tables. Figures of
 problems that are not named stay. Usage::
 
@@ -148,6 +149,8 @@ def measure(names: list[str]) -> dict[str, Any]:
     for name, problem in list_problems():
         if isinstance(problem, Exception) or (names and name not in names):
             continue
+        if problem.limits.gpus and name not in names:
+            continue  # they are measured where there is one, by name
         seed = load_problem_config(problem.folder / "problem.yaml").config.seed_program
         evaluation = evaluate_file(name, problem.folder / seed)
         objective = evaluation.score.objective if evaluation.score else None

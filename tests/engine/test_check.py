@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evolve.cli.app import app
-from evolve.config.problem import load_problem
+from evolve.config.problem import Problem, list_problems, load_problem
 from evolve.engine.check import Checked, check_problem
 from tests.evaluate.problems import problem
 
@@ -151,7 +151,11 @@ def test_a_seed_program_without_a_score_ends_the_check(tmp_path: Path) -> None:
     assert not any(each.hostile for each in checked.findings)
 
 
-BUNDLED = sorted(path.parent.name for path in Path("problems").glob("*/problem.yaml"))
+BUNDLED = [
+    pytest.param(problem.id, marks=pytest.mark.gpu) if problem.limits.gpus else problem.id
+    for _, problem in list_problems()
+    if isinstance(problem, Problem)
+]
 
 
 @pytest.mark.slow
