@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,12 @@ def pytest_configure() -> None:
 
     Claims on CPUs and the private folders of slots lie there: what one worker has, or leaves
     behind, is none of the others' business.
+
+    Hundreds of processes start during the tests. What they import is compiled once and not by each
+    of them, whatever the shell says.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker:
         folder = Path(tempfile.gettempdir()) / f"evolve-tests-{os.getuid()}-{worker}"
