@@ -5,7 +5,7 @@ from __future__ import annotations
 import cProfile
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,7 @@ class Watch:
     profile: cProfile.Profile | None = None
     evaluated: int = 0
     rejected: int = 0
+    done: Callable[[], None] = lambda: None  #: called at the end
     _began: float = field(init=False)
     _at_begin: tuple[float, float, float] | None = None
     _at_end: tuple[float, float, float] | None = None
@@ -112,6 +113,7 @@ class Watch:
             self._at_end = self._state()
             if self.profile:
                 self.profile.disable()
+            self.done()
             return
         self.evaluated += isinstance(event, ProgramEvaluated)
         self.rejected += isinstance(event, ProposalRejected)
@@ -182,7 +184,7 @@ def configured(slots: int, seconds: float, islands: int = 1, seed: int = 0) -> L
                 ],
                 "proposers": [{"kind": "diff"}],
                 "islands": {"count": islands},
-                "stop": {"wall_s": seconds, "grace_s": 1.0},
+                "stop": {"wall_s": 10 * seconds},
             }
         )
     )
@@ -202,7 +204,8 @@ async def _simulate(
         models={MODEL: SimulatedModel(world, clock)},
         prices=quotes(config.models),
     )
-    with anyio.move_on_after(watch.end_s + 60.0), announcing([watch], []) as emit:
+    with anyio.CancelScope() as scope, announcing([watch], []) as emit:
+        watch.done = scope.cancel
         await search(loaded, parts, str(db), emit)
 
 

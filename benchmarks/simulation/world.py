@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.simulation.clock import VirtualClock
 from evolve.core.errors import InfrastructureError
-from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage, Usage
+from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage, Start, Usage
 from evolve.core.measures import Measure
 from evolve.core.program import Program
 from evolve.evaluate.probes import Alike, nobody
@@ -161,6 +161,7 @@ class SimulatedEvaluate:
         stage: Stage = "search",
         alike: Alike = nobody,  # noqa: ARG002 - there are no probes
         seed: int | None = None,  # noqa: ARG002 - scores do not vary
+        start: Start | None = None,  # noqa: ARG002 - nor do programs begin with anything
     ) -> Evaluation:
         """Wait as long as the program runs, and make up what comes of it."""
         with self.clock.outside():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Select, func, literal, select, true, union_all
+from sqlalchemy import Connection, Select, bindparam, func, literal, select, true, union_all
 
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Stage
@@ -20,7 +20,7 @@ from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
-from evolve.store.rows import get_blob, known_program, read_completions, read_program
+from evolve.store.rows import get_blob, known_program, read_completions, read_program, same
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
@@ -30,6 +30,28 @@ REPEATABLE = (
     Outcome.INVALID.value,
     Outcome.BAD_OUTPUT.value,
     Outcome.EXCEPTION.value,
+)
+
+# What every iteration asks is made once: making a statement takes longer than executing it.
+_GENERATION = select(programs.c.generation).where(programs.c.id == bindparam("id"))
+_EVALUATION = select(evaluations).where(
+    *same(evaluations.c.program_id, evaluations.c.stage, evaluations.c.evaluator)
+)
+_KNOWN = (
+    select(evaluations)
+    .join(programs, programs.c.id == evaluations.c.program_id)
+    .where(
+        *same(
+            programs.c.hash,
+            evaluations.c.stage,
+            evaluations.c.evaluator,
+            evaluations.c.environment,
+        ),
+        evaluations.c.outcome.in_(REPEATABLE),
+        evaluations.c.copied_from.is_(None),
+        evaluations.c.behaves_like.is_(None),
+    )
+    .limit(1)
 )
 
 
@@ -80,27 +102,18 @@ class CourseReader:
         Raises:
             StoreError: it has none.
         """
-        evaluation = self.evaluation_of(program_id, "search", evaluator)
-        if evaluation is None:
-            raise StoreError(f"program {program_id} has no evaluation by evaluator {evaluator}")
         with self._database.read() as connection:
-            generation = connection.scalars(
-                select(programs.c.generation).where(programs.c.id == program_id)
-            ).one()
+            evaluation = _read_evaluation_of(connection, program_id, "search", evaluator)
+            if evaluation is None:
+                raise StoreError(f"program {program_id} has no evaluation by evaluator {evaluator}")
+            generation = connection.scalars(_GENERATION, {"id": program_id}).one()
             program = read_program(connection, program_id)
         return EvaluatedProgram(program_id, program, evaluation, generation)
 
     def evaluation_of(self, program_id: int, stage: Stage, evaluator: str) -> Evaluation | None:
         """Return the evaluation of a program by one evaluator version, or None."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select(evaluations).where(
-                    evaluations.c.program_id == program_id,
-                    evaluations.c.stage == stage,
-                    evaluations.c.evaluator == evaluator,
-                )
-            ).one_or_none()
-            return None if row is None else read_evaluation(connection, row)
+            return _read_evaluation_of(connection, program_id, stage, evaluator)
 
     def proposals(self, run_id: int) -> tuple[ProposalRecord, ...]:
         """Return every proposal of a run with its model calls, in order of iterations."""
@@ -182,21 +195,14 @@ class CourseReader:
         Any run of the database may have made it. What may have been the fault of a busy machine,
         such as a time limit, does not count.
         """
+        looked_for = {
+            "hash": program_hash,
+            "stage": stage,
+            "evaluator": evaluator,
+            "environment": environment,
+        }
         with self._database.read() as connection:
-            row = connection.execute(
-                select(evaluations)
-                .join(programs, programs.c.id == evaluations.c.program_id)
-                .where(
-                    programs.c.hash == program_hash,
-                    evaluations.c.stage == stage,
-                    evaluations.c.evaluator == evaluator,
-                    evaluations.c.environment == environment,
-                    evaluations.c.outcome.in_(REPEATABLE),
-                    evaluations.c.copied_from.is_(None),
-                    evaluations.c.behaves_like.is_(None),
-                )
-                .limit(1)
-            ).one_or_none()
+            row = connection.execute(_KNOWN, looked_for).one_or_none()
             if row is None:
                 return None
             return replace(read_evaluation(connection, row), copied_from=row.id)
@@ -337,3 +343,11 @@ class CourseReader:
                 select(steps.c.what, steps.c.id).order_by(steps.c.at, steps.c.what, steps.c.id)
             )
             return tuple((row.what, row.id) for row in rows)
+
+
+def _read_evaluation_of(
+    connection: Connection, program_id: int, stage: Stage, evaluator: str
+) -> Evaluation | None:
+    place = {"program_id": program_id, "stage": stage, "evaluator": evaluator}
+    row = connection.execute(_EVALUATION, place).one_or_none()
+    return None if row is None else read_evaluation(connection, row)

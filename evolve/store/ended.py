@@ -5,22 +5,23 @@ A run of a million programs is read through here when it is resumed, so rows are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
     Text,
+    bindparam,
     cast,
     func,
     literal,
     null,
     select,
-    true,
 )
 
 from evolve.core.evaluation import Outcome
@@ -51,17 +52,15 @@ def ended(
         program: Only what this program came from.
         proposal: Only this one, if it came to nothing.
     """
-    every = program is None and proposal is None
-    cost = _cost(connection, run_id) if every else _COST
-    found: list[Iterator[Ended]] = []
-    if program is None:
-        which = true() if proposal is None else proposals.c.id == proposal
-        fruitless = _fruitless(run_id, cost).where(which)
-        found.append(_read(connection, fruitless.order_by(proposals.c.ended_at, proposals.c.id)))
-    if proposal is None:
-        judged = true() if program is None else programs.c.id == program
-        evaluated = _evaluated(run_id, evaluator, cost).where(judged)
-        found.append(_read(connection, evaluated.order_by(evaluations.c.id)))
+    if program is not None:
+        which = {"run_id": run_id, "evaluator": evaluator, "program": program}
+        return map(_ended, connection.execute(_OF_PROGRAM, which))
+    if proposal is not None:
+        return map(_ended, connection.execute(_OF_PROPOSAL, {"run_id": run_id, "id": proposal}))
+    cost = _cost(connection, run_id)
+    fruitless = _fruitless(run_id, cost).order_by(proposals.c.ended_at, proposals.c.id)
+    evaluated = _evaluated(run_id, evaluator, cost).order_by(evaluations.c.id)
+    found = _read(connection, fruitless), _read(connection, evaluated)
     return merge(*found, key=attrgetter("at"))
 
 
@@ -106,7 +105,7 @@ def _cost(connection: Connection, run_id: int) -> ColumnElement[float]:
     return _COST if some else literal(0.0)
 
 
-def _fruitless(run_id: int, cost: ColumnElement[float]) -> Select[Any]:
+def _fruitless(run_id: int | BindParameter[int], cost: ColumnElement[float]) -> Select[Any]:
     wrote = instructions.c.proposal_id == proposals.c.id
     return (
         select(
@@ -133,7 +132,11 @@ def _fruitless(run_id: int, cost: ColumnElement[float]) -> Select[Any]:
     )
 
 
-def _evaluated(run_id: int, evaluator: str, cost: ColumnElement[float]) -> Select[Any]:
+def _evaluated(
+    run_id: int | BindParameter[int],
+    evaluator: str | BindParameter[str],
+    cost: ColumnElement[float],
+) -> Select[Any]:
     return (
         select(
             proposals.c.iteration,
@@ -164,5 +167,17 @@ def _evaluated(run_id: int, evaluator: str, cost: ColumnElement[float]) -> Selec
 
 def _read(connection: Connection, query: Select[Any]) -> Iterator[Ended]:
     """Read rows whose columns are those of `Ended`, in its order."""
-    for row in rows_of(connection, query):
-        yield Ended._make((*row[:4], ids_in(row[4]), *row[5:]))
+    return map(_ended, rows_of(connection, query))
+
+
+def _ended(row: Sequence[Any]) -> Ended:
+    return Ended._make((*row[:4], ids_in(row[4]), *row[5:]))
+
+
+# What every iteration asks is made once: making a statement takes longer than executing it.
+_OF_PROGRAM = (
+    _evaluated(bindparam("run_id"), bindparam("evaluator"), _COST)
+    .where(programs.c.id == bindparam("program"))
+    .order_by(evaluations.c.id)
+)
+_OF_PROPOSAL = _fruitless(bindparam("run_id"), _COST).where(proposals.c.id == bindparam("id"))

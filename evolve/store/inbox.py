@@ -19,7 +19,7 @@ from evolve.core.errors import StoreError
 from evolve.core.program import Program
 from evolve.store.database import Database
 from evolve.store.patience import patient
-from evolve.store.rows import get_blob, insert_row, put_blob
+from evolve.store.rows import get_blob, insert_row, put_blob, same
 from evolve.store.schema import inbox
 
 
@@ -98,8 +98,9 @@ class Inbox:
             Whether anything was ever sent to the run.
         """
         mine = inbox.c.run_id == run_id
-        if not self._rows(mine):
-            return False  # as nearly always; a reader waits for nobody
+        with self._database.read() as connection:
+            if connection.scalar(_ANY, {"run_id": run_id}) is None:
+                return False  # as nearly always; a reader waits for nobody
         gone = inbox.c.withdrawn_at.is_not(None) & inbox.c.first.is_not(None)
         gone &= inbox.c.last.is_(None) & (inbox.c.kind == "hint")
         if not self._rows(mine & (_WAITING | gone)):
@@ -140,6 +141,7 @@ class Inbox:
             return list(connection.execute(select(inbox).where(which).order_by(inbox.c.id)))
 
 
+_ANY = select(inbox.c.id).where(*same(inbox.c.run_id)).limit(1)
 _WAITING = inbox.c.first.is_(None) & inbox.c.withdrawn_at.is_(None)
 
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
 from evolve.store.records import ArchiveEvent
-from evolve.store.rows import get_blob, insert_row, put_blob
+from evolve.store.rows import get_blob, insert_row, put_blob, same
 from evolve.store.schema import archive_events, case_results, constructions, evaluations
 from evolve.store.text import clip
 
@@ -26,10 +26,12 @@ Numbers: TypeAlias = Row[Any] | SimpleNamespace
 LEFT = "left"
 #: The evaluation of a program on a stage by a version of its evaluator.
 _STANDING = select(evaluations.c.id, evaluations.c.outcome).where(
-    *(
-        column == bindparam(column.name)
-        for column in (evaluations.c.program_id, evaluations.c.stage, evaluations.c.evaluator)
-    )
+    *same(evaluations.c.program_id, evaluations.c.stage, evaluations.c.evaluator)
+)
+_CASES = (
+    select(case_results)
+    .where(*same(case_results.c.evaluation_id))
+    .order_by(case_results.c.position)
 )
 
 
@@ -106,11 +108,7 @@ def read_evaluation(connection: Connection, row: Row[Any]) -> Evaluation:
     """Read the value behind a row of ``evaluations``."""
     texts = json.loads(get_blob(connection, row.texts_blob) or "{}")
     case_texts = texts.get("cases", {})
-    rows = connection.execute(
-        select(case_results)
-        .where(case_results.c.evaluation_id == row.id)
-        .order_by(case_results.c.position)
-    )
+    rows = connection.execute(_CASES, {"evaluation_id": row.id})
     return Evaluation(
         outcome=Outcome(row.outcome),
         score=read_score(row, texts),

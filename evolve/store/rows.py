@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from evolve.core.errors import StoreError
 from evolve.core.measures import Figure, Measure, Objective
@@ -20,15 +30,23 @@ from evolve.store.records import NewRun, RunRecord
 from evolve.store.schema import blobs, completions, parents, program_files, programs
 from evolve.store.text import pack, unpack
 
+
+def same(*columns: Column[Any]) -> tuple[ColumnElement[bool], ...]:
+    """Return that columns have the values which a statement is given by their names."""
+    return tuple(column == bindparam(column.name) for column in columns)
+
+
 # What every iteration executes is made once: making a statement takes longer than executing it.
-_BLOB = select(blobs.c.id).where(blobs.c.sha256 == bindparam("sha256"))
-# One look-up for each key and no ORDER BY: else SQLite may read all programs of the run.
-_SAME, _ALIKE = (
-    select(programs.c.id).where(
-        programs.c.run_id == bindparam("run_id"), key == bindparam(key.name)
-    )
-    for key in (programs.c.hash, programs.c.syntax)
+_BLOB = select(blobs.c.id).where(*same(blobs.c.sha256))
+_DATA = select(blobs.c.data).where(*same(blobs.c.id))
+_SOURCES = (
+    select(program_files.c.path, blobs.c.data)
+    .join(blobs, blobs.c.id == program_files.c.blob)
+    .where(*same(program_files.c.program_id))
 )
+# One look-up for each key and no ORDER BY: else SQLite may read all programs of the run.
+_SAME = select(programs.c.id).where(*same(programs.c.run_id, programs.c.hash))
+_ALIKE = select(programs.c.id).where(*same(programs.c.run_id, programs.c.syntax))
 _END_CALL = update(completions).where(
     completions.c.id == bindparam("call"), completions.c.state == "sent"
 )
@@ -47,7 +65,7 @@ def get_blob(connection: Connection, blob: int | None) -> str:
     """Return the text of a blob; empty where there is none."""
     if blob is None:
         return ""
-    return unpack(connection.scalars(select(blobs.c.data).where(blobs.c.id == blob)).one())
+    return unpack(connection.scalars(_DATA, {"id": blob}).one())
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
@@ -149,11 +167,7 @@ def write_sources(
 
 def read_program(connection: Connection, program_id: int) -> Program:
     """Read the sources of a program."""
-    rows = connection.execute(
-        select(program_files.c.path, blobs.c.data)
-        .join(blobs, blobs.c.id == program_files.c.blob)
-        .where(program_files.c.program_id == program_id)
-    )
+    rows = connection.execute(_SOURCES, {"program_id": program_id})
     return Program({row.path: unpack(row.data) for row in rows})
 
 
