@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,19 +31,31 @@ class Map:
     Attributes:
         distances: Between all places, shape ``(n, n)``.
         demands: Of every place, shape ``(n,)``; 0 at the first.
+        clustered: Whether places lie about five centres.
     """
 
     distances: Floats
     demands: NDArray[np.int64]
+    clustered: bool
 
 
-class TourConstruction(Evaluator):
-    """Minimise a round trip that is built city by city, over that of the nearest neighbour rule."""
+class Construction(Evaluator):
+    """What problems share whose cases are maps."""
 
     def cases(self, stage: Stage) -> Iterable[Case]:
         """Yield maps drawn from a fixed seed."""
         for name, place in _maps(stage):
             yield Case({}, name=name, secret=place)
+
+    def reseed(self, case: Case, seed: int) -> Case:
+        """Draw another map of the same kind, so that maps can rotate."""
+        place = _known(case)
+        drawn = _drawn(np.random.default_rng(seed), len(place.distances), clustered=place.clustered)
+        return replace(case, seed=seed, secret=drawn)
+
+
+class TourConstruction(Construction):
+    """Minimise a round trip that is built city by city, over that of the nearest neighbour rule."""
 
     async def interact(self, case: Case, call: Call) -> Value:
         """Ask for every step; the order of the cities not yet visited is theirs, not the map's."""
@@ -79,17 +91,12 @@ class TourConstruction(Evaluator):
         )
 
 
-class RouteConstruction(Evaluator):
+class RouteConstruction(Construction):
     """Minimise the routes of vehicles of limited capacity, built stop by stop.
 
     Returning to the depot is one of the choices, offered last, whenever the vehicle is not there.
     The objective is the length of all routes over that of the nearest neighbour rule.
     """
-
-    def cases(self, stage: Stage) -> Iterable[Case]:
-        """Yield maps drawn from a fixed seed."""
-        for name, place in _maps(stage):
-            yield Case({}, name=name, secret=place)
 
     async def interact(self, case: Case, call: Call) -> Value:
         """Ask for every step; customers whose demand does not fit are not offered."""
@@ -175,15 +182,19 @@ def _maps(stage: Stage) -> Iterable[tuple[str, Map]]:
     rng = np.random.default_rng(_SEEDS[stage])
     for count, size, clustered in _MAPS[stage]:
         for index in range(count):
-            points = rng.random((size, 2))
-            if clustered:
-                centres = rng.random((5, 2))
-                points = centres[rng.integers(5, size=size)] + rng.normal(0, 0.06, (size, 2))
-            demands = rng.integers(1, _LARGEST_DEMAND + 1, size=size)
-            demands[0] = 0
-            distances = np.hypot(*(points[:, None] - points).transpose(2, 0, 1))
             kind = "clustered" if clustered else "uniform"
-            yield f"{size} {kind}/{index}", Map(distances, demands)
+            yield f"{size} {kind}/{index}", _drawn(rng, size, clustered=clustered)
+
+
+def _drawn(rng: np.random.Generator, size: int, *, clustered: bool) -> Map:
+    points = rng.random((size, 2))
+    if clustered:
+        centres = rng.random((5, 2))
+        points = centres[rng.integers(5, size=size)] + rng.normal(0, 0.06, (size, 2))
+    demands = rng.integers(1, _LARGEST_DEMAND + 1, size=size)
+    demands[0] = 0
+    distances = np.hypot(*(points[:, None] - points).transpose(2, 0, 1))
+    return Map(distances, demands, clustered)
 
 
 def _known(case: Case) -> Map:

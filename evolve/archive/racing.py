@@ -4,6 +4,10 @@ A race is a pure function of the archive and of samples looked up by program and
 is missing it says which, is told them, and begins again, so that its verdict depends neither on
 when samples arrive nor on who asked for them first. See ``docs/design/0008-noise.md``.
 
+Where cases rotate, an epoch has repeats of its own: ``most`` numbers, which no other epoch has. At
+its turn every elite is measured on them, and only scores of one epoch are ever compared. See
+``docs/design/0009-rotation.md``.
+
 Racing: Maron and Moore, "Hoeffding races", 1994. Elites that are measured again: Justesen, Risi and
 Mouret, "MAP-Elites for noisy domains by adaptive sampling", 2019.
 """
@@ -11,13 +15,22 @@ Mouret, "MAP-Elites for noisy domains by adaptive sampling", 2019.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from evolve.archive.base import Elite
+from evolve.archive.base import Elite, order
 from evolve.archive.cells import CellArchive
+from evolve.archive.contests import (
+    SIDE_BY_SIDE,
+    Measured,
+    Need,
+    Reading,
+    Rules,
+    Verdict,
+    Wanted,
+)
 from evolve.core.estimates import (
     Estimate,
     Population,
@@ -27,101 +40,39 @@ from evolve.core.estimates import (
     robust_estimate,
 )
 
-#: How a program must compare with the elite whose place it wants.
-Comparison: TypeAlias = Literal["mean", "lcb", "probability"]
-
-#: Measurements beside the rival that it takes to compare timed programs.
-SIDE_BY_SIDE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How noisy scores are compared.
-
-    Attributes:
-        repeats: Samples of every program, at least 1.
-        most: Samples of one program in all; with ``repeats`` there is no racing.
-        compare: ``mean``: the larger estimate; ``lcb``: the larger lower confidence bound;
-            ``probability``: better with probability ``confidence``.
-        confidence: Probability of being better from which a program has won, 0.5 to 1.
-        give_up: Probability of being better below which it has lost, 0 to 0.5. Who is lost wrongly
-            is one of many; who wins wrongly stays. So this may be far above 1 - ``confidence``.
-        shrink: Whether estimates are drawn toward those of all elites, see `Population.shrink`.
-        refresh: Insertions after which one elite is measured once more; 0 never.
-        paired: Whether equal repeats of two programs share their chance.
-        timed: Whether programs are measured beside their rival, in one slot; what counts then are
-            ratios.
-    """
-
-    repeats: int = 2
-    most: int = 12
-    compare: Comparison = "mean"
-    confidence: float = 0.9
-    give_up: float = 0.3
-    shrink: bool = True
-    refresh: int = 5
-    paired: bool = False
-    timed: bool = False
-
-
-class Reading(NamedTuple):
-    """One sample as fitness; None when the program failed.
-
-    ``reference`` is the fitness of the program ``against`` that was measured beside it.
-    """
-
-    value: float | None
-    against: int | None = None
-    reference: float | None = None
-
-
-class Wanted(NamedTuple):
-    """A sample that is to be measured, perhaps beside another program."""
-
-    key: int
-    repeat: int
-    against: int | None = None
-
-
-class Need(NamedTuple):
-    """A race cannot go on without these samples."""
-
-    samples: tuple[Wanted, ...]
-
-
-class Measured(NamedTuple):
-    """An elite's fitness as it is known now, from its first ``samples`` samples."""
-
-    key: int
-    fitness: float
-    samples: int
-
-
-class Verdict(NamedTuple):
-    """Whether a program may enter, what it is worth by how many samples, and who was measured."""
-
-    enters: bool
-    fitness: float
-    samples: int
-    measured: tuple[Measured, ...] = ()
-
 
 class Beliefs:
     """What is known of noisy scores: a fold over insertions, beside the archive.
 
     Args:
         rules: How they are compared.
-        readings: Looks up the samples of a program that there are, by repeat from 0 on.
+        readings: Looks up the samples of a program that there are, from a repeat on without a gap.
+        iteration: Looks up the iteration of a program; asked only where cases rotate.
+        worst: Fitness that a score of nothing counts as, for elites that fail on other cases.
 
     Attributes:
         known: By elite, how many of its samples its fitness is made of.
+        epoch: Which set of cases, from 0, the fitness of all elites is of.
     """
 
-    def __init__(self, rules: Rules, readings: Callable[[int], Sequence[Reading]]) -> None:
-        self.rules, self._readings = rules, readings
+    def __init__(
+        self,
+        rules: Rules,
+        readings: Callable[[int, int], Sequence[Reading]],
+        *,
+        iteration: Callable[[int], int | None] = lambda _: None,
+        worst: float = math.inf,
+    ) -> None:
+        self.rules, self._look_up = rules, readings
+        self._iteration, self._worst = iteration, worst
         self.known: dict[int, int] = {}
+        self.epoch = 0
         self._spread = Spread()
-        self._estimates: dict[int, tuple[int, Estimate]] = {}
+        self._estimates: dict[int, tuple[tuple[int, int], Estimate]] = {}
+
+    def reached(self, iteration: int | None) -> None:
+        """Take note that a program of that iteration, with a score, was inserted."""
+        self.epoch = max(self.epoch, self.rules.epoch(iteration))
 
     def tell(self, first: Estimate) -> None:
         """Take note of the first samples of a program that was inserted."""
@@ -133,36 +84,102 @@ class Beliefs:
         self._estimates = {key: e for key, e in self._estimates.items() if key in keys}
 
     def judge(
-        self, key: int, measures: Mapping[str, float], archive: CellArchive, *, refresh: bool
+        self,
+        key: int,
+        measures: Mapping[str, float],
+        archive: CellArchive,
+        *,
+        refresh: bool,
+        everyone: Iterable[Elite] = (),
     ) -> Need | Verdict:
         """Decide whether a program enters an archive, or say what has to be measured first.
 
         Args:
-            key: The program; its first ``repeats`` samples are there.
+            key: The program; the first ``repeats`` samples of its epoch are there.
             measures: Where it belongs.
             archive: As it is now.
             refresh: Whether an elite is to be measured again, too.
+            everyone: The elites of all archives, for the turn of an epoch.
         """
+        before = self.epoch, self.known
+        epoch = self.rules.epoch(self._iteration(key)) if self.rules.rotate else 0
+        if turn := epoch > self.epoch:
+            self.epoch, self.known = epoch, {}
+        elites = dict.fromkeys(elite.key for elite in everyone) if turn else {}
+        wanted = [each for other in (key, *elites) for each in self._missing(other)]
+        step = (
+            Need(tuple(wanted)) if wanted else self._step(key, measures, archive, elites, refresh)
+        )
+        if isinstance(step, Need):
+            self.epoch, self.known = before  # the next set counts once all of it is measured
+            return step
+        return step._replace(epoch=epoch) if turn else step
+
+    def _step(
+        self,
+        key: int,
+        measures: Mapping[str, float],
+        archive: CellArchive,
+        elites: Collection[int],
+        refresh: bool,
+    ) -> Need | Verdict:
+        """Decide, with the first samples of all concerned at hand; elites: those to rank anew."""
         prior = self._population(archive)
-        rival = archive.rival(measures)
-        verdict = self._unrivalled(key, prior) if rival is None else self._race(key, rival, prior)
-        again = self._refreshed(archive, rival, prior) if refresh else ()
+        ranked = self._ranked(elites, prior)
+        rival = self._rival(archive, measures, {each.key: each.fitness for each in ranked})
+        if any(reading.value is None for reading in self._readings(key)[: self.rules.repeats]):
+            verdict: Need | Verdict = Verdict(False, self._worst, self.rules.repeats)
+        else:
+            verdict = (
+                self._unrivalled(key, prior) if rival is None else self._race(key, rival, prior)
+            )
+        again = self._refreshed(archive, rival, prior) if refresh and not elites else ()
         wanted = (*_wanted(verdict), *_wanted(again))
         if wanted:
             return Need(wanted)
         assert isinstance(verdict, Verdict)
         assert not isinstance(again, Need)
-        return verdict._replace(measured=(*again, *verdict.measured))
+        return verdict._replace(measured=(*ranked, *again, *verdict.measured))
+
+    def _missing(self, key: int) -> list[Wanted]:
+        """Return the first samples of the epoch that a program does not have."""
+        there = len(self._readings(key))
+        return [self._want(key, repeat) for repeat in range(there, self.rules.repeats)]
+
+    def _ranked(self, elites: Collection[int], prior: Population | None) -> tuple[Measured, ...]:
+        """Return what elites are worth on the cases of the epoch, those that fail behind all."""
+        n = self.rules.repeats
+        known = {key: self.estimate(key) for key in elites}
+        worth = {key: self._worth(each, prior) for key, each in known.items() if each is not None}
+        last = min([self._worst, *worth.values()])
+        return tuple(Measured(key, worth.get(key, last), n) for key in elites)
+
+    def _rival(
+        self, archive: CellArchive, measures: Mapping[str, float], ranked: Mapping[int, float]
+    ) -> Elite | None:
+        """Return whom a program would have to beat, by the fitness that elites are to have."""
+        rival = archive.rival(measures)
+        if rival is None or not ranked:
+            return rival
+        occupants = archive.occupants(rival.cell)
+        return max((replace(each, fitness=ranked[each.key]) for each in occupants), key=order)
+
+    def _readings(self, key: int) -> Sequence[Reading]:
+        """Return the samples of a program in this epoch, by repeat from its first on."""
+        return self._look_up(key, self.epoch * self.rules.most)[: self.rules.most]
+
+    def _want(self, key: int, repeat: int, against: int | None = None) -> Wanted:
+        return Wanted(key, self.epoch * self.rules.most + repeat, against)
 
     def estimate(self, key: int) -> Estimate | None:
         """Return what is known of an elite, unshrunken; None when it was never measured here."""
         n = self.known.get(key, self.rules.repeats)
         found = self._estimates.get(key)
-        if found is None or found[0] != n:
+        if found is None or found[0] != (self.epoch, n):
             readings = self._readings(key)[:n]
             if all(reading.value is None for reading in readings):
                 return None
-            found = self._estimates[key] = n, self._summary(readings)
+            found = self._estimates[key] = (self.epoch, n), self._summary(readings)
         return found[1]
 
     def _race(self, key: int, rival: Elite, prior: Population | None) -> Need | Verdict:
@@ -173,12 +190,14 @@ class Beliefs:
         level = rules.repeats
         while True:
             beside = rival.key if rules.timed else None
-            wanted = [Wanted(key, r, beside) for r in range(len(mine), level)]
-            wanted += [Wanted(rival.key, r) for r in range(len(theirs), seen)]
+            wanted = [self._want(key, r, beside) for r in range(len(mine), level)]
+            wanted += [self._want(rival.key, r) for r in range(len(theirs), seen)]
             if wanted:
                 return Need(tuple(wanted))
             if any(reading.value is None for reading in mine[:level]):
                 return Verdict(False, rival.fitness, level)
+            if all(reading.value is None for reading in theirs[:seen]):
+                return self._walkover(mine[:level], rival, seen, prior)
             duel = self._duel(mine[:level], theirs[:seen], rival)
             own, other = self._worth(duel.own, prior), self._worth(duel.rival, prior)
             again = duel.paired or seen > known
@@ -191,6 +210,14 @@ class Beliefs:
                 return Verdict(sure and own > other, own, level, measured)
             level = min(level + 1, rules.most)
             seen = seen if rules.timed else max(seen, min(seen + 1, rules.most))
+
+    def _walkover(
+        self, mine: Sequence[Reading], rival: Elite, seen: int, prior: Population | None
+    ) -> Verdict:
+        """Let a program with a score take the place of an elite that fails on these cases."""
+        own = self._worth(self._summary(mine), prior)
+        behind = min(rival.fitness, math.nextafter(own, -math.inf))
+        return Verdict(True, own, len(mine), (Measured(rival.key, behind, seen),))
 
     def _duel(self, mine: Sequence[Reading], theirs: Sequence[Reading], rival: Elite) -> _Duel:
         """Compare two programs by the samples given."""
@@ -237,7 +264,7 @@ class Beliefs:
         _, n, _, key = min(open_)
         readings = self._readings(key)
         if len(readings) <= n:
-            return Need(tuple(Wanted(key, repeat) for repeat in range(len(readings), n + 1)))
+            return Need(tuple(self._want(key, r) for r in range(len(readings), n + 1)))
         return (Measured(key, self._worth(self._summary(readings[: n + 1]), prior), n + 1),)
 
     def _known(self, elite: Elite) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from evolve.cli import render
 from evolve.engine.events import (
     ArchiveSettled,
+    CasesRotated,
     Event,
     FaultOccurred,
     HeldOutScored,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from evolve.engine.run import Result
 
 #: Events that are worth a line.
-News: TypeAlias = ProgramEvaluated | InstructionWritten | FaultOccurred | HeldOutScored | Warned
+News: TypeAlias = (
+    ProgramEvaluated | InstructionWritten | FaultOccurred | HeldOutScored | Warned | CasesRotated
+)
 #: Seconds between progress lines where there is no terminal.
 PLAIN_INTERVAL = 10.0
 
@@ -77,7 +80,7 @@ class PlainDisplay:
                     self._print(line)
             case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
                 self._print(news_line(event))
-            case HeldOutScored() | Warned():
+            case HeldOutScored() | Warned() | CasesRotated():
                 self._print(news_line(event))
             case Progress() if time.monotonic() - self._printed >= PLAIN_INTERVAL:
                 self._printed = time.monotonic()
@@ -111,7 +114,7 @@ class LiveDisplay:
                     self._console.print(line, markup=False, soft_wrap=True)
             case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
                 self._console.print(news_line(event), markup=False, soft_wrap=True)
-            case HeldOutScored() | Warned():
+            case HeldOutScored() | Warned() | CasesRotated():
                 self._console.print(news_line(event), markup=False, soft_wrap=True)
             case Stopping():
                 self._note = f"stopping: {event.reason}; finishing what is in flight"
@@ -178,6 +181,9 @@ def news_line(event: News) -> str:
             return f"held-out {held_out}  program {event.program_id}, search {search}"
         case Warned():
             return f"warning: {event.text}"
+        case CasesRotated():
+            best = render.text(event.best)
+            return f"new cases, set {event.epoch}  {event.elites} elites measured, best now {best}"
         case FaultOccurred():
             return f"fault in {event.where}: {event.message}"
         case InstructionWritten():

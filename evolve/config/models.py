@@ -25,6 +25,7 @@ from evolve.config.pool import PoolConfig as PoolConfig  # noqa: PLC0414 - also 
 from evolve.config.proposing import InstructionsConfig
 from evolve.config.proposing import PortfolioConfig as PortfolioConfig  # noqa: PLC0414 - also from here
 from evolve.config.proposing import ProposerConfig as ProposerConfig  # noqa: PLC0414 - also from here
+from evolve.config.rotate import RotateConfig
 from evolve.config.section import Section as Section  # noqa: PLC0414 - also from here
 
 
@@ -329,6 +330,9 @@ class RunConfig(Section):
     islands: IslandsConfig = IslandsConfig()
     noise: NoiseConfig | None = Field(
         default=None, description="how scores that vary are measured; default: as the problem says"
+    )
+    rotate: RotateConfig | None = Field(
+        default=None, description="when search cases are made anew; default: as the problem says"
     )
     held_out: HeldOutConfig = HeldOutConfig()
     models: tuple[ModelConfig, ...] = ()

@@ -94,6 +94,7 @@ class Problem:
         cascade: What the first search cases must come to, by their number.
         warmup: Calls of the first case before those that count; above 0 it never counts itself.
         noise: How scores that vary are measured; None when they do not.
+        rotate: Iterations after which search cases are made anew; 0 never.
         command: How programs are built and run that are not a Python function.
         image: What the image is made from that programs run in.
         select: Which program found is reported; it plays no part in the search.
@@ -122,6 +123,7 @@ class Problem:
     cascade: tuple[Threshold, ...] = ()
     warmup: int = 0
     noise: NoiseConfig | None = None
+    rotate: int = 0
     command: Command | None = None
     image: ImageRecipe = DEFAULT_IMAGE
     select: Select = Select()
@@ -204,6 +206,7 @@ def _load(place: Path) -> Problem:
         cascade=tuple(Threshold(**each.model_dump()) for each in config.cascade),
         warmup=config.warmup,
         noise=config.noise,
+        rotate=config.rotate.every if config.rotate else 0,
         command=command_of(config),
         image=image_of(loaded),
         select=Select(**config.select.model_dump()),

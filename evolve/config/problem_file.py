@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from evolve.config.archive import Measures
 from evolve.config.fields import Name, Options, Positive, PositiveInt, Unit, distinct_names
 from evolve.config.noise import NoiseConfig
+from evolve.config.rotate import RotateConfig
 from evolve.config.section import Section
 
 
@@ -168,6 +169,10 @@ class ProblemConfig(Section):
     )
     noise: NoiseConfig | None = Field(
         default=None, description="how scores that vary are measured; default: they do not vary"
+    )
+    rotate: RotateConfig | None = Field(
+        default=None,
+        description="search cases are made anew from other seeds now and then; default: they stay",
     )
     warmup: Annotated[int, Field(ge=0)] = Field(
         default=0,

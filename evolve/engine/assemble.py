@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol, cast
 
+from evolve.archive.contests import SIDE_BY_SIDE, Rules
 from evolve.archive.islands import Plan
-from evolve.archive.racing import SIDE_BY_SIDE, Beliefs, Rules
+from evolve.archive.racing import Beliefs
 from evolve.archive.selection import SELECTORS, Mix, Selector
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.file import Loaded
@@ -133,7 +134,7 @@ async def open_bench(
                 interaction=config.interaction,
                 trusted_programs=not portfolio.arbitrary_code,
                 objectives=[each.name for each in config.archive.objectives],
-                noisy=noise_of(config, problem) is not None,
+                noisy=noise_of(config, problem) is not None or rotation_of(config, problem) > 0,
             )
         )
         rules = rules_of(loaded, problem, paired=evaluate.reseeds)
@@ -200,6 +201,11 @@ def noise_of(config: RunConfig, problem: Problem) -> NoiseConfig | None:
     return None if noise is None or noise.most == 1 else noise
 
 
+def rotation_of(config: RunConfig, problem: Problem) -> int:
+    """Return after how many iterations search cases are made anew; 0: never."""
+    return problem.rotate if config.rotate is None else config.rotate.every
+
+
 def may_vary_unsaid(config: RunConfig, problem: Problem) -> bool:
     """Return whether scores may vary for all that problem and configuration say."""
     if (
@@ -210,55 +216,86 @@ def may_vary_unsaid(config: RunConfig, problem: Problem) -> bool:
 
 
 def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Rules | None:
-    """Return by what rules noisy scores are compared; None where scores do not vary.
+    """Return by what rules scores are compared that vary, by chance or since cases rotate.
 
     Args:
         loaded: The configuration; what it says of noise goes before what the problem says.
         problem: The problem.
         paired: Whether its evaluator makes the same chance from the same seed.
 
+    Returns:
+        None where scores do not vary.
+
     Raises:
-        ConfigError: the archive is of a kind that has no races, or the problem has probes or a
-            cascade.
+        ConfigError: the archive is of a kind that has no races, the problem has probes or a
+            cascade, or its evaluator makes no cases from seeds and they are to rotate.
     """
     config = loaded.config
-    noise = noise_of(config, problem)
-    if noise is None:
+    noise, rotate = noise_of(config, problem), rotation_of(config, problem)
+    if noise is None and not rotate:
         return None
-    archive, where = config.archive, ("noise",) if config.noise else ("problem",)
+    said = config.noise if noise else config.rotate
+    where = (("noise" if noise else "rotate") if said else "problem",)
+    if rotate and not paired:
+        raise loaded.error(
+            f"cases rotate, but the evaluator of {problem.id} would make the same ones again: "
+            "override reseed(case, seed) to make a case's inputs from the seed (docs/rotation.md)",
+            "rotate" if config.rotate else "problem",
+        )
+    once = NoiseConfig(repeats=1, most=1, shrink=False, refresh=0)
+    rules = Rules(
+        **(noise or once).model_dump(),
+        paired=paired,
+        timed=problem.timed and noise is not None,
+        rotate=rotate,
+    )
+    _check_rules(loaded, problem, rules, where)
+    return rules
+
+
+def _check_rules(
+    loaded: Loaded[RunConfig], problem: Problem, rules: Rules, where: tuple[str, ...]
+) -> None:
+    """Refuse what scores that vary cannot go with.
+
+    Raises:
+        ConfigError: there is such a thing.
+    """
     if problem.mode == "search":
         raise loaded.error(
             f"programs of {problem.id} begin with different constructions, so that repeats of one "
-            "are no samples of the same score: leave noise out",
+            "are no samples of the same score: leave noise and rotate out",
             *where,
         )
+    archive = loaded.config.archive
     if archive.kind == "novelty" or archive.objectives:
         raise loaded.error(
-            "noisy scores need cells that hold the best of one objective: archive.kind grid or "
-            "cvt, without objectives",
+            "noisy scores, and cases that rotate, need cells that hold the best of one objective: "
+            "archive.kind grid or cvt, without objectives",
             *where,
         )
     if problem.probes:
         raise loaded.error(
             f"the probes of {problem.id} take over scores where outputs are equal, so its scores "
-            "have no noise: leave one of the two out",
+            "have no noise and its cases cannot rotate: leave one of the two out",
             *where,
         )
     if problem.cascade:
         raise loaded.error(
-            f"the cascade of {problem.id} would end noisy programs for bad luck: leave one of the "
-            "two out",
+            f"the cascade of {problem.id} would end noisy programs for bad luck, and has one "
+            "threshold for all sets of cases: leave one of the two out",
             *where,
         )
     if not all(axis.settled for axis in problem.measures):
-        raise loaded.error("noisy scores need cells with edges: no scale: quantile", *where)
-    if problem.timed and noise.most - noise.repeats < SIDE_BY_SIDE:
+        raise loaded.error(
+            "noisy scores, and cases that rotate, need cells with edges: no scale: quantile", *where
+        )
+    if rules.timed and rules.most - rules.repeats < SIDE_BY_SIDE:
         raise loaded.error(
             f"a race of timed programs needs at least {SIDE_BY_SIDE} samples side by side: give "
-            f"noise.most of {noise.repeats + SIDE_BY_SIDE} or more",
+            f"noise.most of {rules.repeats + SIDE_BY_SIDE} or more",
             *where,
         )
-    return Rules(**noise.model_dump(), paired=paired, timed=problem.timed)
 
 
 def policy_of(config: RunConfig, folder: Path) -> Policy:

@@ -95,6 +95,21 @@ class ProgramEvaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class CasesRotated:
+    """All elites were measured on a new set of search cases, and have the fitness they have there.
+
+    Attributes:
+        epoch: Which set, from 0.
+        elites: How many elites there are.
+        best: Objective of the best one on these cases, in its own direction.
+    """
+
+    epoch: int
+    elites: int
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveSettled:
     """The edges of quantile cells are known: the run has another archive from now on.
 
@@ -202,6 +217,7 @@ Event: TypeAlias = (
     | InstructionWritten
     | ProgramEvaluated
     | ArchiveSettled
+    | CasesRotated
     | FaultOccurred
     | HeldOutScored
     | Warned

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from evolve.archive.racing import Rules
+from evolve.archive.contests import Rules
 from evolve.config.file import Loaded
 from evolve.config.models import ModelConfig, RunConfig
 from evolve.core.evaluation import Evaluation, Stage
@@ -180,6 +180,13 @@ def _sampled(
     rules: Rules, evaluation_s: Span, closing_s: Span, told: list[str]
 ) -> tuple[Span, Span]:
     """Return how long evaluations take that are made of samples, in the search and at its end."""
+    if rules.rotate:
+        told.append(
+            f"cases rotate: every {rules.rotate} iterations all elites are measured once more, "
+            "which is not counted here"
+        )
+    if rules.most == 1:
+        return evaluation_s, closing_s
     told.append(f"scores vary: every program has {rules.repeats} samples, at most {rules.most}")
     halfway = (rules.repeats + rules.most) / 2  # few races go to the end
     return evaluation_s.times(rules.repeats, halfway), closing_s.times(rules.most, rules.most)

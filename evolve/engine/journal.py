@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from evolve.archive.racing import Need, Verdict, Wanted
+from evolve.archive.contests import Need, Verdict, Wanted
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.engine.draw import Draw
 from evolve.engine.events import (
     ArchiveSettled,
+    CasesRotated,
     InstructionWritten,
     Observer,
     ProgramEvaluated,
@@ -197,7 +198,7 @@ class Journal:
         """Commit an evaluation together with what it does to the archive."""
         placed = self._place(judged, verdict)
         self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, placed.events)
-        self._tell(judged, placed)
+        self._tell(judged, placed, verdict)
 
     def judge(self, judged: Judged) -> None:
         """Commit an evaluation whose turn to enter the archive has not come."""
@@ -209,7 +210,7 @@ class Journal:
         assert pending.iteration is not None
         placed = self._place(judged, verdict)
         self.store.insert(self.run_id, pending.iteration, pending.program_id, placed.events)
-        self._tell(judged, placed)
+        self._tell(judged, placed, verdict)
 
     def _place(self, judged: Judged, verdict: Verdict | None) -> Placement:
         """Offer an evaluated program to its island, and count it."""
@@ -224,7 +225,7 @@ class Journal:
             verdict=verdict,
         )
 
-    def _tell(self, judged: Judged, placed: Placement) -> None:
+    def _tell(self, judged: Judged, placed: Placement, verdict: Verdict | None) -> None:
         """Count an evaluation, learn from it and tell observers."""
         pending, evaluation = judged.pending, judged.evaluation
         self.counters.evaluated(evaluation, is_best=placed.is_best)
@@ -247,3 +248,6 @@ class Journal:
             )
         )
         self._settle(placed.settled)
+        if verdict is not None and verdict.epoch is not None:
+            archive, best = self.population.archive, self.population.standing.best
+            self.emit(CasesRotated(verdict.epoch, len(archive), best))

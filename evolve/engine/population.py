@@ -12,8 +12,9 @@ import numpy as np
 from evolve.archive.base import MEASURED, AddResult, AddStatus, Archive, Elite
 from evolve.archive.cells import CellArchive
 from evolve.archive.census import Census
+from evolve.archive.contests import Need, Verdict
 from evolve.archive.islands import ALONE, FIRST, Change, Islands, Offer, Plan
-from evolve.archive.racing import Beliefs, Need, Verdict
+from evolve.archive.racing import Beliefs
 from evolve.archive.selection import EVEN, Mix, Profile, Selector, State, inspirations
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.estimates import Estimate
@@ -178,7 +179,7 @@ class Population:
                 self.islands.enter(event.island, offer_of(event))
                 if event not in own:
                     self.census.settled(event.island, event.fitness)
-            self._believe(fact.estimate)
+            self._believe(fact.estimate, fact.iteration)
             if not complete:
                 if fitness is not None:
                     score = Offer(fact.program_id, fitness, fact.measures, fact.metrics)
@@ -222,7 +223,10 @@ class Population:
         assert isinstance(archive, CellArchive)  # the configuration was checked for it
         interval = self.beliefs.rules.refresh
         due = interval > 0 and (self.census.evaluations + 1) % interval == 0
-        return self.beliefs.judge(program_id, evaluation.score.measures, archive, refresh=due)
+        everyone = (elite for each in self.islands.live.values() for elite in each.elites())
+        return self.beliefs.judge(
+            program_id, evaluation.score.measures, archive, refresh=due, everyone=everyone
+        )
 
     def insert(
         self,
@@ -277,11 +281,12 @@ class Population:
             added.status, added.cell, is_best, added.clipped, events, settled=self._cut()
         )
 
-    def _believe(self, first: Estimate | None) -> None:
+    def _believe(self, first: Estimate | None, iteration: int | None = None) -> None:
         """Take note of a program's first samples, and forget who is no elite any more."""
         if self.beliefs is None or first is None:
             return
         self.beliefs.tell(first)
+        self.beliefs.reached(iteration)
         archives = self.islands.live.values()
         if len(self.beliefs.known) > 2 * sum(map(len, archives)) + FORGOTTEN:
             self.beliefs.keep({elite.key for archive in archives for elite in archive.elites()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from evolve.archive.contests import Rules
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.core.errors import StoreError
@@ -29,6 +30,10 @@ async def evaluate_run_again(
         StoreError: the evaluator has changed since.
     """
     rules = rules_of_run(run)
+
+    def first_of(rules: Rules, number: int) -> int:
+        return rules.first(reader.iteration_of(number))
+
     async with open_bench(loaded) as bench:
         version = bench.evaluate.version
         if version != run.problem_hash:
@@ -43,7 +48,7 @@ async def evaluate_run_again(
             found = reader.program(number)
             before = reader.evaluation_of(number, "search", version)
             if rules is not None:
-                sample = reader.sample(number, "search", version, 0)
+                sample = reader.sample(number, "search", version, first_of(rules, number))
                 before = None if sample is None else sample.evaluation
             assert before is not None
             moved = compared(number, found.entry.hash, before, evaluation)
@@ -51,7 +56,12 @@ async def evaluate_run_again(
 
         numbers = evaluated_programs(reader, run.id, version)
         programs = ((number, reader.program(number).program) for number in numbers)
-        seed = None if rules is None else repeat_seed(loaded.config.seed, "search", 0)
+
+        def seed_of(number: int) -> int | None:
+            if rules is None:
+                return None
+            return repeat_seed(loaded.config.seed, "search", first_of(rules, number))
+
         given = partial(reader.constructions.given, evaluator=version)
-        await evaluate_again(bench, programs, each, seed=seed, given=given)
+        await evaluate_again(bench, programs, each, seed_of=seed_of, given=given)
     report.moved.sort(key=lambda moved: moved.program)

@@ -61,7 +61,7 @@ async def evaluate_again(
     each: Callable[[int, Evaluation], None],
     emit: Observer = lambda _: None,
     *,
-    seed: int | None = None,
+    seed_of: Callable[[int], int | None] = lambda _: None,
     given: Callable[[int], Start | None] = lambda _: None,
 ) -> None:
     """Evaluate programs on the search cases, as many at once as there are slots.
@@ -71,7 +71,7 @@ async def evaluate_again(
         programs: Ids and sources.
         each: Given every evaluation as soon as it is there.
         emit: Told of faults, which are retried.
-        seed: Of the repeat to make again, where scores vary.
+        seed_of: Returns that of the repeat to make again, where scores vary.
         given: Finds what a program goes on from, in search mode.
 
     Raises:
@@ -83,6 +83,7 @@ async def evaluate_again(
 
     async def work() -> None:
         for number, program in waiting:
+            seed = seed_of(number)
             (evaluation,) = await assess.together([program], "search", seed, given(number))
             each(number, evaluation)
 

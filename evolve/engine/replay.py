@@ -10,7 +10,8 @@ from pathlib import Path
 
 import anyio
 
-from evolve.archive.racing import Beliefs, Reading, Wanted
+from evolve.archive.contests import Reading, Wanted
+from evolve.archive.racing import Beliefs
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.config.problem import Problem
@@ -114,7 +115,11 @@ class _Replay:
         objective = self.problem.objective
         self.portfolio = open_portfolio(config, writers(config), objective, loaded.folder)
         rules = rules_of_run(run)
-        beliefs = None if rules is None else Beliefs(rules, self._readings)
+        beliefs = None
+        if rules is not None:
+            worst = objective.fitness(objective.offset)
+            look_up = scratch.iteration_of
+            beliefs = Beliefs(rules, self._readings, iteration=look_up, worst=worst)
         self.population = population_of(
             loaded, _Sources(self.problem), spec, self._individual, beliefs=beliefs
         )
@@ -331,10 +336,10 @@ class _Replay:
             "which was not measured: the run took another course"
         )
 
-    def _readings(self, key: int) -> tuple[Reading, ...]:
+    def _readings(self, key: int, first: int) -> tuple[Reading, ...]:
         """Return the stored samples of a program, with other programs as they are called here."""
         stored = readings(
-            self.reader, self.run.problem_hash, self.problem.objective, self.there[key]
+            self.reader, self.run.problem_hash, self.problem.objective, self.there[key], first
         )
         return tuple(
             each._replace(against=None if each.against is None else self.here[each.against])

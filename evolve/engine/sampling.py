@@ -10,7 +10,8 @@ from functools import partial
 
 import anyio
 
-from evolve.archive.racing import Beliefs, Reading, Rules, Wanted
+from evolve.archive.contests import Reading, Rules, Wanted
+from evolve.archive.racing import Beliefs
 from evolve.core.errors import RunFailed
 from evolve.core.estimates import estimate, robust_estimate
 from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
@@ -45,14 +46,17 @@ class Sampling:
 
         On held-out cases, which decide nothing, there are as many as a program can get.
         """
-        count = self.rules.most if stage == "held_out" else self.rules.repeats
-        first = await self._sample(program_id, 0, stage, program)
+        count, start = self.rules.most, 0
+        if stage == "search":
+            count = self.rules.repeats
+            start = self.rules.first(self.store.iteration_of(program_id))
+        first = await self._sample(program_id, start, stage, program)
         if first is not None:  # it could not be measured, or has no score
             return first
         async with anyio.create_task_group() as tasks:
-            for repeat in range(1, count):
+            for repeat in range(start + 1, start + count):
                 tasks.start_soon(self._sample, program_id, repeat, stage, program)
-        samples = self.store.samples(program_id, stage, self.assess.version)[:count]
+        samples = self.store.samples(program_id, stage, self.assess.version, start)[:count]
         if len(samples) < count:
             return self._lost(stage)
         return pooled([each.evaluation for each in samples], robust=self.rules.timed)
@@ -160,19 +164,26 @@ def judging_of(
     if rules is None:
         return Judging(assess.version, assess.judge)
     sampling = Sampling(store, assess, rules, seed, elapsed_s)
-    beliefs = Beliefs(rules, partial(readings, store, assess.version, objective))
+    beliefs = Beliefs(
+        rules,
+        partial(readings, store, assess.version, objective),
+        iteration=store.iteration_of,
+        worst=objective.fitness(objective.offset),
+    )
     return Judging(assess.version, sampling.judge, sampling.measure, beliefs)
 
 
-def readings(reader: Reader, evaluator: str, objective: Objective, key: int) -> tuple[Reading, ...]:
-    """Return the samples of a program as fitness."""
+def readings(
+    reader: Reader, evaluator: str, objective: Objective, key: int, first: int
+) -> tuple[Reading, ...]:
+    """Return the samples of a program from repeat ``first`` on as fitness."""
 
     def fitness(value: float | None) -> float | None:
         return None if value is None else objective.fitness(value)
 
     return tuple(
         Reading(fitness(value), against, fitness(reference))
-        for value, against, reference in reader.sample_values(key, "search", evaluator)
+        for value, against, reference in reader.sample_values(key, "search", evaluator, first)
     )
 
 

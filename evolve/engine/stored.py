@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evolve.archive.racing import Rules
+from evolve.archive.contests import Rules
 from evolve.config.file import Loaded, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.store.records import NewRun, RunRecord

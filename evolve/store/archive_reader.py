@@ -7,6 +7,8 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from sqlalchemy import select
+
 from evolve.core.errors import StoreError
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Sample, Stage
@@ -37,6 +39,7 @@ from evolve.store.sampling import (
     read_samples,
     read_values,
 )
+from evolve.store.schema import programs, proposals
 from evolve.store.summaries import held_out
 
 
@@ -125,10 +128,21 @@ class ArchiveReader(RunReader):
             caused = read_caused(connection, run_id, numbers)
             yield from facts(connection, run_id, evaluator, caused, scores=scores)
 
-    def samples(self, program_id: int, stage: Stage, evaluator: str) -> tuple[Sample, ...]:
-        """Return the samples of a program by repeat, as many as there are without a gap from 0."""
+    def samples(
+        self, program_id: int, stage: Stage, evaluator: str, first: int = 0
+    ) -> tuple[Sample, ...]:
+        """Return samples of a program by repeat, as many as there are from ``first`` on."""
         with self._database.read() as connection:
-            return read_samples(connection, program_id, stage, evaluator)
+            return read_samples(connection, program_id, stage, evaluator, first)
+
+    def iteration_of(self, program_id: int) -> int | None:
+        """Return the iteration that a program was proposed in; None for one nobody proposed."""
+        query = select(proposals.c.iteration).join(
+            programs, programs.c.proposal_id == proposals.c.id
+        )
+        with self._database.read() as connection:
+            found: int | None = connection.scalar(query.where(programs.c.id == program_id))
+        return found
 
     def sources(self, program_id: int) -> Program:
         """Return the files of a program."""
@@ -141,11 +155,11 @@ class ArchiveReader(RunReader):
             return read_sample(connection, program_id, stage, evaluator, repeat)
 
     def sample_values(
-        self, program_id: int, stage: Stage, evaluator: str
+        self, program_id: int, stage: Stage, evaluator: str, first: int = 0
     ) -> tuple[SampleValue, ...]:
         """Return the numbers of `samples`: objective, and whom it was measured beside."""
         with self._database.read() as connection:
-            return read_values(connection, program_id, stage, evaluator)
+            return read_values(connection, program_id, stage, evaluator, first)
 
     def estimates(
         self, run_id: int, stage: Stage = "search", only: Collection[int] | None = None

@@ -27,6 +27,7 @@ class EvaluationFact(NamedTuple):
         objective: None when it has no score.
         estimate: The objective with its standard error; None when it has no score.
         events: What it changed, in order.
+        iteration: That it was proposed in; None for the seed program.
         measures: Those of its score, and ``metrics`` likewise; empty unless they were asked for.
     """
 
@@ -36,6 +37,7 @@ class EvaluationFact(NamedTuple):
     objective: float | None
     events: Sequence[ArchiveEvent] = ()
     estimate: Estimate | None = None
+    iteration: int | None = None
     measures: Mapping[str, float] = MappingProxyType({})
     metrics: Mapping[str, float] = MappingProxyType({})
 
@@ -58,13 +60,14 @@ def facts(
         evaluations.c.objective,
         evaluations.c.error,
         evaluations.c.samples,
+        proposals.c.iteration,
         *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
     )
     query = select(*columns).select_from(_JUDGED.outerjoin(parents, first_parent))
     for row in _in_order(connection, run_id, evaluator, query):
         objective = row[4]
         known = None if objective is None else Estimate(*row[4:7])
-        values = (*row[1:5], caused.get(row[0], ()), known, *(row[7:] or ({}, {})))
+        values = (*row[1:5], caused.get(row[0], ()), known, row[7], *(row[8:] or ({}, {})))
         yield EvaluationFact._make(values)
 
 

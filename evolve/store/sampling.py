@@ -31,10 +31,12 @@ class SampleValue(NamedTuple):
 def write_sample(
     connection: Connection, program_id: int, sample: Sample, elapsed_s: float, now: float
 ) -> None:
-    """Insert a sample; the first one with its texts and cases, which the evaluation will have."""
+    """Insert a sample; the first one made with texts and cases, which the evaluation will have."""
     evaluation = sample.evaluation
     run_id = connection.scalars(select(programs.c.run_id).where(programs.c.id == program_id)).one()
-    details = json.dumps(_details(evaluation)) if sample.repeat == 0 else None
+    others = _of(program_id, evaluation.stage, evaluation.evaluator)
+    first = connection.scalar(select(samples.c.id).where(others).limit(1)) is None
+    details = json.dumps(_details(evaluation)) if first else None
     insert_row(
         connection,
         samples,
@@ -66,26 +68,28 @@ def read_sample(
 
 
 def read_samples(
-    connection: Connection, program_id: int, stage: Stage, evaluator: str
+    connection: Connection, program_id: int, stage: Stage, evaluator: str, first: int = 0
 ) -> tuple[Sample, ...]:
-    """Return the samples of a program by repeat, as many as there are without a gap from 0 on."""
-    of_program = _of(program_id, stage, evaluator)
+    """Return samples of a program by repeat, as many as there are from ``first`` without a gap."""
+    of_program = _of(program_id, stage, evaluator) & (samples.c.repeat >= first)
     rows = connection.execute(select(samples).where(of_program).order_by(samples.c.repeat))
     found = [_sample(connection, row) for row in rows]
-    return tuple(each for place, each in enumerate(found) if each.repeat == place)
+    return tuple(each for place, each in enumerate(found, start=first) if each.repeat == place)
 
 
 def read_values(
-    connection: Connection, program_id: int, stage: Stage, evaluator: str
+    connection: Connection, program_id: int, stage: Stage, evaluator: str, first: int = 0
 ) -> tuple[SampleValue, ...]:
     """Return the numbers of `read_samples`."""
     rows = connection.execute(
         select(samples.c.repeat, samples.c.objective, samples.c.against_id, samples.c.reference)
-        .where(_of(program_id, stage, evaluator))
+        .where(_of(program_id, stage, evaluator), samples.c.repeat >= first)
         .order_by(samples.c.repeat)
     )
     return tuple(
-        SampleValue(*values) for place, (repeat, *values) in enumerate(rows) if repeat == place
+        SampleValue(*values)
+        for place, (repeat, *values) in enumerate(rows, start=first)
+        if repeat == place
     )
 
 

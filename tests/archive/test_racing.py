@@ -11,8 +11,9 @@ import pytest
 
 from evolve.archive.base import fold
 from evolve.archive.cells import CellArchive
+from evolve.archive.contests import Comparison, Need, Reading, Rules, Verdict
 from evolve.archive.grid import GridArchive
-from evolve.archive.racing import Beliefs, Comparison, Need, Reading, Rules, Verdict
+from evolve.archive.racing import Beliefs
 from evolve.core.estimates import estimate
 from evolve.core.measures import Measure
 from evolve.store.records import ArchiveEvent
@@ -28,9 +29,12 @@ class Laboratory:
         self.archive: CellArchive = GridArchive([X])
         self.truth: dict[int, float] = {}
         self.readings: dict[int, list[Reading]] = defaultdict(list)
-        self.beliefs = Beliefs(rules, lambda key: self.readings[key])
+        self.beliefs = Beliefs(rules, self.look_up)
         self.rules, self.noise, self.seed, self.drift, self.measured = rules, noise, seed, drift, 0
         self.events: list[ArchiveEvent] = []
+
+    def look_up(self, key: int, first: int) -> list[Reading]:
+        return self.readings[key][first:]
 
     def sample(self, key: int, repeat: int) -> float:
         own = float(np.random.default_rng([self.seed, key, repeat]).normal(0, self.noise))
@@ -257,7 +261,7 @@ def test_a_revised_elite_is_ranked_anew() -> None:
 
 
 def test_a_need_names_what_is_missing() -> None:
-    beliefs = Beliefs(Rules(repeats=1, most=3), lambda key: [Reading(float(key))])
+    beliefs = Beliefs(Rules(repeats=1, most=3), lambda key, _: [Reading(float(key))])
     archive = GridArchive([X])
     archive.add(1, 1.0, PLACE)
     step = beliefs.judge(2, PLACE, archive, refresh=False)

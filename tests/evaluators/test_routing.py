@@ -64,3 +64,18 @@ def test_what_is_not_a_number_for_each_choice_is_refused(name: str, bad: object)
         play(made, case, lambda **_: bad)
     with pytest.raises(Invalid):
         play(made, case, lambda to_here, **_: np.full(len(to_here), np.inf))
+
+
+@pytest.mark.parametrize("problem", ["tsp_construct", "cvrp_construct"])
+def test_maps_are_drawn_anew_from_a_seed(problem: str) -> None:
+    made = evaluator(problem)
+    for case in made.cases("search"):
+        drawn = [made.reseed(case, seed) for seed in (7, 7, 8)]
+        assert {each.name for each in drawn} == {case.name}
+        first: Any = case.secret
+        maps: list[Any] = [each.secret for each in drawn]
+        assert np.array_equal(maps[0].distances, maps[1].distances)
+        assert {each.distances.shape for each in maps} == {first.distances.shape}
+        assert {each.clustered for each in maps} == {first.clustered}
+        for other in (maps[2], first):
+            assert not np.array_equal(maps[0].distances, other.distances)
