@@ -49,6 +49,20 @@ class Grid:
         place = tuple(values)
         return Located(cell, place, () if inside else sides_of(self.measures, place))
 
+    def cells_of(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the cells that `locate` gives many measures.
+
+        Args:
+            values: Finite, one for each axis in a row, shape ``(many, axes)``.
+
+        Returns:
+            Indices, shape ``(many,)``.
+        """
+        found = np.zeros(len(values), dtype=np.int64)
+        for axis, column in zip(self.measures, values.T, strict=True):
+            found = found * axis.cells + axis.cells_of(column)
+        return found
+
     def centers(self, cells: ArrayLike) -> NDArray[np.float64]:
         """Return the centres of cells, each axis' cells taken as equally wide."""
         indices = np.unravel_index(np.asarray(cells, dtype=np.intp), self.shape)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: pyribs' convention: the shift that keeps a value on a boundary in the upper cell.
 EPSILON = 1e-6
@@ -94,6 +95,14 @@ class Measure:
             return bisect_right(self._inner, inside)
         raw = math.floor((self.cells * (inside - self.low) + EPSILON) / (self.high - self.low))
         return min(raw, self.cells - 1)
+
+    def cells_of(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return what `cell` gives for many finite values at once, shape ``(many,)``."""
+        inside = np.clip(values, self.low, self.high)
+        if self._inner:
+            return np.searchsorted(self._inner, inside, side="right").astype(np.int64)
+        raw = (self.cells * (inside - self.low) + EPSILON) / (self.high - self.low)
+        return np.minimum(np.floor(raw).astype(np.int64), self.cells - 1)
 
     def fraction(self, value: float) -> float:
         """Return where ``value`` lies between the bounds on the axis' scale, 0 to 1, clipped.

@@ -48,7 +48,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class _Scale:
+class Scale:
     """Running mean of positive improvements, to which one is compared."""
 
     mean: float = 0.0
@@ -83,8 +83,8 @@ class Credit(Generic[Key]):
     arms: dict[Key, Tally] = field(default_factory=dict)
     _fitness: dict[int, float] = field(default_factory=dict)
     _best: dict[int, float] = field(default_factory=dict)
-    _over_parent: _Scale = field(default_factory=_Scale)
-    _over_best: _Scale = field(default_factory=_Scale)
+    _over_parent: Scale = field(default_factory=Scale)
+    _over_best: Scale = field(default_factory=Scale)
 
     def tell(self, ended: Ended) -> float:
         """Take note of what came of a proposal and return its reward."""

@@ -101,10 +101,10 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             return times(connection, run_id, evaluator)
 
-    def offers(self, run_id: int) -> tuple[Offer, ...]:
-        """Return the newest score of every program that the search found, oldest first."""
+    def offers(self, run_id: int) -> Iterator[Offer]:
+        """Yield the newest score of every program that the search found, oldest first."""
         with self._database.read() as connection:
-            return read_offers(connection, run_id)
+            yield from read_offers(connection, run_id)
 
     def measure_ranges(self, run_id: int, measures: Sequence[Measure]) -> tuple[MeasureRange, ...]:
         """Return what programs of a run measured, beside the bounds of ``measures``."""

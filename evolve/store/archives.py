@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, func, insert, select
+from sqlalchemy import Connection, Text, case, cast, func, insert, select
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.measures import Measure
+from evolve.store.ended import AT_ONCE
 from evolve.store.records import ArchiveEvent
 from evolve.store.results import LEFT
-from evolve.store.schema import archive_events, archives, evaluations, programs, proposals, runs
+from evolve.store.schema import archive_events, archives, evaluations, programs, runs
 from evolve.store.summaries import FOUND
 
 
@@ -26,23 +28,13 @@ class ArchiveRecord:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """A program's score, as it is offered to an archive.
+class Offer(NamedTuple):
+    """A program's score, as it is offered to an archive; the objective in its own direction."""
 
-    Attributes:
-        objective: In the problem's own direction.
-        island: Where the program was made.
-        iteration: Ordinal of its proposal; None for the seed program.
-    """
-
-    evaluation_id: int
     program_id: int
     objective: float
     measures: Mapping[str, float]
     metrics: Mapping[str, float]
-    island: int
-    iteration: int | None
 
 
 class MeasureRange(NamedTuple):
@@ -204,29 +196,53 @@ def _caused(
     return events
 
 
-def read_offers(connection: Connection, run_id: int) -> tuple[Offer, ...]:
-    """Read the newest score of every program that the search found, oldest first."""
-    newest = (
-        select(func.max(evaluations.c.id))
-        .where(evaluations.c.run_id == run_id, evaluations.c.stage == "search")
-        .group_by(evaluations.c.program_id)
+def read_offers(connection: Connection, run_id: int) -> Iterator[Offer]:
+    """Yield the newest score of every program that the search found, oldest first.
+
+    A million are read so: no join for each, and the JSON of many rows is parsed in one go.
+    """
+    baselines = set(
+        connection.scalars(select(programs.c.id).where(programs.c.run_id == run_id, ~FOUND))
     )
-    rows = connection.execute(
+    newest = _judged_again(connection)
+    query = (
         select(
-            evaluations.c.id.label("evaluation_id"),
+            evaluations.c.id,
             evaluations.c.program_id,
             evaluations.c.objective,
-            evaluations.c.measures,
-            evaluations.c.metrics,
-            programs.c.island,
-            proposals.c.iteration,
+            cast(evaluations.c.measures, Text),
+            cast(evaluations.c.metrics, Text),
         )
-        .select_from(evaluations.join(programs, programs.c.id == evaluations.c.program_id))
-        .outerjoin(proposals, proposals.c.id == programs.c.proposal_id)
-        .where(evaluations.c.id.in_(newest), evaluations.c.objective.is_not(None), FOUND)
+        .where(
+            evaluations.c.run_id == run_id,
+            evaluations.c.stage == "search",
+            evaluations.c.objective.is_not(None),
+        )
         .order_by(evaluations.c.id)
     )
-    return tuple(Offer(**row._mapping) for row in rows)
+    for chunk in connection.execution_options(yield_per=AT_ONCE).execute(query).partitions():
+        rows = [
+            row for row in chunk if row[1] not in baselines and newest.get(row[1], row[0]) == row[0]
+        ]
+        if rows:
+            _, ids, objectives, *texts = zip(*rows, strict=True)
+            yield from map(Offer, ids, objectives, *map(_parsed, texts))
+
+
+def _judged_again(connection: Connection) -> dict[int, int]:
+    """Return the newest search evaluation of every program that has several."""
+    rows = connection.execute(
+        select(evaluations.c.program_id, func.max(evaluations.c.id))
+        .where(evaluations.c.stage == "search")
+        .group_by(evaluations.c.program_id)
+        .having(func.count() > 1)
+    )
+    return dict(rows.all())
+
+
+def _parsed(texts: Iterable[str]) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = json.loads(f"[{','.join(texts)}]")
+    return found
 
 
 def newest_evaluation(connection: Connection, program_id: int) -> int:

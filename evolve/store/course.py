@@ -22,6 +22,7 @@ from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
 from evolve.store.rows import get_blob, known_program, read_completions, read_program, same
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
+from evolve.store.verdicts import Verdicts, read_verdicts
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
 REPEATABLE = (
@@ -153,6 +154,11 @@ class CourseReader:
         """Yield what came of proposals of a strict run in the order of iterations."""
         with self._database.read() as connection:
             yield from ended_in_order(connection, run_id, evaluator)
+
+    def verdicts(self, run_id: int, evaluator: str) -> Verdicts:
+        """Return as columns what came of the proposals of a run."""
+        with self._database.read() as connection:
+            return read_verdicts(connection, run_id, evaluator)
 
     def replies(self, run_id: int, iteration: int, model: str) -> tuple[tuple[str, str], ...]:
         """Return the answered requests of an iteration to a model, each with its reply."""

@@ -30,7 +30,7 @@ from evolve.store.schema import completions, evaluations, instructions, programs
 from evolve.store.summaries import FOUND
 
 #: Rows in memory at a time.
-_AT_ONCE = 10_000
+AT_ONCE = 10_000
 #: The parents of a proposal as they are written, for `ids_in`: no JSON parser for each row.
 PARENTS = cast(proposals.c.parents, Text)
 
@@ -79,7 +79,7 @@ def ended_in_order(connection: Connection, run_id: int, evaluator: str) -> Itera
 
 def rows_of(connection: Connection, query: Select[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query, however many, without holding them all."""
-    result = connection.execution_options(yield_per=_AT_ONCE).execute(query)
+    result = connection.execution_options(yield_per=AT_ONCE).execute(query)
     for chunk in result.partitions():
         yield from chunk
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from evolve.config.proposing import InstructionsConfig
-from evolve.propose.credit import Credit, Tally, by_operator
+from evolve.propose.credit import Tally
 from evolve.propose.instructions import InstructionPool, Rated
+from evolve.propose.tallies import tallies
 from evolve.store.reader import Reader
 from evolve.store.records import Ended, RunRecord
 
@@ -28,10 +29,8 @@ class Arm:
 
 def arms(reader: Reader, run: RunRecord) -> list[Arm]:
     """Return what each operator with each model has come to, the most used first."""
-    credit = Credit(run.objective, by_operator)
-    for ended in _told(reader, run):
-        credit.tell(ended)
-    found = [Arm(*key, tally) for key, tally in credit.arms.items()]
+    verdicts = reader.verdicts(run.id, run.problem_hash)
+    found = [Arm(*key, tally) for key, tally in tallies(verdicts, run.objective).items()]
     return sorted(found, key=lambda arm: -arm.tally.pulls)
 
 

@@ -52,8 +52,16 @@ def archive_of(
     Raises:
         StoreError: there is no such island, or no such archive.
     """
-    moment = math.inf if at is None else at
-    return next(history(reader, run, [moment], island, ref))[1]
+    if at is not None:
+        return next(history(reader, run, [at], island, ref))[1]
+    record = reader.archive(run.id, ref)
+    events = [e for e in reader.archive_events(run.id, record.number) if e.status != RETIRED]
+    own = events if island is None else [e for e in events if e.island == island]
+    if island is not None and not own:
+        raise StoreError(_no_island(run, island, events))
+    archive = empty_archive(run, record.spec)
+    fold(archive, own)
+    return archive
 
 
 def history(
@@ -81,9 +89,7 @@ def history(
     record = reader.archive(run.id, ref)
     now = before = _Growing.of(reader, run, record, island)
     if island is not None and not now.coming:
-        numbers = {event.island for _, event in reader.changes(run.id, record.number)}
-        known = ", ".join(map(str, sorted(numbers))) or "none"
-        raise StoreError(f"run {run.id} has no island {island}; there are: {known}")
+        raise StoreError(_no_island(run, island, reader.archive_events(run.id, record.number)))
     begins = 0.0
     if ref is None and record.number > 0:
         first = reader.archive(run.id, 0)
@@ -93,6 +99,11 @@ def history(
         growing = before if moment < begins else now
         growing.grow(moment)
         yield moment, growing.archive
+
+
+def _no_island(run: RunRecord, island: int, events: Iterable[ArchiveEvent]) -> str:
+    known = ", ".join(map(str, sorted({event.island for event in events}))) or "none"
+    return f"run {run.id} has no island {island}; there are: {known}"
 
 
 def evaluations(reader: Reader, run: RunRecord) -> int:
