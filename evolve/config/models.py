@@ -19,6 +19,7 @@ from evolve.config.fields import (
     Server,
     VariableName,
 )
+from evolve.config.grading import MODEL_GRADED, GradeConfig
 from evolve.config.held_out import HeldOutConfig
 from evolve.config.noise import NoiseConfig
 from evolve.config.pool import PoolConfig as PoolConfig  # noqa: PLC0414 - also from here
@@ -341,5 +342,26 @@ class RunConfig(Section):
     instructions: InstructionsConfig | None = Field(
         default=None, description="default: none; `{}` takes all defaults"
     )
+    grades: tuple[GradeConfig, ...] = Field(
+        default=(), description="metrics that a model grades; they play no part in selection"
+    )
     hooks: tuple[HookConfig, ...] = ()
     stop: StopConfig
+
+    @model_validator(mode="after")
+    def _grades_by_models(self) -> RunConfig:
+        models = [each.id for each in self.models if each.api != "embeddings"]
+        names = [each.name for each in self.grades]
+        if len(set(names)) < len(names):
+            raise ValueError(f"grades: two have the same name: {', '.join(names)}")
+        for each in self.grades:
+            if not models or each.model not in (None, *models):
+                raise ValueError(
+                    f"grades: {each.name} is graded by {each.model or 'a model'}, and models has "
+                    f"{', '.join(models) or 'none'}"
+                )
+        used = [each.name for each in self.archive.objectives]
+        used += [axis.name for axis in self.archive.measures or ()]
+        if any(name.endswith(MODEL_GRADED) for name in used):
+            raise ValueError("a grade is a model's opinion: it can be no objective and no measure")
+        return self

@@ -123,6 +123,8 @@ def facts_of(
     closing_s = _held_out(seconds, evaluation_s, pace, parts.evaluate.sizes)
     if parts.rules is not None:
         evaluation_s, closing_s = _sampled(parts.rules, evaluation_s, closing_s, told)
+    if config.grades:
+        told.append("what models are asked for grades is not counted")
     strict = config.order == "strict"
     closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
     return Facts(

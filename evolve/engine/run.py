@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 import anyio
 from pydantic import ValidationError
@@ -33,6 +32,7 @@ from evolve.engine.events import (
     Stopping,
 )
 from evolve.engine.foresight import note_forecast
+from evolve.engine.grading import graded
 from evolve.engine.history import History
 from evolve.engine.hooks.base import open_hooks, watched
 from evolve.engine.hooks.delivery import Announcer, announcing
@@ -52,7 +52,7 @@ from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
 from evolve.llm.budget import Budget, Caps, Spent
 from evolve.llm.ledger import Ledger
-from evolve.llm.prices import Quote, quote_from
+from evolve.llm.prices import Quote, standing
 from evolve.propose.base import Individual
 from evolve.store.records import EvaluatedProgram, ProposalRecord, RunStatus
 from evolve.store.store import Store, open_store
@@ -274,17 +274,19 @@ class _Search:
         counters, stop = self.counters, self.config.stop
         caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
         budget = Budget(caps, Spent(counters.cost_usd, counters.tokens, counters.calls))
-        models, prices = self.config.models, self._prices()
+        models, prices, problem = self.config.models, self._prices(), self.parts.problem
         self.ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
+        complete = partial(completer, self.ledger, self.store, counters)
+        grades = self.config, problem, self.store, complete, self._model_fault
         return Loop(
             seed=self.config.seed,
-            problem=self.parts.problem,
-            rules=self.config.stop,
+            problem=problem,
+            rules=stop,
             population=self.population,
             portfolio=self.parts.portfolio,
             history=self.history,
-            completer=partial(completer, self.ledger, self.store, self.counters),
-            judge=self.judging.judge,
+            completer=complete,
+            judge=graded(self.judging.judge, *grades),
             journal=self.journal,
             order=order_of(
                 self.config, self.journal, self.store.run(self.run_id).inserted, unfinished
@@ -298,11 +300,7 @@ class _Search:
 
     def _prices(self) -> dict[str, Quote]:
         """Return the configured prices, else those the run began with, else those of today."""
-        stored = cast("Mapping[str, Any]", self.opened.record.provenance.get("prices", {}))
-        now = self.parts.prices
-        began = {name: quote_from(each) for name, each in stored.items() if each["price"]}
-        given = {name: each for name, each in now.items() if each.source == "configuration"}
-        return {**now, **began, **given}
+        return standing(self.opened.record.provenance.get("prices"), self.parts.prices)
 
     def _model_fault(self, message: str) -> None:
         self.emit(FaultOccurred("a model", message))

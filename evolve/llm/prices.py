@@ -41,6 +41,19 @@ def quote_from(stored: Mapping[str, Any]) -> Quote:
     return Quote(None if price is None else PriceConfig.model_validate(price), stored["source"])
 
 
+def standing(began: object, now: Mapping[str, Quote]) -> dict[str, Quote]:
+    """Return what a run's models cost: the configured prices, else those it began with.
+
+    Args:
+        began: What `Quote.as_dict` made of each when the run began; nothing for one just begun.
+        now: The prices of today, which count where there are no others.
+    """
+    stored = began if isinstance(began, Mapping) else {}
+    first = {name: quote_from(each) for name, each in stored.items() if each["price"]}
+    given = {name: each for name, each in now.items() if each.source == "configuration"}
+    return {**now, **first, **given}
+
+
 def quotes(configs: Sequence[ModelConfig]) -> dict[str, Quote]:
     """Return the price of every model, by id."""
     return {config.id: quote(config) for config in configs}

@@ -135,6 +135,13 @@ class ArchiveReader(RunReader):
         with self._database.read() as connection:
             return read_samples(connection, program_id, stage, evaluator, first)
 
+    def proposal_of(self, program_id: int) -> int | None:
+        """Return the proposal that a program came from; None for one nobody proposed."""
+        query = select(programs.c.proposal_id).where(programs.c.id == program_id)
+        with self._database.read() as connection:
+            found: int | None = connection.scalar(query)
+        return found
+
     def iteration_of(self, program_id: int) -> int | None:
         """Return the iteration that a program was proposed in; None for one nobody proposed."""
         query = select(proposals.c.iteration).join(

@@ -20,7 +20,14 @@ from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
 from evolve.store.results import read_evaluation
-from evolve.store.rows import get_blob, known_program, read_completions, read_program, same
+from evolve.store.rows import (
+    get_blob,
+    known_program,
+    read_completions,
+    read_program,
+    read_reply,
+    same,
+)
 from evolve.store.schema import case_results, completions, evaluations, programs, proposals
 from evolve.store.verdicts import Verdicts, read_verdicts
 
@@ -313,6 +320,19 @@ class CourseReader:
         """Return the model calls that were made for a proposal, oldest first."""
         with self._database.read() as connection:
             return read_completions(connection, proposal_id)
+
+    def replied(
+        self, model: str, prompt: str, proposal_id: int | None = None
+    ) -> CompletionRecord | None:
+        """Return a call whose request was ``prompt`` and that ``model`` answered, if there is one.
+
+        Args:
+            model: The model.
+            prompt: The request as JSON.
+            proposal_id: Only calls for this proposal; None for those of all runs.
+        """
+        with self._database.read() as connection:
+            return read_reply(connection, model, prompt, proposal_id)
 
     def has_program(self, run_id: int, program: Program) -> bool:
         """Return whether a run has a program, or one that differs in layout only."""

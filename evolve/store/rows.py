@@ -225,20 +225,48 @@ def read_completions(connection: Connection, proposal_id: int) -> tuple[Completi
         .where(completions.c.proposal_id == proposal_id)
         .order_by(completions.c.id)
     ).all()
-    return tuple(
-        CompletionRecord(
-            id=row.id,
-            model=row.model,
-            server_model=row.server_model,
-            state=row.state,
-            prompt=get_blob(connection, row.prompt_blob),
-            text=get_blob(connection, row.reply_blob),
-            finish=row.finish,
-            error=row.error,
-            tokens=token_counts(row),
-            assumed=bool(row.tokens_assumed),
-            cost_usd=row.cost_usd,
-            latency_s=row.latency_s,
+    return tuple(_completion(connection, row) for row in rows)
+
+
+def read_reply(
+    connection: Connection, model: str, prompt: str, proposal_id: int | None
+) -> CompletionRecord | None:
+    """Read the oldest call that a model answered whose request was ``prompt``, to the letter.
+
+    Args:
+        connection: A transaction.
+        model: The model.
+        prompt: The request as JSON.
+        proposal_id: What the call was made for; None for anything.
+    """
+    mine = () if proposal_id is None else (completions.c.proposal_id == proposal_id,)
+    row = connection.execute(
+        select(completions)
+        .join(blobs, blobs.c.id == completions.c.prompt_blob)
+        .where(
+            blobs.c.sha256 == pack(prompt).sha256,
+            completions.c.model == model,
+            completions.c.state == "received",
+            *mine,
         )
-        for row in rows
+        .order_by(completions.c.id)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _completion(connection, row)
+
+
+def _completion(connection: Connection, row: Row[Any]) -> CompletionRecord:
+    return CompletionRecord(
+        id=row.id,
+        model=row.model,
+        server_model=row.server_model,
+        state=row.state,
+        prompt=get_blob(connection, row.prompt_blob),
+        text=get_blob(connection, row.reply_blob),
+        finish=row.finish,
+        error=row.error,
+        tokens=token_counts(row),
+        assumed=bool(row.tokens_assumed),
+        cost_usd=row.cost_usd,
+        latency_s=row.latency_s,
     )

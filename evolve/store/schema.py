@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0018"
+VERSION = "0019"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -161,7 +161,7 @@ completions = Table(
     Column("latency_s", Float),
     Column("sent_at", Float, nullable=False),
     Column("ended_at", Float),
-    Column("prompt_blob", ForeignKey(blobs.c.id), nullable=False),
+    Column("prompt_blob", ForeignKey(blobs.c.id), nullable=False, index=True),
     Column("reply_blob", ForeignKey(blobs.c.id)),
 )
 

@@ -1,0 +1,237 @@
+"""Metrics that a model grades: what they cost, what they decide, and what happens without them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolve.core.errors import ConfigError
+from evolve.engine.events import Event, FaultOccurred, ProgramEvaluated
+from evolve.engine.run import run
+from evolve.store.reader import Reader, open_reader
+from evolve.store.records import ProgramEntry
+from tests.command import evolve, write_config
+from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
+
+METRIC = "readability (model-graded)"
+ASK = "How easily does a stranger understand this program? 0: not at all, 10: at a glance."
+
+
+def configure(folder: Path, server: FakeLLMServer, **changes: Any) -> Path:
+    """Write a configuration with a model that writes and one that grades."""
+    common = {"base_url": server.openai_url, "price": {"input": 1.0, "output": 10.0}, "retries": 0}
+    grade = {"name": "readability", "ask": ASK, "model": "openai/judge", "programs": "all"}
+    settings: dict[str, Any] = {
+        "models": [{"id": "openai/writer", **common}, {"id": "openai/judge", **common}],
+        "grades": [grade],
+        "proposers": [{"kind": "diff", "options": {"mends": 0}}],
+        "order": "strict",
+        "slots": 1,
+        "proposals": 1,
+        "window": 1,
+        "stop": {"evaluations": 5},
+        **changes,
+    }
+    return write_config(folder, **settings)
+
+
+class Server:
+    """Writes programs that count up, and grades them as it is told."""
+
+    def __init__(self, grade: Callable[[str], Reply]) -> None:
+        self.written, self.graded = 0, [""][:0]
+        self._grade = grade
+
+    def __call__(self, call: Call) -> Reply:
+        if call.body["model"] == "judge":
+            self.graded.append(call.prompt)
+            return self._grade(call.prompt)
+        self.written += 1
+        (line,) = re.findall(
+            r"^    return .*$", call.prompt.partition("# The program to improve")[2], re.MULTILINE
+        )
+        new = f"    return x * x + {self.written}"
+        text = f"<<<<<<< SEARCH\n{line}\n=======\n{new}\n>>>>>>> REPLACE\n"
+        return Reply(text, tokens=(1000, 20))
+
+
+def seven(_: str) -> Reply:
+    return Reply("Short, and the names are clear.\nGRADE: 7", tokens=(300, 15))
+
+
+def programs(reader: Reader) -> list[ProgramEntry]:
+    """Return the seed program and what was proposed, in order; baselines are left out."""
+    found = [each for each in reader.programs(1) if not each.operator.startswith("baseline")]
+    return sorted(found, key=lambda entry: entry.id)
+
+
+def metrics(reader: Reader) -> list[float | None]:
+    """Return the grade of every program, in the order of programs."""
+    found = []
+    for entry in programs(reader):
+        evaluation = reader.evaluation_of(entry.id, "search", reader.run().problem_hash)
+        assert evaluation is not None
+        assert evaluation.score is not None
+        found.append(evaluation.score.metrics.get(METRIC))
+    return found
+
+
+def test_programs_are_graded_and_every_call_is_accounted_for(tmp_path: Path) -> None:
+    server = Server(seven)
+    with FakeLLMServer(server) as listening:
+        result = run(configure(tmp_path, listening), db=str(tmp_path / "evolve.db"))
+    assert len(server.graded) == 4
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        assert metrics(reader) == [None, 7.0, 7.0, 7.0, 7.0], "nobody proposed the seed program"
+        totals = reader.totals(1)
+        assert totals.completions == {"received": 8}
+        assert totals.tokens.input == 4 * 1000 + 4 * 300
+        cost = (totals.tokens.input + 10 * totals.tokens.output) / 1e6
+        assert result.progress.cost_usd == pytest.approx(cost)
+        assert totals.cost_usd == pytest.approx(cost)
+        (writer, judge) = sorted(reader.spending(1, "model"), key=lambda each: -each.cost_usd)
+        assert (writer.group, judge.group) == ("openai/writer", "openai/judge")
+        assert judge.calls == 4
+    shown = evolve(tmp_path, "program", "2").stdout
+    assert f"{METRIC} 7" in shown
+    ran = evolve(tmp_path, "replay", "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout)["same"]
+
+
+def test_the_program_is_data_to_who_grades(tmp_path: Path) -> None:
+    server = Server(seven)
+    with FakeLLMServer(server) as listening:
+        run(configure(tmp_path, listening), db=str(tmp_path / "evolve.db"))
+    prompt = server.graded[0]
+    found = re.match(r"The boundary token of this message is ([0-9a-f]{16})\.\n", prompt)
+    assert found
+    outside = re.sub(rf"BEGIN {found[1]} .*?\nEND {found[1]}", "", prompt, flags=re.DOTALL)
+    assert "return x * x" in prompt
+    assert "return x * x" not in outside
+    assert ASK in outside
+
+
+def test_later_prompts_show_whose_opinion_it_is(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def writes(call: Call) -> Reply:
+        if call.body["model"] == "writer":
+            asked.append(call.prompt)
+        return server(call)
+
+    server = Server(seven)
+    with FakeLLMServer(writes) as listening:
+        run(configure(tmp_path, listening), db=str(tmp_path / "evolve.db"))
+    assert f"{METRIC} = 7" in asked[-1]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("I would rather not say.", tokens=(300, 5)),
+        Reply("GRADE: 11", tokens=(300, 5)),
+        Reply("GRADE: 7 or 8", tokens=(300, 5)),
+        Reply("", finish="content_filter", tokens=(300, 5)),
+        Reply("GRADE: 7", finish="length", tokens=(300, 5)),
+        failure(500),
+        failure(400, "this is not for you"),
+    ],
+)
+def test_without_a_grade_the_evaluation_is_what_it_was(tmp_path: Path, reply: Reply) -> None:
+    without = tmp_path / "without"
+    without.mkdir()
+    with FakeLLMServer(Server(seven)) as listening:
+        plain = configure(without, listening, grades=[])
+        expected = run(plain, db=str(without / "evolve.db"))
+    faults: list[Event] = []
+    with FakeLLMServer(Server(lambda _: reply)) as listening:
+        result = run(
+            configure(tmp_path, listening),
+            db=str(tmp_path / "evolve.db"),
+            observers=[faults.append],
+        )
+    assert result.reason == "evaluations"
+    assert result.archive.elites() == expected.archive.elites()
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        assert metrics(reader) == [None] * 5
+    told = [each for each in faults if isinstance(each, FaultOccurred)]
+    assert len(told) >= 4
+    assert all("readability of program" in each.message for each in told[:1])
+
+
+def test_only_what_became_better_is_graded_by_default(tmp_path: Path) -> None:
+    server = Server(seven)
+    with FakeLLMServer(server) as listening:
+        grade = {"name": "readability", "ask": ASK, "model": "openai/judge"}
+        run(configure(tmp_path, listening, grades=[grade]), db=str(tmp_path / "evolve.db"))
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        better = []
+        for entry in programs(reader)[1:]:
+            parent = reader.program(entry.parents[0]).entry
+            assert entry.objective is not None
+            assert parent.objective is not None
+            better.append(entry.objective < parent.objective)
+        assert [grade is not None for grade in metrics(reader)[1:]] == better
+    assert len(server.graded) == sum(better) < 4
+
+
+class Killed(BaseException):
+    """Not a KeyboardInterrupt, which asyncio lets out of the loop with tasks left lying about."""
+
+
+def test_a_grade_that_was_paid_for_is_not_asked_for_again(tmp_path: Path) -> None:
+    """Killed between the reply and the evaluation's commit, and asked for in another run."""
+    server, calls = Server(seven), 0
+    db = str(tmp_path / "evolve.db")
+
+    def kill(event: Event) -> None:
+        nonlocal calls
+        calls += isinstance(event, ProgramEvaluated)
+        if calls == 3:
+            raise Killed
+
+    with FakeLLMServer(server) as listening:
+        config = configure(tmp_path, listening, order="arrival")
+        with pytest.raises((Killed, BaseExceptionGroup)):
+            run(config, db=db, observers=[kill])
+        run(config, db=db)
+        graded, written = len(server.graded), server.written
+        assert graded == len(set(server.graded)) == 4
+        server.written = 0
+        second = run(config, db=db, new=True)
+        assert second.progress.evaluations == 5
+        assert len(server.graded) == graded, "the same programs, asked about in the same words"
+    assert written == 4
+    with open_reader(db) as reader:
+        assert reader.totals(2).completions == {"received": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": "openai/nobody"}, "graded by openai/nobody, and models has"),
+        ({"low": 5, "high": 5}, "must be less than"),
+        ({"name": "Bad Name"}, "pattern"),
+    ],
+)
+def test_what_cannot_grade_is_refused(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with FakeLLMServer([]) as listening:
+        grade = {"name": "readability", "ask": ASK, **changes}
+        with pytest.raises(ConfigError, match=said):
+            run(configure(tmp_path, listening, grades=[grade]), db=str(tmp_path / "evolve.db"))
+
+
+def test_a_grade_is_no_objective(tmp_path: Path) -> None:
+    with FakeLLMServer([]) as listening:
+        objective = {"name": METRIC, "direction": "maximize"}
+        config = configure(tmp_path, listening, archive={"objectives": [objective]})
+        with pytest.raises(ConfigError, match="can be no objective"):
+            run(config, db=str(tmp_path / "evolve.db"))
