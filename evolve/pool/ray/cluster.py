@@ -26,6 +26,7 @@ from evolve.sandbox.stream import SocketStream
 
 CONNECT_S = 120.0
 LOOK_S = 20.0
+_REACH_S = 5.0  #: for somebody to take a connection at the address
 _END_S = 30.0  #: for slots to be given back when the pool closes
 _SAID = 1500  #: characters of a driver's last words that are shown
 
@@ -57,7 +58,7 @@ class _Connection:
         self._waiters: dict[int, _Waiter] = {}
         self._given_up: dict[int, int] = {}
         self.places: dict[int, Place] = {}
-        self.ended = ""
+        self.ended = self._said = ""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as we are
 
     async def start(self) -> None:
@@ -84,20 +85,13 @@ class _Connection:
             await self._end()
 
     async def _end(self) -> None:
-        self.ended = f"Ray's driver has ended: {self._last_words()}"
+        with anyio.CancelScope(shield=True):
+            await self.aclose()
+        self.ended = f"Ray's driver has ended: {self._said or 'without a word'}"
         for place in list(self.places.values()):
             place.lose(self.ended)
         for waiter in self._waiters.values():
             waiter.give({"lost": self.ended})
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
-        self._log.close()
-
-    def _last_words(self) -> str:
-        self._log.seek(0)
-        said = self._log.read().decode("utf-8", "replace").strip()
-        return said[-_SAID:] or "without a word"
 
     def _handle(self, head: dict[str, Any], data: bytes) -> None:
         if "gone" in head:
@@ -148,6 +142,13 @@ class _Connection:
     async def aclose(self) -> None:
         """End the process, and with it all actors that are left."""
         await self._channel.aclose()
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        if not self._log.closed:
+            self._log.seek(0)
+            self._said = self._log.read().decode("utf-8", "replace").strip()[-_SAID:]
+            self._log.close()
 
 
 class RayCluster:
@@ -202,8 +203,6 @@ class RayCluster:
         with anyio.CancelScope(shield=True):
             if connection is not None:
                 await connection.aclose()
-                with anyio.move_on_after(_END_S):
-                    await connection.process.wait()
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
 
@@ -217,6 +216,7 @@ class RayCluster:
             found = self._connection
             if found is not None and not found.ended:
                 return found
+            await self._reach()
             connection = _Connection(self._late)
             await connection.start()
             self._tasks.start_soon(connection.listen)
@@ -233,12 +233,30 @@ class RayCluster:
             self._connection = connection
             return connection
 
+    async def _reach(self) -> None:
+        """Find out whether anybody listens at the address, which Ray would take minutes for."""
+        host, _, port = self._address.removeprefix("ray://").rpartition(":")
+        if not port.isdecimal():
+            return
+        try:
+            with anyio.fail_after(_REACH_S):
+                stream = await anyio.connect_tcp(host, int(port))
+        except (OSError, TimeoutError) as error:
+            self._check({"trouble": f"nobody answers there ({error or 'no answer'})"})
+        else:
+            await stream.aclose()
+
     def _check(self, answer: Head) -> None:
         """Raise what keeps a driver from being connected, with what to do about it."""
         trouble = answer.get("trouble") or answer.get("lost")
         if not trouble:
             return
-        if "ersion mismatch" in trouble:
+        if "InvalidAuthToken" in trouble or "AuthenticationError" in trouble:
+            todo = (
+                "The cluster wants its token: export RAY_AUTH_MODE=token here, and have its "
+                "~/.ray/auth_token, or RAY_AUTH_TOKEN, as on the head"
+            )
+        elif "ersion mismatch" in trouble:
             todo = "Nodes and controller need the same Python (3.x) and the same Ray"
         elif "ray[client]" in trouble or "grpc" in trouble:
             todo = "A ray:// address needs: pip install 'ray[client]'"

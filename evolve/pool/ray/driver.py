@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import sys
 from collections import OrderedDict
@@ -67,10 +68,12 @@ class Driver:
         await self._channel.send({"id": head["id"]}, answer)
 
     async def _connect(self, head: Head, _: bytes) -> bytes:
+        options: dict[str, Any] = {}
+        if head["address"] == "local":
+            _guard_own()
+            options = {"include_dashboard": False}
         import ray
 
-        local = head["address"] == "local"
-        options: dict[str, Any] = {"include_dashboard": False} if local else {}
         # In this thread: a cluster of our own ends with the thread that started it.
         ray.init(
             address=head["address"],
@@ -197,6 +200,12 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
         if name in names or name.startswith(("RAY_", "CUDA_", "DOCKER_"))
     }
     return {"RAY_USAGE_STATS_ENABLED": "0", **kept}
+
+
+def _guard_own() -> None:
+    """Let nobody else use a cluster of the run's own: its token is known to this process alone."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from evolve.core.errors import (
     InfrastructureError,
     PrerequisiteError,
     SandboxUnavailable,
+    SlotLost,
 )
 from evolve.pool.ray.leases import Leases
 from evolve.pool.ray.place import Place, RemoteSlot
@@ -177,6 +178,8 @@ class RayPool:
         try:
             yield RemoteSlot(place, lease.token, self.leases)
         except InfrastructureError as error:
+            if isinstance(error, SlotLost):
+                self.leases.lose(place.number)
             place.lose(str(error))
             raise
         finally:
@@ -260,9 +263,8 @@ class RayPool:
             tasks.cancel_scope.cancel()
         self._places.pop(index, None)
         self._there.stop(index)
-        lease = self.leases.lose(place.number)
-        doing = "; what ran there is evaluated anew" if lease else ""
-        self._report(f"slot {index} on {place.node} is lost: {place.why}{doing}")
+        self.leases.lose(place.number)
+        self._report(f"slot {index} on {place.node} is lost: {place.why}")
         await self._cluster.close(place, gently=False)
 
     async def _listen(self, place: Place) -> None:
