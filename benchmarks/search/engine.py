@@ -24,8 +24,8 @@ from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.order import Arrival
 from evolve.engine.population import Population
-from evolve.engine.restore import Unfinished
 from evolve.engine.stop import Counters
+from evolve.engine.unfinished import Unfinished
 from evolve.engine.width import Width
 from evolve.propose.base import Complete, Individual, Proposer
 from evolve.propose.portfolio import Portfolio

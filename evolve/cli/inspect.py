@@ -35,13 +35,14 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
     """List the runs of a database, oldest first.
 
     JSON: a list of {id, name, problem, seed, status, reason, live, created_at, elapsed_s,
-    evaluations, objective, direction, best, kind}.
+    evaluations, objective, direction, best, kind, controllers}.
     """
     from evolve.store.reader import open_reader
 
     with open_reader(db) as reader:
         runs = reader.runs()
         rows = [_run_row(reader, run) for run in runs]
+        states = [_status(reader, run) for run in runs]
     if json:
         render.echo_json(rows)
         return
@@ -52,13 +53,13 @@ def ls(db: str = render.DATABASE, json: bool = render.JSON) -> None:
             run.problem,
             run.name,
             run.seed,
-            _state(run),
+            state,
             _when(run.created_at),
             render.duration(run.elapsed_s),
             row["evaluations"],
             row["best"],
         )
-        for run, row in zip(runs, rows, strict=True)
+        for run, row, state in zip(runs, rows, states, strict=True)
     ]
     render.console().print(render.table("", columns, shown))
 
@@ -124,6 +125,16 @@ def show(
         render.echo_json(data)
 
 
+def _status(reader: Reader, run: RunRecord) -> str:
+    """Say how a run stands, and how many controllers work on it if there are several."""
+    if run.status != "running":
+        return run.status
+    working = sum(each.live for each in reader.controllers(run.id))
+    if working > 1:
+        return f"running, {working} controllers"
+    return "running" if run.live or working else "killed"
+
+
 def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
     found = reader.best(run.id)
     totals = reader.totals(run.id)
@@ -135,6 +146,7 @@ def _run_row(reader: Reader, run: RunRecord) -> dict[str, object]:
         "status": run.status,
         "reason": run.reason,
         "live": run.live,
+        "controllers": [asdict(each) for each in reader.controllers(run.id)],
         "created_at": run.created_at,
         "elapsed_s": run.elapsed_s,
         "evaluations": sum(totals.evaluations.values()),
@@ -218,6 +230,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
+    print_controllers(out, reader, run)
     _print_measures(out, reader, run, archive)
     print_islands(out, reader, run)
     columns = (">program", f">{run.objective.name}", "operator", ">generation", "summary")
@@ -247,6 +260,26 @@ def _search(run: RunRecord) -> list[str]:
         return []
     line = search_line(config.get("preset", ""), selection["kind"], islands["count"])
     return [f"search: {line}"]
+
+
+def print_controllers(out: Console, reader: Reader, run: RunRecord) -> None:
+    """Print the controllers that share a run or shared it; nothing for a run of one."""
+    found = reader.controllers(run.id)
+    if not found:
+        return
+    columns = (">id", "controller", "status", "from", "last seen", ">evals")
+    shown = [
+        (
+            each.id,
+            each.holder,
+            "lost" if each.ended_at is None and not each.live else each.status,
+            _when(each.started_at),
+            _when(each.seen_at),
+            each.evaluations,
+        )
+        for each in found
+    ]
+    out.print(render.table("controllers", columns, shown))
 
 
 def print_islands(out: Console, reader: Reader, run: RunRecord) -> None:

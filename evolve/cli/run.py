@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from evolve.config.file import Loaded
     from evolve.config.models import RunConfig
 
+JOIN = typer.Option(
+    False,
+    "--join",
+    help="Work on the run together with the other processes that say so, on this machine or "
+    "others: one archive, one budget. The first one begins it.",
+)
 PRESET = typer.Option(
     "",
     "--preset",
@@ -41,6 +47,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     new: bool = typer.Option(
         False, "--new", help="Begin a new run even if the database holds this one unfinished."
     ),
+    join: bool = JOIN,
     dry_run: bool = typer.Option(
         False,
         "--dry-run",
@@ -59,6 +66,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     A problem alone is searched by the genetic operator, or by diffs and rewrites of the model that
     --model names, for 200 evaluations; --set and --preset change what they name.
 
+    With --join the same command may be given in several terminals: all work on one run, and it
+    goes on while one of them does.
+
     Example: evolve run quickstart --set seed=3
 
     Example: evolve run autocorrelation_2 --model openai/NAME
@@ -71,7 +81,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter per option
     from evolve.engine.run import run as run_search
 
     with observer_for(json=json) as observer:
-        result = run_search(loaded, db=db, observers=[observer], new=new)
+        result = run_search(loaded, db=db, observers=[observer], new=new, join=join)
     print_result(result, db=db, json=json)
     if result.status == "interrupted":
         raise typer.Exit(130)

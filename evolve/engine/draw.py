@@ -98,6 +98,16 @@ def draw(
     return replace(drawn, instruction=shown)
 
 
+def draw_next(
+    seed: int, portfolio: Portfolio, population: Population, history: History, iteration: int
+) -> Draw:
+    """Draw an iteration that nobody has begun: it is told what was sent until now."""
+    history.mail.collect(iteration)
+    drawn = draw(seed, iteration, portfolio, population, history)
+    history.begun(drawn.operator.name, [drawn.parent.id])
+    return drawn
+
+
 def redraw(
     seed: int,
     begun: ProposalRecord,

@@ -153,7 +153,10 @@ class Journal:
         """Rebuild archives and census from the store: what one evaluator version judged."""
         population = self.population
         facts = self.store.facts(self.run_id, evaluator, scores=not population.spec.settled)
-        self._settle(population.restore(facts))
+        settled = population.restore(facts)
+        self._settle(settled)
+        if settled is not None:
+            self.emit(ArchiveSettled(population.archive))
         for parent in self.store.tried_in_vain(self.run_id, UNRELATED):
             population.census.tried(parent)
 
@@ -163,7 +166,6 @@ class Journal:
             self.population.number = self.store.add_archive(
                 self.run_id, settled.spec, settled.events, adopt=True
             )
-            self.emit(ArchiveSettled(self.population.archive))
 
     def refuse(self, ending: Refused) -> None:
         """Count a proposal that came to no program, learn from it and tell observers."""
@@ -196,9 +198,14 @@ class Journal:
 
     def record(self, judged: Judged, verdict: Verdict | None = None) -> None:
         """Commit an evaluation together with what it does to the archive."""
+        self.tell(judged, self.commit(judged, verdict), verdict)
+
+    def commit(self, judged: Judged, verdict: Verdict | None = None) -> Placement:
+        """Commit an evaluation and what it does to the archive, and tell nobody yet."""
         placed = self._place(judged, verdict)
         self.store.commit_evaluation(judged.pending.program_id, judged.evaluation, placed.events)
-        self._tell(judged, placed, verdict)
+        self._settle(placed.settled)
+        return placed
 
     def judge(self, judged: Judged) -> None:
         """Commit an evaluation whose turn to enter the archive has not come."""
@@ -210,7 +217,8 @@ class Journal:
         assert pending.iteration is not None
         placed = self._place(judged, verdict)
         self.store.insert(self.run_id, pending.iteration, pending.program_id, placed.events)
-        self._tell(judged, placed, verdict)
+        self._settle(placed.settled)
+        self.tell(judged, placed, verdict)
 
     def _place(self, judged: Judged, verdict: Verdict | None) -> Placement:
         """Offer an evaluated program to its island, and count it."""
@@ -225,7 +233,7 @@ class Journal:
             verdict=verdict,
         )
 
-    def _tell(self, judged: Judged, placed: Placement, verdict: Verdict | None) -> None:
+    def tell(self, judged: Judged, placed: Placement, verdict: Verdict | None = None) -> None:
         """Count an evaluation, learn from it and tell observers."""
         pending, evaluation = judged.pending, judged.evaluation
         self.counters.evaluated(evaluation, is_best=placed.is_best)
@@ -247,7 +255,8 @@ class Journal:
                 island=pending.island,
             )
         )
-        self._settle(placed.settled)
+        if placed.settled is not None:
+            self.emit(ArchiveSettled(self.population.archive))
         if verdict is not None and verdict.epoch is not None:
             archive, best = self.population.archive, self.population.standing.best
             self.emit(CasesRotated(verdict.epoch, len(archive), best))

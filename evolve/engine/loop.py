@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
 from evolve.engine.assess import Judge
-from evolve.engine.draw import Draw, draw
+from evolve.engine.draw import Draw, draw_next
 from evolve.engine.events import Stopping
 from evolve.engine.flight import Flight
 from evolve.engine.history import History
@@ -18,13 +19,13 @@ from evolve.engine.journal import Journal, Pending, Proposal
 from evolve.engine.order import Order
 from evolve.engine.population import Population
 from evolve.engine.proposing import CUT_SHORT, Proposing
-from evolve.engine.recorder import paid_for
-from evolve.engine.restore import Unfinished
+from evolve.engine.recorder import Completer, paid_for
 from evolve.engine.stop import evaluations_left, stop_reason
+from evolve.engine.unfinished import Unfinished
 from evolve.engine.width import Width
 from evolve.propose.base import Complete, Proposed
 from evolve.propose.portfolio import Portfolio
-from evolve.store.calls import CompletionRecord, answered
+from evolve.store.calls import answered
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Loop:
     population: Population
     portfolio: Portfolio
     history: History
-    completer: Callable[[int, Sequence[CompletionRecord]], Complete]
+    completer: Completer
     judge: Judge
     journal: Journal
     order: Order
@@ -64,22 +65,14 @@ class Loop:
         Raises:
             ModelUnavailable: a model cannot be had.
         """
-        reason = ""
         async with anyio.create_task_group() as tasks:
-            for pending in unfinished.programs:
-                self._flight.enter(tasks, self._finish(pending))
-            for begun in unfinished.proposals:
-                if begun.answered or not self._reason():
-                    complete = self.completer(begun.proposal.id, begun.completions)
-                    part = self._see_through(begun.proposal, begun.drawn, complete)
-                else:
-                    part = self._admit(begun.proposal, begun.drawn, CUT_SHORT)
-                self._flight.enter(tasks, part)
+            self._take_up(tasks, unfinished)
             while not (reason := self._reason()):
+                self._take_up(tasks, self.order.inherit())
                 if not self.order.may_begin(evaluations_left(self.rules, self.journal.counters)):
                     progress = await self.order.advance()
                 elif progress := self._flight.size < self.width.limit:
-                    self._flight.enter(tasks, self._iterate())
+                    progress = self._iterate(tasks)
                 await self._flight.wait(0.0 if progress else self.width.grows_in_s)
             self.journal.emit(Stopping(reason))
             tasks.start_soon(self._propose.hurry, self.rules.grace_s)
@@ -96,26 +89,32 @@ class Loop:
         self._interrupted = reason
         self._flight.stir()
 
-    def _iterate(self) -> Coroutine[None, None, None]:
-        """Draw the next iteration from the archive as it is now, and commit that it began.
+    def _take_up(self, tasks: TaskGroup, left: Unfinished) -> None:
+        """Go on with what others left."""
+        for pending in left.programs:
+            self._flight.enter(tasks, self._finish(pending))
+        for begun in left.proposals:
+            if begun.answered or not self._reason():
+                complete = self.completer(begun.proposal.id, begun.completions)
+                part = self._see_through(begun.proposal, begun.drawn, complete)
+            else:
+                part = self._admit(begun.proposal, begun.drawn, CUT_SHORT)
+            self._flight.enter(tasks, part)
 
-        Returns:
-            The rest of it.
-        """
-        iteration, inserted = self.order.begin()
-        self.history.mail.collect(iteration)
-        drawn = draw(self.seed, iteration, self.portfolio, self.population, self.history)
-        self.history.begun(drawn.operator.name, [drawn.parent.id])
-        proposal = self.journal.begin(iteration, drawn, inserted)
-        return self._see_through(proposal, drawn, self.completer(proposal.id, ()))
+    def _iterate(self, tasks: TaskGroup) -> bool:
+        """Begin the next iteration if it may begin; return whether it did."""
+        drawing = partial(draw_next, self.seed, self.portfolio, self.population, self.history)
+        if (begun := self.order.begin(drawing)) is not None:
+            self._flight.enter(tasks, self._see_through(*begun, self.completer(begun[0].id, ())))
+        return begun is not None
 
     async def _see_through(self, proposal: Proposal, drawn: Draw, complete: Complete) -> None:
         """Take a proposal from its draw to its evaluation."""
         result = await self._propose(drawn.operator, drawn.context(self.problem, complete))
         if result is None:
             self.order.give_up(proposal.iteration)
-            return
-        await self._admit(proposal, drawn, result)
+        else:
+            await self._admit(proposal, drawn, result)
 
     async def _admit(self, proposal: Proposal, drawn: Draw, result: Proposed) -> None:
         """Commit what came of a proposal, and evaluate it."""
@@ -129,6 +128,7 @@ class Loop:
         """Leave no proposal of a finished run open: what was paid for is used."""
         self.order.leave_none_open()
         async with anyio.create_task_group() as tasks:
+            self._take_up(tasks, self.order.inherit())
             for proposal, drawn, result in self._open:
                 calls = self.journal.store.completions_of(proposal.id)
                 if result is CUT_SHORT and answered(calls):

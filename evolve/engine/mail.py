@@ -27,6 +27,10 @@ class Mail:
         if self.inbox is not None:
             self._empty = not self.inbox.collect(self.run_id, iteration)
 
+    def look_again(self) -> None:
+        """Forget that nothing was sent: another controller may have collected something."""
+        self._empty = False
+
     def hints(self, iteration: int) -> tuple[str, ...]:
         """Return the guidance that an iteration was given, oldest first."""
         if self.inbox is None or self._empty:

@@ -10,7 +10,7 @@ moment, so the course of a strict run follows from seed, replies and scores alon
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -18,7 +18,9 @@ import anyio
 
 from evolve.core.errors import RunFailed
 from evolve.core.evaluation import Evaluation, Outcome
+from evolve.engine.draw import Draw
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
+from evolve.engine.unfinished import NOTHING, Unfinished
 from evolve.propose.base import Proposed, Rejected
 from evolve.store.calls import answered
 
@@ -37,8 +39,12 @@ class Order(Protocol):
         """
         ...
 
-    def begin(self) -> tuple[int, int | None]:
-        """Return the next iteration, and how many are inserted before it if that is fixed."""
+    def begin(self, draw: Callable[[int], Draw]) -> tuple[Proposal, Draw] | None:
+        """Draw the next iteration and commit that it began; None: it may not begin after all."""
+        ...
+
+    def inherit(self) -> Unfinished:
+        """Return what controllers that are gone have left to do, which is this one's from now."""
         ...
 
     async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
@@ -83,11 +89,17 @@ class Arrival:
         """Never have more in flight than the budget has room for."""
         return self._open < left
 
-    def begin(self) -> tuple[int, int | None]:
+    def begin(self, draw: Callable[[int], Draw]) -> tuple[Proposal, Draw] | None:
         """Count up."""
+        drawn = draw(self._next)
+        proposal = self._journal.begin(self._next, drawn)
         self._next += 1
         self._open += 1
-        return self._next - 1, None
+        return proposal, drawn
+
+    def inherit(self) -> Unfinished:
+        """Return nothing: there is no other controller."""
+        return NOTHING
 
     async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
         """Commit at once; one that was given up with a reply paid for stays open for a resume."""
@@ -161,10 +173,16 @@ class Strict:
         """Draw from one state of the archive only, the one that window and budget ask for."""
         return self._next - self._inserted < min(self._window, left)
 
-    def begin(self) -> tuple[int, int | None]:
+    def begin(self, draw: Callable[[int], Draw]) -> tuple[Proposal, Draw] | None:
         """Count up."""
+        drawn = draw(self._next)
+        proposal = self._journal.begin(self._next, drawn, self._inserted)
         self._next += 1
-        return self._next - 1, self._inserted
+        return proposal, drawn
+
+    def inherit(self) -> Unfinished:
+        """Return nothing: there is no other controller."""
+        return NOTHING
 
     async def admit(self, proposal: Proposal, result: Proposed) -> Pending | Refused | None:
         """Commit after all earlier iterations, so that programs are numbered by iteration.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeAlias, cast
 
 from evolve.core.errors import BudgetExhausted
 from evolve.engine.stop import Counters
@@ -15,6 +15,9 @@ from evolve.llm.ledger import Ledger
 from evolve.propose.base import Complete
 from evolve.store.calls import CompletionRecord
 from evolve.store.store import Store
+
+#: Returns the way to the models for a proposal, which has some calls already.
+Completer: TypeAlias = Callable[[int, Sequence[CompletionRecord]], Complete]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import gc
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -18,7 +17,7 @@ from evolve.engine.history import History
 from evolve.engine.journal import Ending, Journal, Judged, Pending, Proposal, Refused
 from evolve.engine.order import Arrival, Order, Strict
 from evolve.engine.population import Population
-from evolve.store.calls import CompletionRecord
+from evolve.engine.unfinished import Begun, Unfinished
 from evolve.store.records import ProgramRecord, ProposalRecord, Recovery
 from evolve.store.store import Store
 
@@ -26,34 +25,13 @@ from evolve.store.store import Store
 Redraw: TypeAlias = Callable[[ProposalRecord], Draw]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A proposal that was begun and has not ended, with the calls it made."""
-
-    proposal: Proposal
-    drawn: Draw
-    completions: tuple[CompletionRecord, ...]
-    answered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What an earlier session left to do.
-
-    Attributes:
-        programs: Committed, not evaluated.
-        proposals: Begun, not ended. Replies that they have are used, the rest is asked for.
-        endings: In strict order: ended, not inserted, by iteration.
-        next_iteration: The first that was never begun.
-    """
-
-    programs: tuple[Pending, ...] = ()
-    proposals: tuple[Begun, ...] = ()
-    endings: Mapping[int, Ending] = field(default_factory=dict)
-    next_iteration: int = 0
-
-
-def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) -> Unfinished:
+def restore(
+    journal: Journal,
+    history: History,
+    evaluator: str,
+    redraw: Redraw,
+    then: Callable[[], None] | None = None,
+) -> Unfinished:
     """Rebuild archive, counters and history from the store, and take over what was in flight.
 
     Args:
@@ -61,14 +39,22 @@ def restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) 
         history: Likewise.
         evaluator: Version of the evaluator.
         redraw: Uses the journal's population, and ``history``.
+        then: Called while nothing that others commit can be seen, where several share the run.
     """
-    with _no_garbage():
-        return _restore(journal, history, evaluator, redraw)
+    store = journal.store
+    recovery = store.recover(journal.run_id)  # first: a lost call costs what was reserved for it
+    shared = store.sharing is not None  # then others go on writing
+    with _no_garbage(), store.one_state() if shared else nullcontext():
+        unfinished = _restore(journal, history, evaluator, redraw, recovery)
+        if then is not None:
+            then()
+        return unfinished
 
 
-def _restore(journal: Journal, history: History, evaluator: str, redraw: Redraw) -> Unfinished:
+def _restore(
+    journal: Journal, history: History, evaluator: str, redraw: Redraw, recovery: Recovery
+) -> Unfinished:
     store, run_id = journal.store, journal.run_id
-    recovery = store.recover(run_id)  # first, since a lost call costs what was reserved for it
     journal.restore(evaluator)
     endings = {ended.iteration: _ending(ended, store) for ended in recovery.ended}
     _restore_counters(journal, endings.values())
@@ -77,6 +63,31 @@ def _restore(journal: Journal, history: History, evaluator: str, redraw: Redraw)
     for program in found:
         history.begun(program.entry.operator, program.entry.parents)
     drawn = learn(journal, history, evaluator, redraw, recovery)
+    unfinished = _unfinished(recovery, found, drawn, endings)
+    _engage(journal.population, recovery, unfinished.programs)
+    return unfinished
+
+
+def take_over(journal: Journal, recovery: Recovery, redraw: Redraw) -> Unfinished:
+    """Return the work of a controller that is gone, as this one goes on with it.
+
+    Args:
+        journal: Of the run, as far as others have come.
+        recovery: The work.
+        redraw: Uses the journal's population, and its history.
+    """
+    begun = (*recovery.replies, *recovery.unanswered)
+    drawn = {each.iteration: redraw(each) for each in begun}
+    found = list(map(journal.store.program, recovery.pending))
+    return _unfinished(recovery, found, drawn, {})
+
+
+def _unfinished(
+    recovery: Recovery,
+    found: Iterable[ProgramRecord],
+    drawn: Mapping[int, Draw],
+    endings: Mapping[int, Ending],
+) -> Unfinished:
     proposals = [
         Begun(
             Proposal(begun.id, begun.iteration, begun.operator, begun.island),
@@ -91,7 +102,6 @@ def _restore(journal: Journal, history: History, evaluator: str, redraw: Redraw)
         for each in found
         if each.entry.iteration is not None  # the seed and the baselines are added anew
     ]
-    _engage(journal.population, recovery, programs)
     return Unfinished(tuple(programs), tuple(proposals), endings, recovery.next_iteration)
 
 
@@ -107,13 +117,12 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def order_of(config: RunConfig, journal: Journal, inserted: int, unfinished: Unfinished) -> Order:
+def order_of(config: RunConfig, journal: Journal, unfinished: Unfinished) -> Order:
     """Return the order of insertion that a configuration asks for, as an earlier session left it.
 
     Args:
         config: Says which order.
         journal: What the order writes through.
-        inserted: In strict order: iterations in the archive already.
         unfinished: What else that session left.
     """
     waiting = len(unfinished.programs) + len(unfinished.proposals)
@@ -123,7 +132,7 @@ def order_of(config: RunConfig, journal: Journal, inserted: int, unfinished: Unf
     return Strict(
         journal,
         config.window,
-        inserted=inserted,
+        inserted=journal.store.run(journal.run_id).inserted,
         admitted=min(begun, default=unfinished.next_iteration),
         next_iteration=unfinished.next_iteration,
         endings=unfinished.endings,
@@ -214,7 +223,7 @@ def _restore_counters(journal: Journal, waiting: Collection[Ending]) -> None:
     judged = {k: n for k, n in totals.evaluations.items() if k is not Outcome.INFRASTRUCTURE}
     counters.evaluations = sum(judged.values())
     counters.earlier_s = totals.elapsed_s
-    counters.calls = sum(totals.completions.values())
+    counters.calls = sum(n for state, n in totals.completions.items() if state != "sent")
     counters.unpriced_calls = totals.unpriced_calls
     counters.cost_usd = totals.cost_usd
     counters.tokens = totals.tokens.input + totals.tokens.output

@@ -66,26 +66,66 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def open_run(store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool) -> Opened:
+def open_run(
+    store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool, join: bool = False
+) -> Opened:
     """Claim the unfinished run of this configuration, or create and claim a new one.
+
+    Args:
+        store: Where.
+        loaded: The configuration.
+        parts: What it names.
+        new: Leave an unfinished one alone.
+        join: Work on it together with others.
 
     Raises:
         RunLocked: another live process is writing that run.
-        StoreError: its evaluator has changed since.
+        StoreError: its evaluator has changed since, or there is nothing to join.
+        ConfigError: a run in strict order cannot be shared.
     """
+    if not join:
+        return _open_run(store, loaded, parts, new=new)
+    if loaded.config.order == "strict":
+        raise loaded.error(
+            "--join needs `order: arrival`: in strict order an iteration waits for those before "
+            "it, whoever makes them, so that several controllers would wait for each other",
+            "order",
+        )
+    with store.alone():  # of several that come at once, one makes the run
+        return _open_run(store, loaded, parts, new=new, join=True)
+
+
+def _open_run(
+    store: Store, loaded: Loaded[RunConfig], parts: Parts, *, new: bool, join: bool = False
+) -> Opened:
     version = parts.evaluate.version
     record = None
     if not new:
         identity = search_hash(loaded.config, parts.problem)
         record = store.unfinished_run(identity, version)
         if record is None:
-            _check_evaluator(store.latest_run(identity), version)
+            latest = store.latest_run(identity)
+            _check_evaluator(latest, version)
+            if join:
+                _check_unfinished(latest)
     if record is not None:
         before, now = record.provenance, provenance(loaded, parts)
         moved = _moved(before, now) if parts.problem.timed else ()
-        return claim_run(store, record, resumed=True, notes=(*_changes(before, now), *moved))
+        notes = (*_changes(before, now), *moved)
+        return claim_run(store, record, resumed=True, notes=notes, join=join)
     prices = {name: quoted.as_dict() for name, quoted in parts.prices.items()}
-    return claim_run(store, create_run(store, loaded, parts, {"prices": prices}), resumed=False)
+    created = create_run(store, loaded, parts, {"prices": prices})
+    return claim_run(store, created, resumed=False, join=join)
+
+
+def _check_unfinished(latest: RunRecord | None) -> None:
+    """Refuse to begin another run for somebody who comes too late to join."""
+    if latest is not None and latest.status == "finished":
+        raise StoreError(
+            f"run {latest.id} ({latest.name}) of this configuration is finished "
+            f"({latest.reason}), so there is nothing to join. `evolve show {latest.id}` shows what "
+            "came of it, --join --new begins another one"
+        )
 
 
 def _check_evaluator(latest: RunRecord | None, version: str) -> None:
@@ -139,14 +179,22 @@ def create_run(
 
 
 def claim_run(
-    store: Store, record: RunRecord, *, resumed: bool, notes: tuple[str, ...] = ()
+    store: Store,
+    record: RunRecord,
+    *,
+    resumed: bool,
+    notes: tuple[str, ...] = (),
+    join: bool = False,
 ) -> Opened:
-    """Become the writer of a run.
+    """Become the writer of a run, or one of its writers.
 
     Raises:
         RunLocked: another live process is writing it.
     """
-    store.claim(record.id, holder())
+    if not join:
+        store.claim(record.id, holder())
+    elif others := store.join(record.id, holder()).others():
+        notes = (*notes, f"shared with {', '.join(others)}")
     given = RunConfig.model_validate_json(record.config_json).instructions
     store.instructions.begin_with(record.id, () if given is None else given.texts)
     settled = store.archive(record.id) if record.archive else None

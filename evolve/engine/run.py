@@ -41,13 +41,16 @@ from evolve.engine.isolation import environment_of
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.mail import Mail
+from evolve.engine.progress import progress_of
 from evolve.engine.recorder import completer
 from evolve.engine.reported import reported
-from evolve.engine.restore import Unfinished, order_of, restore
+from evolve.engine.restore import order_of, restore
 from evolve.engine.result import Result as Result  # noqa: PLC0414 - what `run` returns
 from evolve.engine.resume import Opened, open_run
 from evolve.engine.sampling import judging_of
-from evolve.engine.stop import Counters, used_fraction
+from evolve.engine.shared import SharedBudget, shared_of
+from evolve.engine.stop import Counters
+from evolve.engine.unfinished import Unfinished
 from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
 from evolve.llm.budget import Budget, Caps, Spent
@@ -67,6 +70,7 @@ def run(
     db: str = "sqlite:///evolve.db",
     observers: Sequence[Observer] = (),
     new: bool = False,
+    join: bool = False,
 ) -> Result:
     """Search for better programs, or go on with a search that was stopped.
 
@@ -76,12 +80,13 @@ def run(
         db: Database: a URL, or the path of an SQLite file.
         observers: Told of every event, see `evolve.engine.events`.
         new: Begin a new run even if the database holds this one unfinished.
+        join: Work on the run together with the other processes that say so.
 
     Raises:
         EvolveError: see `evolve.core.errors`; what was committed stays committed.
     """
     try:
-        return anyio.run(partial(_run, _load(config), db, observers, new=new))
+        return anyio.run(partial(_run, _load(config), db, observers, new=new, join=join))
     except BaseExceptionGroup as group:
         raise first_error(group) from group
 
@@ -99,15 +104,21 @@ def _load(config: str | Path | Mapping[str, object] | Loaded[RunConfig]) -> Load
 
 
 async def _run(
-    loaded: Loaded[RunConfig], db: str, observers: Sequence[Observer], *, new: bool
+    loaded: Loaded[RunConfig], db: str, observers: Sequence[Observer], *, new: bool, join: bool
 ) -> Result:
     with announcing(observers, open_hooks(loaded)) as emit:
         async with open_parts(loaded, emit) as parts:
-            return await search(loaded, parts, db, emit, new=new)
+            return await search(loaded, parts, db, emit, new=new, join=join)
 
 
 async def search(
-    loaded: Loaded[RunConfig], parts: Parts, db: str, emit: Announcer, *, new: bool = False
+    loaded: Loaded[RunConfig],
+    parts: Parts,
+    db: str,
+    emit: Announcer,
+    *,
+    new: bool = False,
+    join: bool = False,
 ) -> Result:
     """Search with parts that are open, whatever they are made of; see `run`.
 
@@ -117,9 +128,10 @@ async def search(
         db: As of `run`.
         emit: Told of every event.
         new: As of `run`.
+        join: As of `run`.
     """
     with open_store(db, synchronous=loaded.config.store.synchronous) as store:
-        opened = open_run(store, loaded, parts, new=new)
+        opened = open_run(store, loaded, parts, new=new, join=join)
         emit.begin(partial(watched, store, opened.record, db))
         session = _Search(loaded, parts, store, opened, emit, db)
         try:
@@ -150,9 +162,8 @@ class _Search:
     ) -> None:
         config = loaded.config
         self.parts, self.store, self.opened, self.db = parts, store, opened, db
-        self.loaded = loaded
+        self.loaded, self.observer = loaded, emit
         self.utilisation = Utilisation(parts.pool)
-        self.observer = emit
         self.config, self.run_id = config, opened.record.id
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
@@ -198,12 +209,15 @@ class _Search:
             self.judging.measure,
             searching=parts.problem.mode == "search",
         )
+        self.shared = shared_of(self.journal, self.history, config.stop, self._redraw)
         self.aside = aside_of(config, parts, store, self.run_id, self.judging, self.assess, emit)
 
     def emit(self, event: Event) -> None:
         """Tell the observers; note when the search itself is over."""
         if isinstance(event, Stopping):
             self.utilisation.end()
+            if self.shared is not None:
+                self.shared.announce(event.reason)
         self.aside(event)
         self.observer(event)
 
@@ -215,9 +229,9 @@ class _Search:
         """
         unfinished = Unfinished()
         if self.opened.resumed:
-            unfinished = restore(
-                self.journal, self.history, self.parts.evaluate.version, self._redraw
-            )
+            version = self.assess.version
+            then = None if self.shared is None else self.shared.following.start
+            unfinished = restore(self.journal, self.history, version, self._redraw, then)
         self._announce()
         loop = self._loop(unfinished)
         reason = "interrupted"
@@ -229,6 +243,7 @@ class _Search:
             reason = await loop.run(unfinished)
             if reason != "interrupted":
                 await self.aside.finish()
+            if reason != "interrupted" and (self.shared is None or self.shared.is_last()):
                 comparison = await self._compare()
         best = self._reported()
         if best is None:
@@ -246,35 +261,17 @@ class _Search:
 
     def progress(self) -> Progress:
         """Return the state of the run at this moment."""
-        counters, stats = self.counters, self.population.archive.stats()
-        objective = self.population.objective
-        return Progress(
-            evaluations=counters.evaluations,
-            session_evaluations=counters.evaluations - counters.earlier_evaluations,
-            elapsed_s=counters.elapsed_s,
-            session_s=counters.session_s,
-            best=counters.best,
-            mean=None if stats.mean is None else objective.fitness(stats.mean),
-            coverage=stats.coverage,
-            qd_score=stats.qd_score,
-            elites=stats.num_elites,
-            islands=len(self.population.islands.live),
-            slots=self.parts.pool.size,
-            slots_busy=self.parts.pool.busy,
-            slots_waiting=self.config.slots - self.parts.pool.size,
-            utilisation=self.utilisation.shares,
-            failures=dict(counters.failures),
-            calls=counters.calls,
-            cost_usd=counters.cost_usd,
-            unpriced_calls=counters.unpriced_calls,
-            fraction=used_fraction(self.config.stop, counters),
-        )
+        shares = self.utilisation.shares
+        return progress_of(self.config, self.counters, self.population, self.parts.pool, shares)
 
     def _loop(self, unfinished: Unfinished) -> Loop:
         counters, stop = self.counters, self.config.stop
         caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
-        budget = Budget(caps, Spent(counters.cost_usd, counters.tokens, counters.calls))
+        spent = Spent(counters.cost_usd, counters.tokens, counters.calls)
         models, prices, problem = self.config.models, self._prices(), self.parts.problem
+        budget = Budget(caps, spent)
+        if self.shared is not None:
+            budget = SharedBudget(caps, spent, self.shared, models)
         self.ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
         complete = partial(completer, self.ledger, self.store, counters)
         grades = self.config, problem, self.store, complete, self._model_fault
@@ -288,9 +285,7 @@ class _Search:
             completer=complete,
             judge=graded(self.judging.judge, *grades),
             journal=self.journal,
-            order=order_of(
-                self.config, self.journal, self.store.run(self.run_id).inserted, unfinished
-            ),
+            order=self.shared or order_of(self.config, self.journal, unfinished),
             width=self.width,
         )
 
@@ -307,6 +302,7 @@ class _Search:
 
     def _announce(self) -> None:
         parts, record = self.parts, self.opened.record
+        prices = self._prices()
         self.emit(
             RunStarted(
                 run_id=self.run_id,
@@ -316,7 +312,7 @@ class _Search:
                 resumed=self.opened.resumed,
                 sandbox=parts.sandbox.name,
                 guarantees=tuple(parts.sandbox.guarantees()),
-                unpriced=tuple(n for n, each in self._prices().items() if each.price is None),
+                unpriced=tuple(n for n, each in prices.items() if each.price is None),
                 slots=self.config.slots,
                 places=parts.slots.places,
                 notes=(*parts.slots.notes, *self.opened.notes),
@@ -345,10 +341,16 @@ class _Search:
         added = self.store.add_program(
             self.run_id, seed, proposal_id=None, parent_ids=[], generation=0, operator="seed"
         )
+        if self.shared and not await self.shared.wait_for_seed(added.id):
+            return
         evaluation = await self.judging.judge(added.id, seed)
         check_seed(evaluation, self.parts.problem.id)
-        judged = Judged(Pending(added.id, seed, "seed", None), evaluation)
-        self.journal.record(judged, await self.journal.weigh(judged))
+        pending = Pending(added.id, seed, "seed", None)
+        if self.shared is not None:
+            await self.shared.record(pending, evaluation)
+        else:
+            judged = Judged(pending, evaluation)
+            self.journal.record(judged, await self.journal.weigh(judged))
         note_forecast(self.store, self.run_id, self.loaded, self.parts, evaluation, self.width)
 
     def _known(self, program: Program, stage: Stage) -> Evaluation | None:

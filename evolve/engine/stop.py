@@ -27,6 +27,7 @@ class Counters:
         cost_usd: Money spent, reservations of lost calls included.
         tokens: Input and output tokens used, those assumed of lost calls included.
         best: Best objective so far, or None.
+        told: Why another controller of the run stopped it, or nothing.
     """
 
     evaluations: int = 0
@@ -40,6 +41,7 @@ class Counters:
     tokens: int = 0
     best: float | None = None
     earlier_evaluations: int = 0
+    told: str = ""
     _started: float = field(default_factory=time.monotonic)
 
     @property
@@ -63,15 +65,20 @@ class Counters:
 
     def evaluated(self, evaluation: Evaluation, *, is_best: bool) -> None:
         """Count a committed evaluation, or a program that was set aside."""
-        if evaluation.outcome is Outcome.INFRASTRUCTURE:
-            self.failures[evaluation.outcome] += 1
+        score = evaluation.score
+        self.ended(evaluation.outcome, None if score is None else score.objective, is_best=is_best)
+
+    def ended(self, outcome: Outcome, objective: float | None, *, is_best: bool) -> None:
+        """Count how an evaluation ended."""
+        if outcome is Outcome.INFRASTRUCTURE:
+            self.failures[outcome] += 1
             return
         self.evaluations += 1
         self.since_improvement = 0 if is_best else self.since_improvement + 1
-        if evaluation.outcome is not Outcome.OK:
-            self.failures[evaluation.outcome] += 1
-        if is_best and evaluation.score is not None:
-            self.best = evaluation.score.objective
+        if outcome is not Outcome.OK:
+            self.failures[outcome] += 1
+        if is_best and objective is not None:
+            self.best = objective
 
 
 def stop_reason(rules: StopConfig, counters: Counters, objective: Objective) -> str:
@@ -88,7 +95,7 @@ def stop_reason(rules: StopConfig, counters: Counters, objective: Objective) -> 
         "no_improvement": _at_least(counters.since_improvement, rules.no_improvement),
         "fruitless": _at_least(counters.fruitless, rules.fruitless),
     }
-    return next((name for name, stop in reached.items() if stop), "")
+    return counters.told or next((name for name, stop in reached.items() if stop), "")
 
 
 def used_fraction(rules: StopConfig, counters: Counters) -> float | None:

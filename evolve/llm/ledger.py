@@ -108,7 +108,12 @@ class Ledger:
         price = self._prices[model].price
         bound = None if price is None else dearest_usd(most, price)
         held = Spent(bound or 0.0, most.input + most.output, 1)
-        async with self.gates[model].passage(), self.budget.reserve(held) as reservation:
+        parameters = self._models[model].parameters()
+        send = partial(record.sent, model, request.to_json(), parameters, most, bound)
+        async with (
+            self.gates[model].passage(),
+            self.budget.reserve(model, held, send) as reservation,
+        ):
             return await self._ask(model, request, most, bound, reservation, record)
 
     async def _ask(
@@ -120,10 +125,7 @@ class Ledger:
         reservation: Reservation,
         record: Recorder,
     ) -> Completion:
-        await anyio.lowlevel.checkpoint_if_cancelled()  # from here on it would not be noticed
-        parameters = self._models[model].parameters()
-        call = record.sent(model, request.to_json(), parameters, most, bound)
-        reservation.charge = reservation.amount  # given up from here on, it may be billed
+        call = reservation.call
         try:
             completion = await self._patiently(model, request)
         except (ModelUnavailable, InfrastructureError) as error:

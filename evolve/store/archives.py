@@ -156,22 +156,33 @@ def read_changes(
 
 
 def read_caused(
-    connection: Connection, run_id: int, numbers: Collection[int]
+    connection: Connection, run_id: int, numbers: Collection[int], after: int = 0
 ) -> dict[int, list[ArchiveEvent]]:
-    """Read what entered archives of a run, by the evaluation that brought it about."""
+    """Read what entered archives of a run, by the evaluation that brought it about.
+
+    Args:
+        connection: A transaction.
+        run_id: The run.
+        numbers: Of the archives.
+        after: Leave out events up to this one.
+    """
     found: dict[int, list[ArchiveEvent]] = {}
-    for evaluation_id, event in _caused(connection, run_id, numbers):
+    for evaluation_id, event in _caused(connection, run_id, numbers, after):
         found.setdefault(evaluation_id, []).append(event)
     return found
 
 
 def _caused(
-    connection: Connection, run_id: int, numbers: Collection[int]
+    connection: Connection, run_id: int, numbers: Collection[int], after: int = 0
 ) -> list[tuple[int, ArchiveEvent]]:
     """Return events in order, each with its evaluation."""
     rows = connection.execute(
         select(archive_events)
-        .where(archive_events.c.run_id == run_id, archive_events.c.archive.in_(numbers))
+        .where(
+            archive_events.c.run_id == run_id,
+            archive_events.c.archive.in_(numbers),
+            archive_events.c.id > after,
+        )
         .order_by(archive_events.c.id)
     )
     events: list[tuple[int, ArchiveEvent]] = []

@@ -9,8 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from evolve.core.errors import RunLocked, StoreError
+from evolve.store.controllers import living
 from evolve.store.process import is_dead, this_process
 from evolve.store.schema import evaluations, runs
+
+#: Seconds after which a claim dies unless it is renewed.
+TTL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,37 @@ class Claim:
         """Seconds the run has been running, all sessions."""
         return self.before_s + time.monotonic() - self.started
 
+    def renew(self, connection: Connection, now: float) -> None:
+        """Extend the claim and add to the run's elapsed seconds.
+
+        Raises:
+            RunLocked: another process took the run over.
+        """
+        self._write(connection, expires_at=now + self.ttl_s)
+
+    def drop(self, connection: Connection, now: float, status: str, reason: str) -> None:
+        """Give the claim up and say how the run stands.
+
+        Raises:
+            RunLocked: another process took the run over.
+        """
+        self._write(connection, expires_at=None, ended_at=now, status=status, reason=reason)
+
+    def _write(self, connection: Connection, **values: object) -> None:
+        """Change the run's row if the claim still holds."""
+        held = (runs.c.id == self.run_id) & (runs.c.claimed_at == self.claimed_at)
+        held &= runs.c.holder_process == this_process()
+        changed = connection.execute(
+            update(runs).where(held).values(elapsed_s=self.elapsed_s, **values)
+        )
+        if changed.rowcount == 0:
+            holder = connection.scalar(select(runs.c.holder).where(runs.c.id == self.run_id))
+            raise RunLocked(
+                f"run {self.run_id} was taken over by {holder} while this process was not heard "
+                f"of for more than {self.ttl_s:g} s; stop one of the two",
+                holder=holder or "",
+            )
+
 
 def is_held(row: Row[Any], now: float) -> bool:
     """Return whether a row of ``runs`` is claimed by a process that may be alive."""
@@ -46,25 +81,18 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
     """Claim a run nobody holds: free, released, expired, or held by a dead process.
 
     Raises:
-        RunLocked: a live process holds it.
+        RunLocked: a live process holds it, or several share it.
         StoreError: there is no such run.
     """
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
-    if row is None:
-        raise StoreError(f"there is no run {run_id} in this database")
-    if is_held(row, now):
+    row = locked_run(connection, run_id)
+    for other in living(connection, run_id, now):
         raise RunLocked(
-            f"run {run_id} is being written by {row.holder}, last seen "
-            f"{max(now - row.claimed_at, 0):.0f} s after it began. Stop that process, or wait: "
-            f"its claim expires in {row.expires_at - now:.0f} s unless it renews it.",
-            holder=row.holder,
+            f"run {run_id} is being worked on by {other.holder}, which shares it; --join works on "
+            "it too",
+            holder=other.holder,
         )
-    # After a crash the run's last evaluation knows more than the last heartbeat.
-    last = connection.scalar(
-        select(func.max(evaluations.c.id)).where(evaluations.c.run_id == run_id)
-    )
-    seen = connection.scalar(select(evaluations.c.elapsed_s).where(evaluations.c.id == last))
-    claim = Claim(run_id, holder, ttl_s, now, max(row.elapsed_s, seen or 0.0))
+    refuse_if_held(row, now)
+    claim = Claim(run_id, holder, ttl_s, now, elapsed_before(connection, row))
     connection.execute(
         update(runs)
         .where(runs.c.id == run_id)
@@ -82,35 +110,41 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
     return claim
 
 
-def renew(connection: Connection, claim: Claim, now: float) -> None:
-    """Extend a claim and add to the run's elapsed seconds.
+def locked_run(connection: Connection, run_id: int) -> Row[Any]:
+    """Return the row of a run, which nobody else changes before this transaction ends.
 
     Raises:
-        RunLocked: another process took the run over.
+        StoreError: there is no such run.
     """
-    _write(connection, claim, expires_at=now + claim.ttl_s)
+    wanted = select(runs).where(runs.c.id == run_id).with_for_update(key_share=True)
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        raise StoreError(f"there is no run {run_id} in this database")
+    return row
 
 
-def drop(connection: Connection, claim: Claim, now: float, status: str, reason: str) -> None:
-    """Give a claim up and say how the run stands.
+def refuse_if_held(row: Row[Any], now: float, hint: str = "") -> None:
+    """Refuse a run that a live process has for itself.
 
     Raises:
-        RunLocked: another process took the run over.
+        RunLocked: one has.
     """
-    _write(connection, claim, expires_at=None, ended_at=now, status=status, reason=reason)
-
-
-def _write(connection: Connection, claim: Claim, **values: object) -> None:
-    """Change a run's row if the claim still holds."""
-    held = (runs.c.id == claim.run_id) & (runs.c.claimed_at == claim.claimed_at)
-    held &= runs.c.holder_process == this_process()
-    changed = connection.execute(
-        update(runs).where(held).values(elapsed_s=claim.elapsed_s, **values)
+    if not is_held(row, now):
+        return
+    seen = (
+        f", last seen {max(now - row.claimed_at, 0):.0f} s after it began" if row.claimed_at else ""
     )
-    if changed.rowcount == 0:
-        holder = connection.scalar(select(runs.c.holder).where(runs.c.id == claim.run_id))
-        raise RunLocked(
-            f"run {claim.run_id} was taken over by {holder} while this process was not heard of "
-            f"for more than {claim.ttl_s:g} s; stop one of the two",
-            holder=holder or "",
-        )
+    raise RunLocked(
+        f"run {row.id} is being written by {row.holder}{seen}. Stop that process, or wait: "
+        f"its claim expires in {row.expires_at - now:.0f} s unless it renews it{hint}.",
+        holder=row.holder,
+    )
+
+
+def elapsed_before(connection: Connection, row: Row[Any]) -> float:
+    """Return how long a run has been running: after a crash its last evaluation knows best."""
+    last = connection.scalar(
+        select(func.max(evaluations.c.id)).where(evaluations.c.run_id == row.id)
+    )
+    seen = connection.scalar(select(evaluations.c.elapsed_s).where(evaluations.c.id == last))
+    return max(float(row.elapsed_s), seen or 0.0)

@@ -7,9 +7,10 @@ one from a URL.
 from __future__ import annotations
 
 import json
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +19,29 @@ from sqlalchemy import Connection, Engine
 BUSY_S = 30.0
 #: When a commit is on the disk, see `evolve.store.sqlite`.
 SYNCHRONOUS = ("normal", "full")
+
+
+class Joined(threading.local):
+    """The transaction that further ones of a thread are a part of.
+
+    Attributes:
+        reading: For those that read.
+        writing: For those that write.
+    """
+
+    reading: Connection | None = None
+    writing: Connection | None = None
+
+    @contextmanager
+    def to(self, connection: Connection, *, writing: bool) -> Iterator[None]:
+        """Make further transactions a part of this one."""
+        before = self.reading, self.writing
+        self.reading = connection
+        self.writing = connection if writing else self.writing
+        try:
+            yield
+        finally:
+            self.reading, self.writing = before
 
 
 class Database(ABC):
@@ -31,22 +55,56 @@ class Database(ABC):
     def __init__(self, name: str, folder: Path, engine: Engine) -> None:
         self.name, self.folder = name, folder
         self._engine = engine
+        self._joined = Joined()
+        #: What every transaction that writes begins with.
+        self.first: Callable[[Connection], None] | None = None
 
     @property
     def kind(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name
 
-    @abstractmethod
     def read(self) -> AbstractContextManager[Connection]:
-        """Open a transaction that sees one state of the database and blocks nobody."""
+        """Open a transaction that sees one state of the database and blocks nobody.
 
-    @abstractmethod
-    def write(self) -> AbstractContextManager[Connection]:
+        Within `write` and `one_state` of the same thread it is theirs.
+        """
+        joined = self._joined.reading
+        return self._read() if joined is None else nullcontext(joined)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
         """Open a transaction that excludes other writers; it commits when the block ends well.
 
-        What it reads is the newest state, and stays so until it ends.
+        What it reads is the newest state, and stays so until it ends. All that the thread reads
+        and writes inside the block is a part of it.
         """
+        if (joined := self._joined.writing) is not None:
+            yield joined
+            return
+        with self._write() as connection, self._joined.to(connection, writing=True):
+            if self.first is not None:
+                self.first(connection)
+            yield connection
+
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """Have all that this thread reads inside the context see one state of the database."""
+        with self.read() as connection, self._joined.to(connection, writing=False):
+            yield
+
+    @property
+    def within_write(self) -> bool:
+        """Whether this thread is inside a block of `write`."""
+        return self._joined.writing is not None
+
+    @abstractmethod
+    def _read(self) -> AbstractContextManager[Connection]:
+        """Open what `read` gives."""
+
+    @abstractmethod
+    def _write(self) -> AbstractContextManager[Connection]:
+        """Open what `write` gives."""
 
     @abstractmethod
     def alter(self) -> AbstractContextManager[Connection]:

@@ -5,7 +5,7 @@ A run of a million programs is read through here when it is resumed, so rows are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import Any
@@ -64,6 +64,28 @@ def ended(
     return merge(*found, key=attrgetter("at"))
 
 
+def ended_among(
+    connection: Connection,
+    run_id: int,
+    evaluator: str,
+    program_ids: Collection[int],
+    proposal_ids: Collection[int],
+) -> tuple[dict[int, Ended], dict[int, Ended]]:
+    """Return what came of some programs, and of some proposals that came to nothing, by id."""
+    evaluated = _evaluated(run_id, evaluator, _COST).where(programs.c.id.in_(program_ids))
+    fruitless = (
+        _fruitless(run_id, _COST)
+        .where(proposals.c.id.in_(proposal_ids))
+        .add_columns(proposals.c.id)
+    )
+    judged = _read(connection, evaluated) if program_ids else ()
+    refused = rows_of(connection, fruitless) if proposal_ids else ()
+    return (
+        {each.program_id: each for each in judged if each.program_id is not None},
+        {row[-1]: _ended(row[:-1]) for row in refused},
+    )
+
+
 def ended_in_order(connection: Connection, run_id: int, evaluator: str) -> Iterator[Ended]:
     """Yield all that ended in the order of iterations, what nobody proposed first."""
     cost = _cost(connection, run_id)
@@ -79,7 +101,7 @@ def ended_in_order(connection: Connection, run_id: int, evaluator: str) -> Itera
 
 def rows_of(connection: Connection, query: Select[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query, however many, without holding them all."""
-    result = connection.execution_options(yield_per=AT_ONCE).execute(query)
+    result = connection.execute(query, execution_options={"yield_per": AT_ONCE})
     for chunk in result.partitions():
         yield from chunk
 

@@ -51,6 +51,29 @@ def facts(
     scores: bool,
 ) -> Iterator[EvaluationFact]:
     """Yield search evaluations, see `Reader.facts`; the connection stays open until the last."""
+    query = _facts(scores=scores)
+    yield from (_fact(row, caused) for row in _in_order(connection, run_id, evaluator, query))
+
+
+def facts_among(
+    connection: Connection,
+    run_id: int,
+    evaluator: str,
+    program_ids: Collection[int],
+    caused: Mapping[int, Sequence[ArchiveEvent]],
+    *,
+    scores: bool,
+) -> dict[int, EvaluationFact]:
+    """Return the search evaluations of some programs by program; see `Reader.facts`."""
+    query = _facts(scores=scores).where(
+        evaluations.c.run_id == run_id,
+        evaluations.c.program_id.in_(program_ids),
+        *_counts(evaluator),
+    )
+    return {row[1]: _fact(tuple(row), caused) for row in connection.execute(query)}
+
+
+def _facts(*, scores: bool) -> Select[Any]:
     first_parent = (parents.c.program_id == programs.c.id) & (parents.c.position == 0)
     columns = (
         evaluations.c.id,
@@ -63,12 +86,24 @@ def facts(
         proposals.c.iteration,
         *((evaluations.c.measures, evaluations.c.metrics) if scores else ()),
     )
-    query = select(*columns).select_from(_JUDGED.outerjoin(parents, first_parent))
-    for row in _in_order(connection, run_id, evaluator, query):
-        objective = row[4]
-        known = None if objective is None else Estimate(*row[4:7])
-        values = (*row[1:5], caused.get(row[0], ()), known, row[7], *(row[8:] or ({}, {})))
-        yield EvaluationFact._make(values)
+    return select(*columns).select_from(_JUDGED.outerjoin(parents, first_parent))
+
+
+def _fact(row: tuple[Any, ...], caused: Mapping[int, Sequence[ArchiveEvent]]) -> EvaluationFact:
+    objective = row[4]
+    known = None if objective is None else Estimate(*row[4:7])
+    values = (*row[1:5], caused.get(row[0], ()), known, row[7], *(row[8:] or ({}, {})))
+    return EvaluationFact._make(values)
+
+
+def _counts(evaluator: str) -> tuple[ColumnElement[bool], ...]:
+    """Select verdicts of one evaluator version on programs that the search found."""
+    return (
+        evaluations.c.stage == "search",
+        evaluations.c.evaluator == evaluator,
+        evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
+        FOUND,
+    )
 
 
 def counted(connection: Connection, run_id: int, evaluator: str) -> list[int]:
@@ -105,13 +140,7 @@ def _in_order(
     connection: Connection, run_id: int, evaluator: str, query: Select[Any]
 ) -> Iterator[tuple[Any, ...]]:
     """Yield rows of the search evaluations of a run that count: in strict order by iteration."""
-    query = query.where(
-        evaluations.c.run_id == run_id,
-        evaluations.c.stage == "search",
-        evaluations.c.evaluator == evaluator,
-        evaluations.c.outcome != Outcome.INFRASTRUCTURE.value,
-        FOUND,
-    )
+    query = query.where(evaluations.c.run_id == run_id, *_counts(evaluator))
     if not is_strict(connection, run_id):
         yield from rows_of(connection, query.order_by(evaluations.c.id))
         return

@@ -104,13 +104,13 @@ class PostgresDatabase(Database):
         self._answered = True
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def _read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database and blocks nobody."""
         with self._patiently(self._reading.connect) as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def _write(self) -> Iterator[Connection]:
         """Open a transaction that excludes other writers; it commits when the block ends well."""
         connection, mark = self._patiently(self._marked)
         with connection:

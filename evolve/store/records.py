@@ -213,6 +213,7 @@ class Recovery:
         unanswered: Open proposals without any; begin them again under the same iteration.
         ended: In strict order: proposals that have ended but are not in the archive yet.
         next_iteration: The first iteration that was never begun.
+        lost_calls: Model calls that were given up by this.
     """
 
     pending: tuple[int, ...]
@@ -220,6 +221,7 @@ class Recovery:
     unanswered: tuple[ProposalRecord, ...]
     next_iteration: int
     ended: tuple[ProposalRecord, ...] = ()
+    lost_calls: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

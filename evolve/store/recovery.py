@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
 from evolve.store.ended import PARENTS, ids_in, rows_of
 from evolve.store.records import Drawn, ProposalRecord, Recovery
@@ -12,29 +13,45 @@ from evolve.store.rows import read_completions
 from evolve.store.schema import completions, leases, programs, proposals, runs
 
 
-def recover(connection: Connection, run_id: int, holder: str, now: float) -> Recovery:
+def everyone(column: ColumnElement[Any]) -> ColumnElement[bool]:  # noqa: ARG001 - as others are
+    """Select what any controller was at work on."""
+    return true()
+
+
+def recover(
+    connection: Connection,
+    run_id: int,
+    holder: str,
+    now: float,
+    *,
+    controller: int | None = None,
+    whose: Callable[[ColumnElement[Any]], ColumnElement[bool]] = everyone,
+) -> Recovery:
     """Take over a run's unfinished work.
 
     Requests without a reply become ``unknown`` and cost what was reserved for them, since the
     server may have done the work. Leases pass to the new holder.
+
+    Args:
+        connection: A transaction.
+        run_id: The run.
+        holder: Whose they are from now on.
+        now: Unix seconds.
+        controller: Its id, where several share the run.
+        whose: Selects, by the column that names a controller, what is taken over.
     """
-    of_run = select(proposals.c.id).where(proposals.c.run_id == run_id)
-    connection.execute(
-        update(completions)
-        .where(completions.c.state == "sent", completions.c.proposal_id.in_(of_run))
-        .values(
-            state="unknown",
-            cost_usd=completions.c.reserved_usd,
-            ended_at=now,
-            error="the process ended before the reply came",
-        )
-    )
-    mine = leases.c.run_id == run_id
-    connection.execute(update(leases).where(mine).values(holder=holder, leased_at=now))
+    abandoned = (proposals.c.run_id == run_id) & whose(proposals.c.controller)
+    lost = _give_up_calls(connection, abandoned, now)
+    mine = (leases.c.run_id == run_id) & whose(leases.c.controller)
     pending = connection.scalars(
         select(leases.c.program_id).where(mine).order_by(leases.c.program_id)
+    ).all()
+    connection.execute(
+        update(leases).where(mine).values(holder=holder, leased_at=now, controller=controller)
     )
-    unfinished = read_proposals(connection, run_id, proposals.c.status == "open")
+    unfinished = read_proposals(connection, run_id, abandoned & (proposals.c.status == "open"))
+    begun = abandoned & proposals.c.status.in_(["open", "added"])
+    connection.execute(update(proposals).where(begun).values(controller=controller))
     last = connection.scalar(
         select(func.max(proposals.c.iteration)).where(proposals.c.run_id == run_id)
     )
@@ -44,7 +61,31 @@ def recover(connection: Connection, run_id: int, holder: str, now: float) -> Rec
         unanswered=tuple(p for p in unfinished if not p.answered),
         next_iteration=0 if last is None else last + 1,
         ended=_not_inserted(connection, run_id),
+        lost_calls=lost,
     )
+
+
+def _give_up_calls(
+    connection: Connection, abandoned: ColumnElement[bool], now: float
+) -> tuple[int, ...]:
+    """End the calls of abandoned proposals that wait for a reply, and return them."""
+    lost = connection.scalars(
+        select(completions.c.id)
+        .join(proposals)
+        .where(completions.c.state == "sent", abandoned)
+        .order_by(completions.c.id)
+    ).all()
+    connection.execute(
+        update(completions)
+        .where(completions.c.id.in_(lost))
+        .values(
+            state="unknown",
+            cost_usd=completions.c.reserved_usd,
+            ended_at=now,
+            error="the process ended before the reply came",
+        )
+    )
+    return tuple(lost)
 
 
 def read_proposals(

@@ -12,6 +12,7 @@ from sqlalchemy import Select, exists, select
 
 from evolve.core.errors import StoreError
 from evolve.store.constructions import Constructions
+from evolve.store.controllers import ControllerRecord, read_controllers
 from evolve.store.course import CourseReader
 from evolve.store.database import Database
 from evolve.store.entries import unknown_run
@@ -105,6 +106,11 @@ class RunReader(CourseReader):
                 if (row := connection.execute(query).one_or_none()) is not None:
                     return run_record(row, self._clock())
             raise StoreError(f"{self.name}: {unknown_run(connection, ref)}")
+
+    def controllers(self, run_id: int) -> tuple[ControllerRecord, ...]:
+        """Return the controllers that have shared a run, oldest first; none if it had one."""
+        with self._database.read() as connection:
+            return read_controllers(connection, run_id, self._clock())
 
     def search(self, ref: int | str | None = None) -> RunRecord:
         """Return one run as `run` does, but only if it is a search.

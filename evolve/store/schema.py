@@ -29,7 +29,7 @@ from sqlalchemy import (
 from evolve.store.text import clip, printable
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
-VERSION = "0019"
+VERSION = "0020"
 
 
 class Excerpt(TypeDecorator[str]):
@@ -84,7 +84,8 @@ runs = Table(
     # Strict order: how many iterations, from the first, are in the archive.
     Column("inserted", Integer, nullable=False, server_default="0"),
     Column("archive", Integer, nullable=False, server_default="0"),  # the one its search uses
-    # The claim of the one process that writes this run.
+    # The claim of the one process that writes this run; of several, the one last heard of, and
+    # no claimed_at.
     Column("holder", Excerpt(200)),
     Column("holder_process", Text),
     Column("claimed_at", Float),
@@ -123,6 +124,7 @@ proposals = Table(
     Column("start", Integer),  # search mode: the program whose construction its candidate is given
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
+    Column("controller", Integer),  # who is at work on it, where several share the run
     UniqueConstraint("run_id", "iteration"),
     Index(None, "run_id", "status", "reason"),
 )
@@ -224,6 +226,42 @@ leases = Table(
     Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
     Column("holder", Excerpt(200), nullable=False),
     Column("leased_at", Float, nullable=False),
+    Column("controller", Integer),  # in a shared run; null: set aside
+)
+
+#: Processes that share a run, one row a session. Its id is the token of all that it has leased.
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
+    Column("holder", Excerpt(200), nullable=False),
+    Column("process", Text, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("ended_at", Float),
+    # working, closing; then finished, interrupted, failed, lost
+    Column("status", String(16), nullable=False),
+    Column("reason", Excerpt(2000), nullable=False),
+    Column("evaluations", Integer, nullable=False, server_default="0"),
+    Column("inherited", Integer, nullable=False, server_default="0"),  # its work went to others
+)
+
+#: What controllers of a shared run did, in order of ``id``: each folds what the others did.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id), nullable=False),
+    Column("controller", ForeignKey(controllers.c.id), nullable=False),
+    # of a proposal: begun, admitted, refused; of a program: evaluated, set_aside;
+    # of a model call: called; of the run: stopping
+    Column("kind", String(16), nullable=False),
+    Column("subject", Integer, nullable=False),
+    Column("text", Excerpt(2000), nullable=False, server_default=text("''")),
+    Column("at", Float, nullable=False),
+    Index(None, "run_id", "id"),
 )
 
 evaluations = Table(

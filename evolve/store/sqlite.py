@@ -60,17 +60,17 @@ class SqliteDatabase(Database):
         event.listen(engine, "handle_error", _explain(path))
         self._writing = engine.execution_options(immediate=True)
 
-    def read(self) -> AbstractContextManager[Connection]:
+    def _read(self) -> AbstractContextManager[Connection]:
         """Open a transaction that sees one state of the file and blocks nobody."""
         return self._engine.begin()
 
-    def write(self) -> AbstractContextManager[Connection]:
+    def _write(self) -> AbstractContextManager[Connection]:
         """Open a transaction that excludes other writers; it commits when the block ends well."""
         return self._writing.begin()
 
     def alter(self) -> AbstractContextManager[Connection]:
         """Open a transaction that may change tables, which is like any that writes."""
-        return self.write()
+        return self._write()
 
     def identity(self) -> tuple[int, int] | None:
         """Return what tells the file from another of the same name, or None when there is none."""

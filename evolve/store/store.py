@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -13,32 +13,23 @@ from evolve.core.errors import RunLocked, StoreError
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.store import claims
-from evolve.store.archive_writer import ArchiveWriter
 from evolve.store.archives import write_archive
-from evolve.store.calls import NO_TOKENS, Reply, ReplyTokens
+from evolve.store.call_writer import CallWriter
 from evolve.store.database import SYNCHRONOUS, Database
+from evolve.store.membership import TICK_S, Membership, join
 from evolve.store.opening import open_database
 from evolve.store.patience import patient
 from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
 from evolve.store.rows import (
-    end_call,
     insert_row,
     known_program,
-    put_blob,
-    reply_values,
     run_values,
-    token_values,
     write_sources,
 )
-from evolve.store.schema import (
-    completions,
-    leases,
-    programs,
-    proposals,
-    runs,
-)
+from evolve.store.schema import leases, programs, proposals, runs
+from evolve.store.sharing import Sharing
 
 
 def open_store(
@@ -64,7 +55,7 @@ def open_store(
 
 
 @patient
-class Store(ArchiveWriter):
+class Store(CallWriter):
     """The only writer of a database. Many runs may be in it, and a process may write several.
 
     A run is written between `claim` and `release`, from one thread.
@@ -72,7 +63,7 @@ class Store(ArchiveWriter):
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         super().__init__(database, clock)
-        self._claims: dict[int, claims.Claim] = {}
+        self._claims: dict[int, claims.Claim | Membership] = {}
 
     def close(self) -> None:
         """Release what is still claimed, as interrupted, and close the database."""
@@ -107,7 +98,7 @@ class Store(ArchiveWriter):
                 update(runs).where(runs.c.id == run_id).values(provenance=provenance)
             )
 
-    def claim(self, run_id: int, holder: str, ttl_s: float = 30.0) -> None:
+    def claim(self, run_id: int, holder: str, ttl_s: float = claims.TTL_S) -> None:
         """Become the one writer of a run.
 
         Args:
@@ -130,7 +121,7 @@ class Store(ArchiveWriter):
             RunLocked: another process took the run over.
         """
         with self._database.write() as connection:
-            claims.renew(connection, self._claims[run_id], self._clock())
+            self._claims[run_id].renew(connection, self._clock())
 
     def release(self, run_id: int, status: RunStatus, reason: str) -> None:
         """Give a claim up; ``status`` is ``finished``, ``interrupted`` or ``failed``.
@@ -140,13 +131,47 @@ class Store(ArchiveWriter):
         """
         claim = self._claims.pop(run_id)
         with self._database.write() as connection:
-            claims.drop(connection, claim, self._clock(), status, reason)
+            claim.drop(connection, self._clock(), status, reason)
+
+    def join(self, run_id: int, holder: str, ttl_s: float = claims.TTL_S) -> Sharing:
+        """Become one of several writers of a run; from now on this store writes no other.
+
+        Arguments are those of `claim`.
+
+        Raises:
+            RunLocked: another live process has it for itself.
+        """
+        clock = self._clock
+        with self._database.write() as connection:
+            member = join(connection, run_id, holder, ttl_s, clock())
+        self._clock = lambda: max(clock(), member.latest + TICK_S)
+        self._claims[run_id], self._database.first = member, member.check
+        self.sharing = Sharing(self._database, member, self._clock)
+        return self.sharing
+
+    def turn(self) -> AbstractContextManager[Connection]:
+        """Make one transaction of all that is read and written inside the context."""
+        return self._database.write()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make one transaction of all inside the context, and let nobody else make a run."""
+        with self.turn() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE")
+            yield
+
+    def one_state(self) -> AbstractContextManager[None]:
+        """Have all that is read inside the context see one state of the database."""
+        return self._database.one_state()
 
     def recover(self, run_id: int) -> Recovery:
         """Put what an earlier session left in order, and return what is to be finished.
 
         Requests without a reply become ``unknown`` and cost what was reserved for them.
         """
+        if self.sharing is not None:
+            return self.sharing.begin()
         holder = self._claims[run_id].holder
         with self._database.write() as connection:
             return recover(connection, run_id, holder, self._clock())
@@ -200,6 +225,7 @@ class Store(ArchiveWriter):
                 "inserted": inserted,
                 "instruction": instruction,
                 "start": start,
+                "controller": self._controller,
                 "created_at": self._clock(),
             }
             if begun is None:
@@ -222,77 +248,6 @@ class Store(ArchiveWriter):
             connection.execute(
                 ended.where(proposals.c.run_id == run_id, proposals.c.status == "open")
             )
-
-    def send_completion(
-        self,
-        proposal_id: int,
-        model: str,
-        prompt: str,
-        parameters: Mapping[str, object],
-        reserved_usd: float | None,
-        most: ReplyTokens = NO_TOKENS,
-    ) -> int:
-        """Commit a request before it leaves.
-
-        Args:
-            proposal_id: What it is for.
-            model: The reference asked for.
-            prompt: The request as JSON.
-            parameters: The settings sent along, without secrets.
-            reserved_usd: What it costs if the reply is never seen; None when nobody knows.
-            most: The tokens that it has used then.
-        """
-        with self._database.write() as connection:
-            return insert_row(
-                connection,
-                completions,
-                {
-                    "proposal_id": proposal_id,
-                    "model": model,
-                    "parameters": dict(parameters),
-                    "state": "sent",
-                    "reserved_usd": reserved_usd,
-                    **token_values(most, assumed=True),
-                    "sent_at": self._clock(),
-                    "prompt_blob": put_blob(connection, prompt),
-                },
-            )
-
-    def receive_completion(
-        self, completion_id: int, reply: Reply, cost_usd: float | None, note: str = ""
-    ) -> None:
-        """Commit a reply before it is used.
-
-        Args:
-            completion_id: The call.
-            reply: What came.
-            cost_usd: What it cost; None when its price is not known.
-            note: Why its tokens are assumed; empty when the server counted them.
-
-        Raises:
-            StoreError: the call has ended already.
-        """
-        with self._database.write() as connection:
-            values = reply_values(connection, reply) | {"cost_usd": cost_usd, "error": note}
-            counted = token_values(reply.tokens, assumed=bool(note))
-            end_call(connection, completion_id, self._clock(), values | counted)
-
-    def fail_completion(
-        self,
-        completion_id: int,
-        error: str,
-        cost_usd: float | None = 0.0,
-        used: ReplyTokens = NO_TOKENS,
-    ) -> None:
-        """Commit that a request brought no reply, and what counts as used and spent.
-
-        Raises:
-            StoreError: the call has ended already.
-        """
-        with self._database.write() as connection:
-            values: dict[str, object] = {"state": "failed", "error": error, "cost_usd": cost_usd}
-            counted = token_values(used, assumed=used.input > 0)
-            end_call(connection, completion_id, self._clock(), values | counted)
 
     def add_program(  # noqa: PLR0913 - one keyword per column
         self,
@@ -340,6 +295,7 @@ class Store(ArchiveWriter):
                     run_id=run_id,
                     holder="" if claim is None else claim.holder,
                     leased_at=self._clock(),
+                    controller=self._controller,
                 )
             )
             if proposal_id is not None:

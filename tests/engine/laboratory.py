@@ -24,8 +24,9 @@ from evolve.engine.loop import Loop
 from evolve.engine.mail import Mail
 from evolve.engine.population import Policy, Population
 from evolve.engine.recorder import completer
-from evolve.engine.restore import Unfinished, order_of, restore
+from evolve.engine.restore import order_of, restore
 from evolve.engine.stop import Counters
+from evolve.engine.unfinished import Unfinished
 from evolve.engine.utilisation import Utilisation
 from evolve.engine.width import Width
 from evolve.llm.base import Model
@@ -178,9 +179,7 @@ class Laboratory:
                 completer=partial(completer, ledger, self.store, self.counters),
                 judge=self.judge_with(pool, width),
                 journal=self.journal,
-                order=order_of(
-                    config, self.journal, self.store.run(self.run_id).inserted, unfinished
-                ),
+                order=order_of(config, self.journal, unfinished),
                 width=width,
             )
             self.on_start(loop)

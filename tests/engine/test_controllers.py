@@ -1,0 +1,158 @@
+"""Several `evolve run --join` of one run: real processes on one database, killed in mid-run too."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from evolve.core.errors import ConfigError, StoreError
+from evolve.engine.replay import replay
+from evolve.engine.run import run
+from evolve.store.reader import open_reader
+from evolve.store.store import open_store
+from tests.command import evolve, start, write_config
+from tests.engine.author import Author
+from tests.engine.test_resume import check_database
+from tests.fake_llm_server import FakeLLMServer
+
+
+def together(
+    folder: Path, config: Path, count: int, *more: str, kill_after: int = 0
+) -> list[subprocess.Popen[str]]:
+    """Have controllers share a run to its end; the last one is killed after some evaluations."""
+    with ExitStack() as stack:
+        command: Sequence[str | Path] = ("run", config, "--join", "--json", *more)
+        children = [
+            stack.enter_context(start(folder, *command, TEST_KEY="key")) for _ in range(count)
+        ]
+        if kill_after:
+            victim = children[-1]
+            assert victim.stdout is not None
+            seen = 0
+            for line in victim.stdout:
+                seen += json.loads(line)["event"] == "ProgramEvaluated"
+                if seen == kill_after:
+                    break
+            victim.kill()
+        for child in children:
+            _, told = child.communicate(timeout=200)
+            assert child.returncode == (-9 if kill_after and child is children[-1] else 0), told
+        return children
+
+
+def shares(folder: Path) -> list[int]:
+    with open_reader(str(folder / "evolve.db")) as reader:
+        return [each.evaluations for each in reader.controllers(1)]
+
+
+def check_replay(folder: Path) -> None:
+    """Check that the archive is what its evaluations make in the order they were committed."""
+    with (
+        open_reader(str(folder / "evolve.db")) as reader,
+        open_store(str(folder / "again.db")) as scratch,
+    ):
+        assert replay(reader, reader.run(1), scratch).differences == []
+
+
+def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 100})
+    together(tmp_path, config, 2)
+    check_database(tmp_path / "evolve.db", 100)
+    check_replay(tmp_path)
+    assert sum(shares(tmp_path)) == 100
+    assert min(shares(tmp_path)) > 10
+    with pytest.raises(StoreError, match=r"is finished \(evaluations\), so there is nothing to"):
+        run(config, db=str(tmp_path / "evolve.db"), join=True)
+    listed = evolve(tmp_path, "show", "1")
+    assert "controllers" in listed.stdout
+
+
+def test_a_killed_controllers_work_is_finished_by_the_other(tmp_path: Path) -> None:
+    config = write_config(tmp_path, slots=3, stop={"evaluations": 120})
+    together(tmp_path, config, 2, kill_after=10)
+    check_database(tmp_path / "evolve.db", 120)
+    check_replay(tmp_path)
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        found = {each.status for each in reader.controllers(1)}
+    assert found == {"finished", "lost"}
+
+
+def test_a_run_in_strict_order_is_not_shared(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--join needs `order: arrival`"):
+        run(write_config(tmp_path, order="strict"), db=str(tmp_path / "evolve.db"), join=True)
+
+
+def test_controllers_share_a_budget_of_calls(tmp_path: Path) -> None:
+    with FakeLLMServer(Author(1000)) as server:
+        config = write_config(tmp_path, **of_models(server), stop={"calls": 24})
+        together(tmp_path, config, 2)
+        assert len(server.calls) == 24
+    check_calls(tmp_path, 24)
+    check_replay(tmp_path)
+
+
+def of_models(server: FakeLLMServer) -> dict[str, object]:
+    model = {
+        "id": "openai/tiny",
+        "base_url": server.openai_url,
+        "api_key_env": "TEST_KEY",
+        "price": {"input": 10.0, "output": 100.0},
+        "concurrency": 3,
+    }
+    return {
+        "models": [model],
+        "sandbox": {"kind": "process", "allow_untrusted": True},
+        "proposers": [{"kind": "diff", "options": {"mends": 0}}, {"kind": "rewrite"}],
+    }
+
+
+def check_calls(folder: Path, most: int) -> None:
+    with open_reader(str(folder / "evolve.db")) as reader:
+        totals = reader.totals(1)
+        assert sum(totals.completions.values()) == most
+        assert totals.completions.get("sent", 0) == 0
+        assert reader.run(1).status == "finished"
+    with closing(sqlite3.connect(folder / "evolve.db")) as connection:
+        twice = "SELECT count(*), count(DISTINCT program_id || stage) FROM evaluations"
+        evaluations, distinct = connection.execute(twice).fetchone()
+        assert evaluations == distinct
+        assert connection.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_three_controllers_one_of_them_killed(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path,
+        slots=2,
+        islands={"count": 3, "migration": {"interval": 20}, "reset": {"interval": 90}},
+        stop={"evaluations": 600},
+    )
+    together(tmp_path, config, 3, kill_after=60)
+    check_replay(tmp_path)
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        assert sum(reader.totals(1).evaluations.values()) == 600
+        iterations = [each.iteration for each in reader.proposals(1)]
+        assert iterations == list(range(len(iterations)))
+        assert {each.status for each in reader.proposals(1)} <= {
+            "evaluated",
+            "duplicate",
+            "rejected",
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
+    with FakeLLMServer(Author(1000)) as server:
+        config = write_config(tmp_path, **of_models(server), slots=2, stop={"calls": 300})
+        together(tmp_path, config, 3, kill_after=10)
+        assert len(server.calls) <= 300
+    check_calls(tmp_path, 300)
+    check_replay(tmp_path)

@@ -1,0 +1,225 @@
+"""Several controllers on one run, stepped by hand: what one commits, all others fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+
+from evolve.config.models import ModelConfig
+from evolve.config.problem import Problem
+from evolve.core.errors import BudgetExhausted, RunLocked
+from evolve.core.evaluation import Evaluation, Outcome
+from evolve.engine.journal import Pending
+from evolve.engine.recorder import StoreRecorder
+from evolve.engine.shared import SharedBudget
+from evolve.llm.base import Completion, Tokens
+from evolve.llm.budget import Caps, Reservation, Spent
+from evolve.store.store import open_store
+from tests.engine.fellows import Fellow
+from tests.fakes import FakeEvaluate
+from tests.store.samples import Clock
+
+Make = Callable[..., Fellow]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(tmp_path: Path, problem: Problem, clock: Clock) -> Iterator[Make]:
+    made: list[Fellow] = []
+
+    def new(**changes: Any) -> Fellow:
+        made.append(Fellow(tmp_path / "shared.db", problem, clock, **changes))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.close()
+
+
+def state(fellow: Fellow) -> list[object]:
+    """Return all that later choices depend on."""
+    fellow.order._look_at = -1.0
+    fellow.order.inherit()
+    islands, counters = fellow.population.islands, fellow.counters
+    attempts = {number: fellow.history.attempts(number) for number in range(1, 60)}
+    return [
+        {number: archive.elites() for number, archive in islands.live.items()},
+        islands.everything.elites(),
+        fellow.population.census,
+        (counters.evaluations, counters.since_improvement, counters.best, counters.failures),
+        (counters.calls, counters.cost_usd, counters.tokens, counters.fruitless),
+        fellow.population._engaged.busy,
+        attempts,
+    ]
+
+
+def at_random(fellows: list[Fellow], steps: int, rng: np.random.Generator) -> None:
+    """Have controllers take turns at anything they may do next."""
+    waiting: dict[int, list[Pending]] = {number: [] for number in range(len(fellows))}
+    for _ in range(steps):
+        number = int(rng.integers(len(fellows)))
+        fellow, mine = fellows[number], waiting[number]
+        if mine and rng.random() < 0.5:
+            pending = mine.pop(int(rng.integers(len(mine))))
+            failed = Evaluation(Outcome.EXCEPTION, message="no", evaluator=FakeEvaluate.version)
+            fellow.record(pending, failed if rng.random() < 0.2 else None)
+            continue
+        value = None if rng.random() < 0.1 else float(rng.integers(40))
+        pending_ = fellow.propose(value)
+        mine += [] if pending_ is None else [pending_]
+
+
+def test_all_controllers_know_the_same_after_any_course(make: Make) -> None:
+    fellows = [make(name="a"), make(name="b")]
+    rng = np.random.default_rng(4)
+    at_random(fellows, 60, rng)
+    fellows.append(make(name="c"))  # comes later, and is told by the database
+    at_random(fellows, 60, rng)
+    first, *others = map(state, fellows)
+    for other in others:
+        for mine, theirs in zip(first, other, strict=True):
+            assert mine == theirs
+    reader = fellows[0].store
+    held = {(e.island, e.cell): e.program_id for e in reader.elites(1)}
+    live = fellows[0].population.islands.live
+    assert held == {(n, e.cell): e.key for n, archive in live.items() for e in archive.elites()}
+    assert len({e.island for e in reader.elites(1)}) > 1
+    iterations = [each.iteration for each in reader.proposals(1)]
+    assert iterations == list(range(len(iterations)))
+    told = [each.evaluations for each in reader.controllers(1)]
+    for each in fellows:
+        each.store.heartbeat(1)
+    told = [each.evaluations for each in reader.controllers(1)]
+    assert sum(told) == fellows[0].counters.evaluations
+    assert min(told) > 5
+
+
+def test_a_budget_is_that_of_all(make: Make) -> None:
+    one, two = make(evaluations=4), make(evaluations=4)
+    waiting = [one.propose(1.0), two.propose(2.0), two.propose(3.0)]
+    assert one.begin() is None, "with the seed program's, there would be five"
+    assert two.begin() is None
+    for fellow, pending in zip((one, two, two), waiting, strict=True):
+        assert pending is not None
+        fellow.record(pending)
+    one.order._room_at = -1.0
+    assert one.begin() is None
+    assert one.counters.evaluations == 4
+
+
+def test_a_program_is_evaluated_by_one_of_those_who_propose_it(make: Make) -> None:
+    one, two = make(), make()
+    assert one.propose(5.0) is not None
+    assert two.propose(5.0) is None
+    assert two.counters.failures == {"duplicate": 1}
+
+
+def test_the_work_of_a_lost_controller_is_taken_over_once(make: Make, clock: Clock) -> None:
+    one, two = make(name="one"), make(name="two")
+    pending = two.propose(7.0)
+    begun = two.begin()
+    assert pending is not None
+    assert begun is not None
+    recorder = StoreRecorder(two.store, two.counters, begun[0].id)
+    recorder.sent("m", "{}", {}, Tokens(100, output=20), 0.5)
+    one.order.inherit()
+    clock.now += 29
+    one.store.heartbeat(1)
+    assert one.order.inherit() is not None
+    assert [each.live for each in one.store.controllers(1)] == [True, True]
+    clock.now += 2
+    one.order._look_at = -1.0
+    left = one.order.inherit()
+    assert [each.program_id for each in left.programs] == [pending.program_id]
+    assert [each.proposal for each in left.proposals] == [begun[0]]
+    assert left.proposals[0].drawn.parent.id == begun[1].parent.id
+    assert (one.counters.calls, one.counters.cost_usd) == (1, 0.5)
+    lost = one.store.controllers(1)[1]
+    assert (lost.status, lost.live) == ("lost", False)
+
+    with pytest.raises(RunLocked, match="others have taken over its work"):
+        two.record(pending)
+    with pytest.raises(RunLocked, match="start it again to join"):
+        two.store.heartbeat(1)
+    one.record(left.programs[0])
+    assert one.counters.evaluations == 2
+    assert one.store.totals(1).evaluations == {Outcome.OK: 2}
+    one.order._look_at = -1.0
+    assert not one.order.inherit().programs, "nothing is taken over twice"
+    assert two.store.run(1).status == "running"
+
+
+def test_the_last_one_settles_the_run(make: Make) -> None:
+    one, two = make(name="one"), make(name="two")
+    two.store.release(1, "interrupted", "Ctrl-C")
+    assert (one.store.run(1).status, one.store.run(1).live) == ("running", True)
+    assert not one.order.inherit().programs
+    one.store.release(1, "finished", "evaluations")
+    run = one.store.run(1)
+    assert (run.status, run.reason, run.live) == ("finished", "evaluations", False)
+
+
+def test_a_run_is_not_finished_while_somebodys_work_is_left(make: Make) -> None:
+    one, two = make(name="one"), make(name="two")
+    assert two.propose(3.0) is not None
+    two.store.release(1, "interrupted", "Ctrl-C")
+    one.store.release(1, "finished", "evaluations")
+    assert one.store.run(1).status == "interrupted"
+    three = make(name="three")
+    assert len(three.left.programs) == 1
+
+
+def test_a_run_is_shared_or_not(make: Make, tmp_path: Path) -> None:
+    one = make(name="one")
+    with open_store(str(tmp_path / "shared.db"), clock=one.clock) as other:
+        with pytest.raises(RunLocked, match="worked on by one, which shares it; --join"):
+            other.claim(1, "there:2")
+        one.store.release(1, "interrupted", "Ctrl-C")
+        other.claim(1, "there:2")
+        with pytest.raises(RunLocked, match="start it with --join to share the run"):
+            make(name="two")
+
+
+def test_money_is_reserved_in_one_ledger(make: Make) -> None:
+    anyio.run(check_the_ledger, make(), make())
+
+
+async def check_the_ledger(one: Fellow, two: Fellow) -> None:
+    amount, model = Spent(0.4, 100, 1), ModelConfig(id="openai/m", concurrency=2)
+    mine = SharedBudget(Caps(), Spent(), one.order, (model,))
+    theirs = SharedBudget(Caps(), Spent(), two.order, (model,))
+
+    async def hold(fellow: Fellow, caps: Caps) -> tuple[Reservation, StoreRecorder]:
+        begun = fellow.begin()
+        assert begun is not None
+        budget = mine if fellow is one else theirs
+        budget.caps = caps
+        recorder = StoreRecorder(fellow.store, fellow.counters, begun[0].id)
+        send = partial(recorder.sent, "openai/m", "{}", {}, Tokens(90, output=10), 0.4)
+        with anyio.fail_after(0.3):
+            reserved = await stack.enter_async_context(budget.reserve("openai/m", amount, send))
+        return reserved, recorder
+
+    async with AsyncExitStack() as stack:
+        reservation, recorder = await hold(one, Caps(cost_usd=1.0))
+        await hold(two, Caps(cost_usd=1.0))
+        for caps in (Caps(cost_usd=1.0), Caps()):  # 0.8 are held; two calls at once are all
+            with pytest.raises(TimeoutError):
+                await hold(two, caps)
+        reply = Completion("text", tokens=Tokens(10, output=5), cost_usd=0.3)
+        recorder.received(reservation.call, reply)
+        two.order.inherit()
+        assert (two.counters.cost_usd, two.counters.calls) == (0.3, 2)
+        with pytest.raises(BudgetExhausted, match=r"with \$0\.3000 already spent"):
+            await hold(two, Caps(cost_usd=0.6))
