@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from evolve.archive.islands import Plan
 from evolve.archive.selection.plain import mixed
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
+from evolve.core.errors import StoreError
 from evolve.core.evaluation import Evaluation
 from evolve.engine.draw import Draw, draw_next, redraw
 from evolve.engine.events import Event
@@ -49,7 +49,7 @@ class Fellow:
         left: What it took over when it came.
     """
 
-    path: Path
+    url: str
     problem: Problem
     clock: Callable[[], float]
     name: str = "fellow"
@@ -59,10 +59,14 @@ class Fellow:
 
     def __post_init__(self) -> None:
         problem = self.problem
-        self.store = open_store(str(self.path), clock=self.clock)
+        self.store = open_store(self.url, clock=self.clock)
         runs = self.store.runs()
         self.run_id = runs[0].id if runs else self._create()
-        self.store.join(self.run_id, self.name)
+        try:
+            self.store.join(self.run_id, self.name)
+        except StoreError:
+            self.store.close()
+            raise
         self.portfolio = Portfolio((FakeProposer(),), (1.0,))
         policy = Policy(mixed(), inspirations=2, islands=ISLANDS)
         spec = self.store.archive(self.run_id, 0).spec

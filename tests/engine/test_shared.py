@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -35,11 +34,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def make(tmp_path: Path, problem: Problem, clock: Clock) -> Iterator[Make]:
+def make(url: str, problem: Problem, clock: Clock) -> Iterator[Make]:
     made: list[Fellow] = []
 
     def new(**changes: Any) -> Fellow:
-        made.append(Fellow(tmp_path / "shared.db", problem, clock, **changes))
+        made.append(Fellow(url, problem, clock, **changes))
         return made[-1]
 
     yield new
@@ -180,9 +179,9 @@ def test_a_run_is_not_finished_while_somebodys_work_is_left(make: Make) -> None:
     assert len(three.left.programs) == 1
 
 
-def test_a_run_is_shared_or_not(make: Make, tmp_path: Path) -> None:
+def test_a_run_is_shared_or_not(make: Make, url: str) -> None:
     one = make(name="one")
-    with open_store(str(tmp_path / "shared.db"), clock=one.clock) as other:
+    with open_store(url, clock=one.clock) as other:
         with pytest.raises(RunLocked, match="worked on by one, which shares it; --join"):
             other.claim(1, "there:2")
         one.store.release(1, "interrupted", "Ctrl-C")
