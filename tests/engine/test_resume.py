@@ -86,7 +86,7 @@ def test_a_configuration_may_ask_for_commits_that_reach_the_disk(
         heartbeat(store, run_id)
 
     monkeypatch.setattr(Store, "heartbeat", look)
-    monkeypatch.setattr("evolve.engine.run.PROGRESS_S", 0.001)
+    monkeypatch.setattr("evolve.engine.session.PROGRESS_S", 0.001)
     db = str(tmp_path / "evolve.db")
     first = run(write_config(tmp_path, store={"synchronous": "full"}), db=db).run_id
     assert set(levels) == {2}
