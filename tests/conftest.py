@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.simulation.clock import VirtualClock
 from tests.postgres_server import Server
 
 
@@ -72,3 +73,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'evolve.db'}"
     found: str = request.getfixturevalue("postgres_url")
     return found
+
+
+@pytest.fixture
+def virtual_time() -> Iterator[tuple[str, dict[str, Callable[..., object]]]]:
+    """Give an asynchronous backend for tests without processes, to be their `anyio_backend`.
+
+    Waits are skipped, and time passes in them alone: how busy the machine is changes nothing.
+    """
+    clock = VirtualClock(work=lambda: 0.0)
+    with clock.installed():
+        yield "asyncio", {"loop_factory": clock.loop}

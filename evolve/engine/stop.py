@@ -42,7 +42,7 @@ class Counters:
     best: float | None = None
     earlier_evaluations: int = 0
     told: str = ""
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - may be replaced
 
     @property
     def session_s(self) -> float:

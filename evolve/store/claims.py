@@ -32,7 +32,7 @@ class Claim:
     ttl_s: float
     claimed_at: float
     before_s: float
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - may be replaced
 
     @property
     def elapsed_s(self) -> float:

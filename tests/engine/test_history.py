@@ -20,6 +20,11 @@ from tests.engine.laboratory import Laboratory
 from tests.fakes import FakeEvaluate, FakeProposer, better, number_in, numbered, scored
 
 
+@pytest.fixture
+def anyio_backend(virtual_time: object) -> object:
+    return virtual_time
+
+
 @dataclass
 class Kind(FakeProposer):
     varies: Varies = "elite"

@@ -30,6 +30,11 @@ from tests.fakes import FakeEvaluate, FakeProposer, number_in, numbered, scored
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def anyio_backend(virtual_time: object) -> object:
+    return virtual_time
+
+
 def vary(context: Context, count: int) -> Candidate | Rejected:
     """Change the parent's number as chance and earlier attempts say; sometimes in vain."""
     if context.rng.random() < 0.2:

@@ -273,7 +273,7 @@ def test_a_busy_scorer_dies_with_its_controller(tmp_path: Path) -> None:
 
 
 def gone_soon(number: int) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while alive(number) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not alive(number)
