@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from evolve.core.evaluation import Outcome
 from evolve.store.records import Ended
 from evolve.store.schema import completions, evaluations, instructions, programs, proposals
-from evolve.store.summaries import FOUND
+from evolve.store.summaries import FOR_GRADES, FOUND
 
 #: Rows in memory at a time.
 AT_ONCE = 10_000
@@ -115,7 +116,10 @@ def ids_in(text: str | None) -> tuple[int, ...]:
 
 _COST = (
     select(func.coalesce(func.sum(completions.c.cost_usd), 0.0))
-    .where(completions.c.proposal_id == proposals.c.id)
+    .where(
+        completions.c.proposal_id == proposals.c.id,
+        case((FOR_GRADES, 0), else_=1) == 1,  # also while the proposal is open
+    )
     .scalar_subquery()
 )
 

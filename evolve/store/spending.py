@@ -9,7 +9,7 @@ from sqlalchemy import Case, ColumnElement, Connection, and_, case, distinct, fu
 from evolve.core.evaluation import Outcome
 from evolve.store.calls import Spending, TokenCounts
 from evolve.store.schema import completions, evaluations, parents, programs, proposals, runs
-from evolve.store.summaries import COST, ENDED, TOKENS, UNPRICED
+from evolve.store.summaries import COST, ENDED, FOR_GRADES, TOKENS, UNPRICED
 
 By: TypeAlias = Literal["model", "operator", "outcome"]
 
@@ -39,7 +39,7 @@ def spending(connection: Connection, run_id: int, by: By) -> tuple[Spending, ...
     """
     group: ColumnElement[Any] = {
         "model": completions.c.model,
-        "operator": proposals.c.operator,
+        "operator": case((FOR_GRADES, "grades"), else_=proposals.c.operator),
         "outcome": _CAME_OF_IT,
     }[by]
     rows = connection.execute(

@@ -23,6 +23,8 @@ TOKENS = tuple(
         completions.c.tokens_written,
     )
 )
+#: A call made after the proposal had ended: for a grade of its program, not for making it.
+FOR_GRADES = completions.c.sent_at > proposals.c.ended_at
 COST = func.coalesce(func.sum(completions.c.cost_usd), 0.0)
 UNPRICED = func.coalesce(
     func.sum(case((completions.c.cost_usd.is_(None) & ENDED, 1), else_=0)),

@@ -97,6 +97,13 @@ def test_programs_are_graded_and_every_call_is_accounted_for(tmp_path: Path) -> 
         (writer, judge) = sorted(reader.spending(1, "model"), key=lambda each: -each.cost_usd)
         assert (writer.group, judge.group) == ("openai/writer", "openai/judge")
         assert judge.calls == 4
+        by_operator = {each.group: each.cost_usd for each in reader.spending(1, "operator")}
+        assert by_operator == {
+            "diff": pytest.approx(writer.cost_usd),
+            "grades": pytest.approx(judge.cost_usd),
+        }
+        ended = list(reader.ended(1, reader.run().problem_hash))
+        assert sum(each.cost_usd for each in ended) == pytest.approx(writer.cost_usd)
     shown = evolve(tmp_path, "program", "2").stdout
     assert f"{METRIC} 7" in shown
     ran = evolve(tmp_path, "replay", "--json")
