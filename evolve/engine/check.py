@@ -22,6 +22,7 @@ from evolve.evaluate.check import (
     judge_description,
     judge_impostor,
     judge_output,
+    judge_reseeded,
     judge_seed,
 )
 from evolve.evaluate.hostile import tamperings
@@ -32,6 +33,9 @@ from evolve.sandbox.base import Slot
 
 #: How often the seed program is scored.
 REPEATS = 3
+#: Of the sets of cases that it is scored on where the evaluator makes them from seeds; the first
+#: one twice.
+SEEDS = (1, 1, 2, 3)
 #: Seconds that a program is left of its wall-clock limit when it takes nearly all of it.
 MARGIN_S = 1.0
 #: Seconds that a program may take on purpose before it needs ``thorough``.
@@ -130,6 +134,9 @@ class _Check:
         async for finding in self._others():
             yield finding
         honest = Honest.of(evaluations, self._problem.objective)
+        if self._evaluate.reseeds:
+            sets = [await self._scored(self._problem.seed_program, seed=n) for n in SEEDS]
+            yield judge_reseeded(self._problem.objective, honest, sets[:2], sets[2:])
         async for finding in self._outputs(honest, recorder):
             yield finding
         async for finding in self._impostors(honest, first):
@@ -176,11 +183,15 @@ class _Check:
             yield judge_impostor(impostor, honest, evaluation)
 
     async def _scored(
-        self, program: Program, slot: Slot | None = None, stage: Stage = "search"
+        self,
+        program: Program,
+        slot: Slot | None = None,
+        stage: Stage = "search",
+        seed: int | None = None,
     ) -> Evaluation:
         """Evaluate; what breaks on the way is an outcome too."""
         try:
-            return await self._evaluate(slot or self._slot, program, stage)
+            return await self._evaluate(slot or self._slot, program, stage, seed=seed)
         except EvolveError as error:
             return Evaluation(Outcome.INFRASTRUCTURE, message=str(error), stage=stage)
 

@@ -152,6 +152,34 @@ def judge_seed(problem: Problem, evaluations: Sequence[Evaluation]) -> Iterator[
     yield from _beaten_record(problem, "seed program", honest.objective)
 
 
+def judge_reseeded(
+    objective: Objective, honest: Honest, twice: Sequence[Evaluation], others: Sequence[Evaluation]
+) -> Finding:
+    """Say whether cases that are made from seeds can stand in for each other.
+
+    Args:
+        objective: Of the problem.
+        honest: How the seed program scores on the cases as they are.
+        twice: It on the cases of one seed, two times.
+        others: It on those of other seeds.
+    """
+    about = "cases made from seeds"
+    failed = [each for each in (*twice, *others) if each.score is None]
+    if failed:
+        message = " ".join(failed[0].message.split())[:200]
+        what = f"the seed program has no score on some ({failed[0].outcome}: {message})"
+        return Finding("error", about, what, "have reseed() make cases of the same kind and size")
+    scores = [each.score.objective for each in (*twice, *others) if each.score is not None]
+    if honest.spread == 0 and scores[0] != scores[1]:
+        what = f"the same seed gave {scores[0]:.12g}, and {scores[1]:.12g} the second time"
+        return Finding("error", about, what, "let reseed() follow from its arguments alone")
+    if len(set(scores)) == 1 and scores[0] == honest.objective:
+        what = "the same score on the cases of every seed"
+        return Finding("note", about, what, "see whether reseed() uses its seed")
+    told = f"{objective.name} from {min(scores):.6g} to {max(scores):.6g} on {len(others) + 1} sets"
+    return Finding("ok", about, f"the seed program has {told}")
+
+
 def judge_baseline(problem: Problem, name: str, evaluation: Evaluation) -> Iterator[Finding]:
     """Yield what the evaluation of a baseline says."""
     about = f"baseline {name}"

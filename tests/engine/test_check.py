@@ -112,6 +112,30 @@ def test_noise_is_seen_and_a_promise_of_none_is_broken(tmp_path: Path) -> None:
     assert "differ by up to" in _findings(broken, "error")["repeated scoring"]
 
 
+@pytest.mark.parametrize(
+    ("made", "level", "said"),
+    [
+        ("seed % 5 + 3", "ok", "value from -6 to -4 on 3 sets"),
+        ("3", "note", "the same score on the cases of every seed"),
+        ("time.time_ns() % 1000", "error", "the same seed gave"),
+        ("'three'", "error", "the seed program has no score on some"),
+    ],
+)
+def test_cases_made_from_seeds_are_looked_at(
+    tmp_path: Path, made: str, level: str, said: str
+) -> None:
+    reseeding = f"""
+def cases(self, stage):
+    yield Case({{"x": 3}})
+def reseed(self, case, seed):
+    return Case({{"x": {made}}})
+def score(self, case, output, usage):
+    return Score(-float(abs(output - 2)), {{"size": 1.0}})
+"""
+    checked = check_problem(problem(tmp_path, reseeding))
+    assert said in _findings(checked, level)["cases made from seeds"]
+
+
 def test_a_harness_that_lets_programs_ruin_its_inputs_is_found(tmp_path: Path) -> None:
     harness = """\
 def run(function, x):
