@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulation.clock import VirtualClock
-from tests.postgres_server import Server
+from tests.postgres_server import GUARDED, Server
 
 
 def pytest_configure() -> None:
@@ -46,6 +46,7 @@ def postgres() -> Iterator[Server]:
         pytest.skip(str(error))
     try:
         open_store(server.create("evolve")).close()
+        server.sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {GUARDED}", "evolve")
         yield server
     finally:
         server.remove()

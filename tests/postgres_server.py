@@ -16,6 +16,8 @@ from sqlalchemy.pool import NullPool
 
 #: Where Debian's packages keep the programs of each version.
 _DEBIAN = Path("/usr/lib/postgresql")
+#: A user that needs a password and may do nothing, and the password: awkward in a URL.
+GUARDED, SECRET = "guarded", "hunter2/?@"
 #: Processes of a crashed server are gone when this returns; files need not survive the machine.
 _SETTINGS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=60"
 
@@ -47,7 +49,10 @@ class Server:
             "initdb", "--no-sync", "--username=postgres", "--auth=trust", "--encoding=UTF8",
             "--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8",
         )  # fmt: skip
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(f"local all {GUARDED} scram-sha-256\n{rules.read_text()}")
         self.start()
+        self.sql(f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{SECRET}'")
 
     def start(self) -> None:
         """Start it and wait until it answers."""

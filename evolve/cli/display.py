@@ -243,6 +243,7 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
         render.echo(jsonlib.dumps(result_dict(result), ensure_ascii=False))
         return
     from evolve.cli.inspect import print_comparison
+    from evolve.store.opening import shown
     from evolve.store.reader import open_reader
     from evolve.view.heatmap import heatmap, sides
 
@@ -261,7 +262,7 @@ def print_result(result: Result, *, db: str, json: bool) -> None:
     ended = result.status if result.reason == result.status else f"finished: {result.reason}"
     for line in (*progress_lines(result.progress, ended=True), *beyond, ended):
         out.print(line, markup=False, soft_wrap=True)
-    flag = "" if db == render.DEFAULT_DATABASE else f" --db {shlex.quote(db)}"
+    flag = "" if db == render.DEFAULT_DATABASE else f" --db {shlex.quote(shown(db))}"
     out.print(
         f"look further: evolve show {result.run_id}{flag}; evolve best {result.run_id}{flag}; "
         f"evolve program {result.best.id}{flag}",

@@ -35,6 +35,7 @@ def view(
     Needs the extra 'web'. A static copy (--bundle) opens from disk.
     """
     from evolve.core.errors import PrerequisiteError
+    from evolve.store.opening import shown
     from evolve.store.reader import open_reader
 
     missing = [name for name in ("starlette", "uvicorn") if util.find_spec(name) is None]
@@ -55,6 +56,6 @@ def view(
 
     def announce(address: str) -> None:
         runs = "1 run" if count == 1 else f"{count} runs"
-        typer.echo(f"{runs} of {db}; Ctrl-C ends this page\n{address}")
+        typer.echo(f"{runs} of {shown(db)}; Ctrl-C ends this page\n{address}")
 
     serve(db, port, announce, "/" if chosen is None else f"/runs/{chosen}")

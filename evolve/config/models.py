@@ -59,7 +59,11 @@ class StoreConfig(Section):
     synchronous: Literal["normal", "full"] = Field(
         default="normal",
         description="full: every commit waits for the disk, so that a power failure takes back "
-        "nothing; a killed process loses nothing either way",
+        "nothing; a killed process loses nothing either way. A server always does so",
+    )
+    wait_s: Annotated[float, Field(ge=0)] = Field(
+        default=60.0,
+        description="seconds to wait for a database server that went away in mid-run",
     )
 
 

@@ -144,15 +144,16 @@ def _disk() -> Check:
 
 
 def _database(db: str) -> Check:
+    from evolve.store.opening import is_there, shown
     from evolve.store.reader import open_reader
     from evolve.store.schema import VERSION
 
-    path = Path(db.removeprefix("sqlite:///"))
-    if not path.exists():
-        return Check("database", "ok", f"{db} does not exist yet; the first run makes it")
+    name = shown(db)
     try:
+        if not is_there(db):
+            return Check("database", "ok", f"{name}: no runs yet; the first run makes its tables")
         with open_reader(db) as reader:
-            return Check("database", "ok", f"{db}: version {VERSION}, {len(reader.runs())} runs")
+            return Check("database", "ok", f"{name}: version {VERSION}, {len(reader.runs())} runs")
     except EvolveError as error:
         return Check("database", "problem", str(error))
 

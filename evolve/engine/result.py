@@ -28,7 +28,7 @@ class Result:
     """
 
     run_id: int
-    database: str
+    database: str = field(repr=False)  # may hold a password
     status: Literal["finished", "interrupted"]
     reason: str
     best: Individual
@@ -37,8 +37,12 @@ class Result:
     comparison: tuple[Compared, ...] = ()
 
     def _repr_html_(self) -> str:
-        names = ("run_id", "database", "status", "reason")
+        from evolve.store.opening import shown
+
+        names = ("run_id", "status", "reason")
+        where = shown(self.database)
         score = self.best.evaluation.score
         best = ("best", f"program {self.best.id}: {score and score.objective}")
-        look = ("look further", f"evolve.load({self.database!r})[{self.run_id}]")
-        return html.facts([*((name, getattr(self, name)) for name in names), best, look])
+        look = ("look further", f"evolve.load({where!r})[{self.run_id}]")
+        facts = [(name, getattr(self, name)) for name in names]
+        return html.facts([*facts, ("database", where), best, look])

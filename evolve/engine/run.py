@@ -92,7 +92,8 @@ async def search(
         new: As of `run`.
         join: As of `run`.
     """
-    with open_store(db, synchronous=loaded.config.store.synchronous) as store:
+    how = loaded.config.store
+    with open_store(db, synchronous=how.synchronous, wait_s=how.wait_s) as store:
         opened = open_run(store, loaded, parts, new=new, join=join)
         emit.begin(partial(watched, store, opened.record, db))
         session = Session(loaded, parts, store, opened, emit, db)

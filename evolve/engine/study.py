@@ -18,6 +18,7 @@ from evolve.engine.events import Observer
 from evolve.engine.resume import search_hash
 from evolve.engine.run import run
 from evolve.evaluate.service import evaluator_version
+from evolve.store.opening import shown
 from evolve.store.reader import open_reader
 from evolve.store.records import RunRecord
 from evolve.store.spent import UNITS, Unit
@@ -150,6 +151,6 @@ def _check_same(stored: RunRecord, loaded: Loaded[RunConfig], db: str) -> None:
     for what, differs in differences.items():
         if differs:
             raise StoreError(
-                f"{db} holds a run {stored.name} with another {what}; a study of its own goes "
-                "into another file: --db OTHER.db"
+                f"{shown(db)} holds a run {stored.name} with another {what}; a study of its "
+                "own goes into another database: --db OTHER.db"
             )

@@ -118,6 +118,10 @@ class Database(ABC):
     def wait_at_most(self, seconds: float) -> None:
         """Set how long a transaction waits for other processes, or for a server that is away."""
 
+    @abstractmethod
+    def wait_for_server(self, seconds: float) -> None:
+        """Set how long a transaction waits for a server that is away."""
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()

@@ -136,6 +136,10 @@ class PostgresDatabase(Database):
         """Set how long a transaction waits for other processes and for a server that is away."""
         self._patience_s = self._busy_s = seconds
 
+    def wait_for_server(self, seconds: float) -> None:
+        """Set how long a transaction waits for a server that answered before and is away now."""
+        self._patience_s = seconds
+
     def _explain(self, context: ExceptionContext) -> None:
         error = explain(context, self.name, self._url)
         if error is not None:
@@ -221,8 +225,8 @@ class _Collated(PGDDLCompiler):
 
 def name_of(url: URL) -> str:
     """Return ``url`` as messages have it: without a password, and without options."""
-    bare = url.set(drivername="postgresql", password=None, query={})
     options = {key: url.query[key] for key in _SHOWN if key in url.query}
+    bare = url._replace(drivername="postgresql", password=None)
     return bare.set(query=options).render_as_string()
 
 

@@ -89,6 +89,9 @@ class SqliteDatabase(Database):
         event.listen(self._engine, "connect", limit)
         self._engine.dispose()  # connections that are open do not know it
 
+    def wait_for_server(self, seconds: float) -> None:
+        """Do nothing: a file has no server."""
+
 
 def locate(url: URL) -> tuple[Path, str]:
     """Return the file that ``url`` names, and how far a commit goes before it returns.

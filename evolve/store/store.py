@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from sqlalchemy import Connection, delete, insert, select, update
 
 from evolve.archive.spec import ArchiveSpec
-from evolve.core.errors import RunLocked, StoreError
+from evolve.core.errors import RunLocked, StoreError, TransactionLost
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.core.program import Program
 from evolve.store import claims
@@ -38,6 +38,7 @@ def open_store(
     create: bool = True,
     clock: Callable[[], float] = time.time,
     synchronous: str = SYNCHRONOUS[0],
+    wait_s: float | None = None,
 ) -> Store:
     """Open a database for writing, and upgrade it if it is of an older version.
 
@@ -45,12 +46,15 @@ def open_store(
         url: As for `evolve.store.reader.open_reader`.
         create: Whether a missing file is made.
         clock: Unix seconds.
+        wait_s: Seconds to wait for a server that went away; None for what is usual.
         synchronous: When a commit is on the disk, see `evolve.store.opening`.
 
     Raises:
         StoreError: it cannot be opened, is something else, or was written by a newer version.
     """
     database = open_database(url, create=create, readonly=False, synchronous=synchronous)
+    if wait_s is not None:
+        database.wait_for_server(wait_s)
     return Store(database, clock)
 
 
@@ -130,8 +134,12 @@ class Store(CallWriter):
             RunLocked: another process took the run over.
         """
         claim = self._claims.pop(run_id)
-        with self._database.write() as connection:
-            claim.drop(connection, self._clock(), status, reason)
+        try:
+            with self._database.write() as connection:
+                claim.drop(connection, self._clock(), status, reason)
+        except TransactionLost:
+            self._claims[run_id] = claim  # for the next try
+            raise
 
     def join(self, run_id: int, holder: str, ttl_s: float = claims.TTL_S) -> Sharing:
         """Become one of several writers of a run; from now on this store writes no other.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from evolve.archive.base import Archive
 from evolve.core import html
 from evolve.core.errors import StoreError
+from evolve.store.opening import shown
 from evolve.store.reader import Reader, open_reader
 from evolve.store.records import ProgramEntry, ProgramRecord, RunRecord
 from evolve.view.archive_html import archive_map
@@ -32,7 +33,7 @@ _FIRST = 20
 class Runs:
     """The runs of a database, oldest first; ``runs[3]``, ``runs["name"]``, ``runs["latest"]``."""
 
-    database: str
+    database: str = field(repr=False)  # may hold a password
 
     def __getitem__(self, ref: int | str) -> Run:
         with self._open() as reader:
@@ -65,14 +66,14 @@ class Runs:
                 for run in reader.runs()
             ]
         heads = ("id", "problem", "name", "seed", "status", "evaluations", "best")
-        return html.table(self.database, heads, rows)
+        return html.table(shown(self.database), heads, rows)
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a database, by its id."""
 
-    database: str
+    database: str = field(repr=False)
     id: int
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -33,13 +33,14 @@ class Watched:
 
     Attributes:
         run: As stored: its resolved configuration has no secrets.
-        database: URL of the database, for hooks that read more than events say.
+        database: URL of the database, for hooks that read more than events say. It may hold a
+            password; `evolve.store.opening.shown` is what others may see of it.
         folder: The database's folder: relative paths in a hook's options start there.
         evaluations: Search evaluations that earlier sessions committed.
     """
 
     run: RunRecord
-    database: str
+    database: str = field(repr=False)
     folder: Path
     evaluations: int
 

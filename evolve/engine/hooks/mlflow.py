@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evolve.engine.hooks.base import Watched, need
 from evolve.engine.hooks.tracker import Tracker
+from evolve.store.opening import shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +57,11 @@ class MlflowHook(Tracker):
             self._run = found[0].info.run_id
             client.update_run(self._run, status="RUNNING")
             return
-        tags = {UID: watched.uid, "evolve.run": str(run.id), "evolve.database": watched.database}
+        tags = {
+            UID: watched.uid,
+            "evolve.run": str(run.id),
+            "evolve.database": shown(watched.database),
+        }
         begun = client.create_run(experiment, tags=tags, run_name=run.name)
         self._run = begun.info.run_id
         parameters = [
