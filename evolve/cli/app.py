@@ -10,6 +10,7 @@ from evolve.cli import (
     best,
     compare,
     config,
+    db,
     doctor,
     evaluate,
     export,
@@ -66,6 +67,7 @@ app.add_typer(problem.app, name="problem", help="Make, check, list and show prob
 app.add_typer(config.app, name="config", help="Check, show and document configuration files.")
 app.add_typer(image.app, name="image", help="Make, list and remove sandbox images.")
 app.command("import")(importing.import_)
+app.add_typer(db.app, name="db", help="Copy runs between databases; upgrade older ones.")
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

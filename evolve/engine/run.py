@@ -92,8 +92,7 @@ async def search(
         new: As of `run`.
         join: As of `run`.
     """
-    how = loaded.config.store
-    with open_store(db, synchronous=how.synchronous, wait_s=how.wait_s) as store:
+    with open_store(db, **loaded.config.store.model_dump()) as store:
         opened = open_run(store, loaded, parts, new=new, join=join)
         emit.begin(partial(watched, store, opened.record, db))
         session = Session(loaded, parts, store, opened, emit, db)

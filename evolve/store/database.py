@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 #: Seconds to wait for another process's transaction. Ours take about a millisecond.
 BUSY_S = 30.0
@@ -113,6 +113,10 @@ class Database(ABC):
     @abstractmethod
     def identity(self) -> Hashable | None:
         """Return what tells the database from another of the same name; None when it is gone."""
+
+    @abstractmethod
+    def numbered(self, connection: Connection, table: Table) -> None:
+        """Have further rows of a table numbered after those that came with numbers."""
 
     @abstractmethod
     def wait_at_most(self, seconds: float) -> None:

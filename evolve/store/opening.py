@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -75,6 +73,28 @@ def open_database(
     return _upgraded(SqliteDatabase(path, "rwc" if create else "rw", synchronous))
 
 
+def upgrade_database(url: str) -> str | None:
+    """Bring a database that is there to `VERSION`, and return the one that it was of.
+
+    Raises:
+        StoreError: it is not there, or cannot be upgraded.
+    """
+    parsed = _parse(url)
+    database: Database
+    if _is_file(parsed):
+        check_place(path := locate(parsed)[0], create=False)
+        database = SqliteDatabase(path, "ro")
+    else:
+        database = _server(parsed)
+    try:
+        with database.read() as connection:
+            found = _version(connection, database.name)
+    finally:
+        database.close()
+    open_database(url, create=False, readonly=False).close()
+    return found
+
+
 def _parse(url: str) -> URL:
     if "://" not in url:
         return URL.create("sqlite", database=url)
@@ -140,7 +160,7 @@ def _check_version(database: Database, *, readonly: bool) -> None:
         state = "empty" if found is None else f"of schema {found}"
         raise StoreError(
             f"{database.name}: the database is {state}, and schema {VERSION} is needed. "
-            "`evolve run` with this --db upgrades it."
+            "`evolve db upgrade` brings it there, as does every command that writes to it."
         )
 
 
@@ -174,9 +194,3 @@ def _version(connection: Connection, name: str) -> str | None:
         )
     found: str = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
     return found
-
-
-def path_of(url: str) -> Path | None:
-    """Return the file that ``url`` names; None where it names a server."""
-    parsed = _parse(url)
-    return locate(parsed)[0] if _is_file(parsed) else None

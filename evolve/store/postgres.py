@@ -20,7 +20,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, TextClause, create_engine, delete, event, select, text
+from sqlalchemy import (
+    Connection,
+    Table,
+    TextClause,
+    create_engine,
+    delete,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
 from sqlalchemy.engine import URL, Engine, ExceptionContext
 from sqlalchemy.schema import Column
@@ -131,6 +141,13 @@ class PostgresDatabase(Database):
     def identity(self) -> str:
         """Return the name: a database that is not there now may be there again."""
         return self.name
+
+    def numbered(self, connection: Connection, table: Table) -> None:
+        """Have further rows of a table numbered after those that came with numbers."""
+        if "id" in table.c:
+            last = select(func.max(table.c.id)).scalar_subquery()
+            sequence = func.pg_get_serial_sequence(table.name, "id")
+            connection.execute(select(func.setval(sequence, last)).where(last.is_not(None)))
 
     def wait_at_most(self, seconds: float) -> None:
         """Set how long a transaction waits for other processes and for a server that is away."""

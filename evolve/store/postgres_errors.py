@@ -42,14 +42,16 @@ _CONNECTING = {
     "stop others",
     "invalid connection option": "the URL has an option that libpq does not know",
     "starting up": "the server is starting; try again in a moment",
+    "not yet accepting": "the server is starting; try again in a moment",
     "shutting down": "the server is shutting down",
+    "server closed the connection": "the server went away",
     "recovery mode": "the server recovers from a crash; try again in a moment",
     "Connection refused": "no server listens there; start it, or correct host and port",
     "No such file or directory": "no server has its socket there; start it, or name a host",
     "timeout expired": "no answer; is the host right, and does a firewall drop this?",
 }
 #: What passes by itself: worth waiting for even where no connection was ever made.
-PASSING = ("starting up", "recovery mode")
+PASSING = ("starting up", "not yet accepting", "recovery mode")
 
 
 def explain(context: ExceptionContext, name: str, url: URL) -> StoreError | None:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.pool import QueuePool
 
@@ -79,6 +79,9 @@ class SqliteDatabase(Database):
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    def numbered(self, connection: Connection, table: Table) -> None:
+        """Do nothing: a row is numbered after the last one."""
 
     def wait_at_most(self, seconds: float) -> None:
         """Set how long a transaction waits where another process has locked the file."""

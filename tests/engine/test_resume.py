@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
 import pytest
+from sqlalchemy import Connection, text
 
 from evolve.core.errors import RunLocked, StoreError
 from evolve.engine.recorder import StoreRecorder
@@ -24,11 +24,12 @@ from evolve.store.store import Store, open_store
 from tests.command import evolve, start, write_config
 from tests.engine.laboratory import Laboratory
 from tests.fakes import write_problem
+from tests.postgres_server import Server
 
 
-def killed(folder: Path, config: Path, after_s: float) -> None:
+def killed(folder: Path, config: Path, url: str, after_s: float) -> None:
     """Begin or resume the run and kill it so long after it got to work."""
-    with start(folder, "run", config, "--json") as child:
+    with start(folder, "run", config, "--json", EVOLVE_DB=url) as child:
         assert child.stdout is not None
         first = child.stdout.readline()
         assert json.loads(first or "{}").get("event") == "RunStarted", child.communicate()
@@ -37,25 +38,29 @@ def killed(folder: Path, config: Path, after_s: float) -> None:
         child.communicate()
 
 
-def check_database(path: Path, budget: int) -> None:
+def rows_of(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(text(query))]
+
+
+def check_database(url: str | Path, budget: int) -> None:
     """Check a finished run of the parabola from its rows."""
-    with open_reader(str(path)) as reader, closing(sqlite3.connect(path)) as connection:
+    with open_reader(str(url)) as reader, reader._database.read() as connection:
         (record,) = reader.runs()
         assert (record.status, record.reason) == ("finished", "evaluations")
         search = """
-            SELECT p.id, e.objective, e.measures FROM evaluations e JOIN programs p
+            SELECT p.id, e.objective, CAST(e.measures AS TEXT) FROM evaluations e JOIN programs p
             ON p.id = e.program_id WHERE e.stage = 'search' AND p.operator NOT LIKE 'baseline:%'
             ORDER BY e.id"""
-        rows = connection.execute(search).fetchall()
+        rows = rows_of(connection, search)
         assert len(rows) == budget
         each = "SELECT count(*), count(DISTINCT program_id || stage) FROM evaluations"
-        evaluations, distinct = connection.execute(each).fetchone()
+        ((evaluations, distinct),) = rows_of(connection, each)
         assert evaluations == distinct, "no program was evaluated twice on a stage"
         programs = "SELECT count(*), count(DISTINCT hash) FROM programs"
-        total, distinct = connection.execute(programs).fetchone()
+        ((total, distinct),) = rows_of(connection, programs)
         assert total == distinct
-        assert connection.execute("SELECT count(*) FROM leases").fetchone() == (0,)
-        ended = connection.execute("SELECT iteration, status FROM proposals ORDER BY 1").fetchall()
+        assert rows_of(connection, "SELECT count(*) FROM leases") == [(0,)]
+        ended = rows_of(connection, "SELECT iteration, status FROM proposals ORDER BY 1")
         assert [iteration for iteration, _ in ended] == list(range(len(ended)))
         assert {status for _, status in ended} <= {"evaluated", "duplicate", "rejected"}
 
@@ -71,7 +76,7 @@ def check_database(path: Path, budget: int) -> None:
                 best[cell] = objective, program_id
         held = {cell: program_id for cell, (_, program_id) in best.items()}
         assert {elite.cell: elite.program_id for elite in reader.elites(record.id)} == held
-        assert dict(connection.execute("SELECT cell, program FROM elites")) == held
+        assert dict(rows_of(connection, "SELECT cell, program FROM elites")) == held
 
 
 def test_a_configuration_may_ask_for_commits_that_reach_the_disk(
@@ -99,44 +104,72 @@ def test_a_configuration_may_ask_for_commits_that_reach_the_disk(
     assert set(levels) == {1}
 
 
-def is_finished(folder: Path) -> bool:
+def is_finished(url: str) -> bool:
     try:
-        with open_reader(str(folder / "evolve.db")) as reader:
+        with open_reader(url) as reader:
             return any(record.status == "finished" for record in reader.runs())
     except StoreError:  # killed before there was a database
         return False
 
 
-def torture(folder: Path, config: Path, kills: int, budget: int, longest_s: float) -> None:
+def torture(folder: Path, config: Path, url: str, kills: int, longest_s: float) -> None:
     """Kill a run at random moments until it is through; a quick machine gets there early."""
     happened = 0
     for delay in np.random.default_rng(kills).uniform(0.0, longest_s, kills):
-        if is_finished(folder):
+        if is_finished(url):
             break
-        killed(folder, config, float(delay))
+        killed(folder, config, url, float(delay))
         happened += 1
     assert happened >= min(kills, 5)
-    if not is_finished(folder):
-        ended = evolve(folder, "run", config)
+    if not is_finished(url):
+        ended = evolve(folder, "run", config, EVOLVE_DB=url)
         assert ended.returncode == 0, ended.stderr
         assert "resuming run 1" in ended.stdout
-    check_database(folder / "evolve.db", budget)
 
 
-def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path) -> None:
+def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path, url: str) -> None:
     config = write_config(tmp_path, stop={"evaluations": 80})
-    torture(tmp_path, config, kills=2, budget=80, longest_s=0.4)
+    torture(tmp_path, config, url, kills=2, longest_s=0.4)
+    check_database(url, 80)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("sandbox", ["process", "quick"])
 def test_a_run_killed_many_times_is_finished_by_the_same_command(
-    tmp_path: Path, sandbox: str
+    tmp_path: Path, url: str, sandbox: str
 ) -> None:
     changes = {"sandbox": {"kind": "process"}} if sandbox == "process" else {}
     config = write_config(tmp_path, slots=3, stop={"evaluations": 1000}, **changes)
-    torture(tmp_path, config, kills=25, budget=1000, longest_s=1.0)
+    torture(tmp_path, config, url, kills=25, longest_s=1.0)
+    check_database(url, 1000)
+
+
+@pytest.mark.postgres
+def test_a_run_outlives_restarts_of_its_server(
+    tmp_path: Path, postgres_url: str, postgres: Server
+) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 200})
+    with start(tmp_path, "run", config, "--json", EVOLVE_DB=postgres_url) as child:
+        assert child.stdout is not None
+        assert json.loads(child.stdout.readline())["event"] == "RunStarted"
+        for mode in ("immediate", "fast"):
+            time.sleep(0.5)
+            before = len(evaluated(postgres_url))
+            assert before < 200
+            postgres.stop(mode)
+            time.sleep(0.5)
+            postgres.start()
+            assert len(evaluated(postgres_url)) >= before, "nothing that was committed is lost"
+        _, err = child.communicate(timeout=100)
+    assert child.returncode == 0, err
+    assert "there again after" in err
+    check_database(postgres_url, 200)
+
+
+def evaluated(url: str) -> list[int]:
+    with open_reader(url) as reader:
+        return list(reader.evaluation_times(1))
 
 
 def test_only_one_process_writes_a_run(tmp_path: Path) -> None:
