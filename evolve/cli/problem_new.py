@@ -15,13 +15,15 @@ def new(
         "heuristic",
         "--template",
         metavar="NAME",
-        help="What it is about: math, heuristic, code, optimizer, kernel, or any-language.",
+        help="What it is about: math, search, formula, heuristic, code, optimizer, kernel, or "
+        "any-language.",
     ),
     json: bool = render.JSON,
 ) -> None:
     """Write a new problem: seed program, evaluator, prompt, measures, tests, README.
 
     It runs as it is; change it step by step into yours. math: a construction, verified exactly.
+    search: a heuristic that improves on the best one so far. formula: one for every size.
     heuristic: a rule that is asked decision by decision. code: a function to make faster.
     optimizer: an update rule for training. kernel: a timed array kernel. any-language: C++.
 

@@ -15,6 +15,8 @@ from evolve.core.errors import ConfigError
 #: What each template is for.
 TEMPLATES = {
     "math": "a construction: verified exactly, one case, a record to beat",
+    "search": "a heuristic that improves on the best construction so far, within a time budget",
+    "formula": "one construction for every size, which pays for its length and its time",
     "heuristic": "a rule that an evaluator asks decision by decision, without seeing the future",
     "code": "a function to make faster without making it wrong; scores are times",
     "optimizer": "an update rule: the evaluator trains, the program only updates",

@@ -27,19 +27,23 @@ def improve(n: int, seconds: float, start: list[list[float]] | None) -> np.ndarr
     """Return the best packing found from ``start``, after so many seconds of CPU time."""
     discs = np.array(start) if start is not None else grid(n)
     best = discs.copy()
-    end = time.process_time() + seconds
+    began = time.process_time()
     # EVOLVE-BLOCK-START
     rng = np.random.default_rng(1)
-    while (left := (end - time.process_time()) / seconds) > 0:
+    left = 1.0
+    while left > 0:
         i, j = rng.choice(n, 2, replace=False)
-        step = 10 ** rng.uniform(-4, -1)
+        draw = float(rng.random())
+        step = 10 ** (3 * draw - 4)
         x, y, u, v = np.concatenate([discs[i, :2], discs[j, :2]]) + rng.normal(0, step, 4)
         r = room(discs, x, y, [i, j])
         s = min(room(discs, u, v, [i, j]), math.hypot(x - u, y - v) - r)
         gained = r + s - discs[i, 2] - discs[j, 2]
-        if r > 0 and s > 0 and gained > 0.003 * left * math.log(rng.random()):
+        heat = 0.003 * left
+        if r > 0 and s > 0 and gained > heat * math.log(rng.random()):
             discs[i], discs[j] = (x, y, r), (u, v, s)
             if discs[:, 2].sum() > best[:, 2].sum():
                 best = discs.copy()
+        left = 1 - float(time.process_time() - began) / seconds
     # EVOLVE-BLOCK-END
     return best
