@@ -11,6 +11,7 @@ import typer
 
 from evolve.cli import render
 from evolve.cli.arms import print_instructions, print_operators
+from evolve.cli.case_sets import case_sets, print_case_sets
 from evolve.cli.held_out import print_held_out
 from evolve.cli.plan import actual_of, print_expected
 from evolve.cli.spending import GROUPS, print_spending
@@ -80,7 +81,7 @@ def show(
 
     JSON: {run, totals, behaviours, archive, archives, measures, islands, best, operators,
     instructions, failures, spending {model, operator, outcome}, forecast {expected, actual},
-    comparison, held_out}.
+    comparison, held_out, case_sets}.
     """
     from evolve.store.reader import open_reader
     from evolve.view.arms import arms, instructions
@@ -121,6 +122,7 @@ def show(
             },
             "comparison": [asdict(row) for row in comparison(reader, record)],
             "held_out": [asdict(point) for point in reader.held_out(record.id)],
+            "case_sets": [each._asdict() for each in case_sets(reader, record)],
         }
         render.echo_json(data)
 
@@ -238,6 +240,7 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     rows = [(e.id, render.estimate(e.estimate), e.operator, e.generation, e.summary) for e in found]
     out.print(render.table("best programs", columns, rows))
     print_held_out(out, reader, run)
+    print_case_sets(out, reader, run)
     print_comparison(out, reader, run)
     print_operators(out, reader, run)
     print_instructions(out, reader, run)

@@ -33,7 +33,9 @@ from evolve.store.records import ArchiveEvent, Elite, HeldOutPoint
 from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
 from evolve.store.sampling import (
+    CaseSet,
     SampleValue,
+    read_case_sets,
     read_estimates,
     read_sample,
     read_samples,
@@ -134,6 +136,17 @@ class ArchiveReader(RunReader):
         """Return samples of a program by repeat, as many as there are from ``first`` on."""
         with self._database.read() as connection:
             return read_samples(connection, program_id, stage, evaluator, first)
+
+    def case_sets(self, run_id: int, rotate: int, most: int) -> tuple[CaseSet, ...]:
+        """Return what was measured on each set of search cases, where they rotate.
+
+        Args:
+            run_id: The run.
+            rotate: Iterations of an epoch.
+            most: Repeats of an epoch.
+        """
+        with self._database.read() as connection:
+            return read_case_sets(connection, run_id, rotate, most)
 
     def proposal_of(self, program_id: int) -> int | None:
         """Return the proposal that a program came from; None for one nobody proposed."""

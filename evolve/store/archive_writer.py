@@ -45,7 +45,8 @@ class ArchiveWriter(Reader):
 
         Args:
             program_id: The program.
-            sample: Of a repeat that it has no sample of.
+            sample: Of a repeat; where it has one of that already, which another controller
+                measured, that one stays.
             elapsed_s: Running seconds of the run at this moment.
 
         Raises:

@@ -8,14 +8,14 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select
 
 from evolve.core.estimates import Estimate, estimate
 from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
 from evolve.store.entries import AT_ONCE
 from evolve.store.results import numbers, read_case, read_score, read_usage, texts_of
 from evolve.store.rows import get_blob, insert_row, put_blob
-from evolve.store.schema import programs, samples
+from evolve.store.schema import programs, proposals, samples
 
 _PROGRAM = samples.c.program_id
 
@@ -28,13 +28,70 @@ class SampleValue(NamedTuple):
     reference: float | None
 
 
+class CaseSet(NamedTuple):
+    """What was measured on one set of search cases, where they rotate.
+
+    Attributes:
+        epoch: Which set, from 0.
+        measurements: How many samples there are.
+        again: Those of programs of earlier epochs: what the turn took.
+        wall_s: Seconds of the programs' own wall time, all samples together.
+    """
+
+    epoch: int
+    measurements: int
+    again: int
+    wall_s: float
+
+
+def read_case_sets(
+    connection: Connection, run_id: int, rotate: int, most: int
+) -> tuple[CaseSet, ...]:
+    """Return what was measured on each set of search cases of a run.
+
+    Args:
+        connection: A transaction.
+        run_id: The run.
+        rotate: Iterations of an epoch.
+        most: Repeats of an epoch.
+    """
+    epoch = samples.c.repeat // most
+    own = func.coalesce(proposals.c.iteration, 0) // rotate
+    query = (
+        select(
+            epoch,
+            func.count(),
+            func.sum(case((epoch != own, 1), else_=0)),
+            func.sum(samples.c.wall_ns),
+        )
+        .select_from(
+            samples.join(programs, programs.c.id == _PROGRAM).outerjoin(
+                proposals, proposals.c.id == programs.c.proposal_id
+            )
+        )
+        .where(samples.c.run_id == run_id, samples.c.stage == "search")
+        .group_by(epoch)
+        .order_by(epoch)
+    )
+    return tuple(
+        CaseSet(int(number), count, int(again), float(wall_ns) / 1e9)
+        for number, count, again, wall_ns in connection.execute(query)
+    )
+
+
 def write_sample(
     connection: Connection, program_id: int, sample: Sample, elapsed_s: float, now: float
 ) -> None:
-    """Insert a sample; the first one made with texts and cases, which the evaluation will have."""
+    """Insert a sample; the first one made with texts and cases, which the evaluation will have.
+
+    Nothing happens to one that is there: another controller measured the same.
+    """
     evaluation = sample.evaluation
     run_id = connection.scalars(select(programs.c.run_id).where(programs.c.id == program_id)).one()
     others = _of(program_id, evaluation.stage, evaluation.evaluator)
+    this = select(samples.c.id).where(others, samples.c.repeat == sample.repeat)
+    if connection.scalar(this) is not None:
+        return
     first = connection.scalar(select(samples.c.id).where(others).limit(1)) is None
     details = json.dumps(_details(evaluation)) if first else None
     insert_row(

@@ -18,7 +18,7 @@ from evolve.engine.sampling import repeat_seed
 from evolve.evaluate.scorer_main import case_seed
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve
+from tests.command import evolve, start
 from tests.fakes import write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -122,6 +122,22 @@ def test_all_elites_are_compared_on_the_newest_cases(tmp_path: Path, order: str)
     assert result.progress.best == pytest.approx(-max(elite.fitness for elite in elites))
 
 
+def test_show_says_what_the_turns_took(tmp_path: Path) -> None:
+    write(tmp_path)
+    result = search(tmp_path, order="strict")
+    shown = json.loads(evolve(tmp_path, "show", "--json").stdout)["case_sets"]
+    assert [each["epoch"] for each in shown] == list(range(len(shown)))
+    assert len(shown) >= 3
+    assert shown[0]["again"] == 0
+    for each in shown[1:-1]:
+        assert 0 < each["again"] < each["measurements"]
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        counted = sum(each["measurements"] - each["again"] for each in shown)
+        programs = [e for e in reader.programs(1) if not e.operator.startswith("baseline")]
+        assert counted - len(result.comparison) + 2 == len(programs)
+    assert "search cases that rotate" in evolve(tmp_path, "show").stdout
+
+
 def test_each_epoch_has_the_cases_of_its_own_seed(tmp_path: Path) -> None:
     evaluator = MOVING.replace("Score(abs(output - (x * x + 1)),", "Score(x,")
     write(tmp_path, evaluator)
@@ -181,6 +197,28 @@ def test_a_run_that_is_killed_about_its_turns_goes_on(tmp_path: Path, order: str
     resumed = run(settings, db=str(tmp_path / "evolve.db"))
     if order == "strict":
         assert resumed.archive.elites() == whole.archive.elites()
+    report = again(tmp_path)
+    assert (report.differences, report.same) == ([], True)
+
+
+@pytest.mark.slow
+def test_controllers_turn_together(tmp_path: Path) -> None:
+    """Two processes measure the elites of one run at the same turns."""
+    write(tmp_path)
+    (tmp_path / "run.yaml").write_text(json.dumps(config(tmp_path, stop={"evaluations": 60})))
+    command = ("run", tmp_path / "run.yaml", "--join", "--json")
+    with start(tmp_path, *command) as one, start(tmp_path, *command) as other:
+        for child in (one, other):
+            _, told = child.communicate(timeout=200)
+            assert child.returncode == 0, told
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        elites, version = reader.elites(1), reader.run().problem_hash
+        first = elites[0].program_id
+        epoch = max(e for e in range(60) if reader.sample(first, "search", version, e))
+        assert epoch >= 5
+        for elite in elites:
+            assert -elite.fitness == scored_on(reader, elite.program_id, epoch)
+        assert min(each.evaluations for each in reader.controllers(1)) > 5
     report = again(tmp_path)
     assert (report.differences, report.same) == ([], True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from evolve.core.estimates import Estimate, estimate
 from evolve.core.evaluation import Outcome, Sample
@@ -36,11 +35,15 @@ def test_the_first_sample_comes_back_whole_and_further_ones_with_their_numbers(
     assert store.samples(number, "search", "other") == ()
 
 
-def test_a_repeat_is_measured_once(store: Store, run_id: int) -> None:
+def test_a_repeat_stays_as_it_was_measured_first(store: Store, run_id: int) -> None:
     number = add(store, run_id, 1)
-    store.add_sample(number, Sample(0, scored()), 1.0)
-    with pytest.raises(IntegrityError):
-        store.add_sample(number, Sample(0, scored()), 1.0)
+    first = scored()
+    assert first.score is not None
+    other = replace(first, score=replace(first.score, objective=first.score.objective + 1))
+    store.add_sample(number, Sample(0, first), 1.0)
+    store.add_sample(number, Sample(0, other), 2.0)
+    (kept,) = store.samples(number, "search", EVALUATOR)
+    assert kept.objective == first.score.objective
 
 
 def test_what_lies_beyond_a_gap_is_not_used_yet(store: Store, run_id: int) -> None:
