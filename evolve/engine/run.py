@@ -14,9 +14,15 @@ from evolve.config.explain import explain
 from evolve.config.file import Loaded, load_run_config, loaded_run_config
 from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
-from evolve.core.errors import ConfigError, StoreError, first_error, reason_of
+from evolve.core.errors import (
+    ConfigError,
+    StoreError,
+    TransactionLost,
+    first_error,
+    reason_of,
+)
 from evolve.engine.assemble import Parts, open_parts
-from evolve.engine.events import Observer, RunFinished
+from evolve.engine.events import FaultOccurred, Observer, RunFinished
 from evolve.engine.hooks.base import open_hooks, watched
 from evolve.engine.hooks.delivery import Announcer, announcing
 from evolve.engine.result import Result as Result  # noqa: PLC0414 - what `run` returns
@@ -24,6 +30,9 @@ from evolve.engine.resume import open_run
 from evolve.engine.session import Session
 from evolve.store.records import RunStatus
 from evolve.store.store import open_store
+
+#: How often one of several controllers joins a run again because the server went away.
+REJOINS = 20
 
 
 def run(
@@ -69,8 +78,26 @@ async def _run(
     loaded: Loaded[RunConfig], db: str, observers: Sequence[Observer], *, new: bool, join: bool
 ) -> Result:
     with announcing(observers, open_hooks(loaded)) as emit:
+        for _ in range(REJOINS if join else 0):
+            try:
+                async with open_parts(loaded, emit) as parts:
+                    return await search(loaded, parts, db, emit, new=new, join=True)
+            except (TransactionLost, BaseExceptionGroup) as error:
+                if not _is_lost(error):
+                    raise
+                emit(FaultOccurred("the database", f"{reason_of(error)}; joining again"))
+                new = False
         async with open_parts(loaded, emit) as parts:
             return await search(loaded, parts, db, emit, new=new, join=join)
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Return whether a session ended because the server went away in the midst of a step.
+
+    Then memory is ahead of the database, and a session that begins anew is not.
+    """
+    first = first_error(error) if isinstance(error, BaseExceptionGroup) else error
+    return isinstance(first, TransactionLost)
 
 
 async def search(
@@ -102,7 +129,8 @@ async def search(
             status: RunStatus = "failed" if isinstance(error, Exception) else "interrupted"
             with suppress(StoreError):  # it may be the very thing that failed
                 store.release(opened.record.id, status, reason_of(error))
-            emit(RunFinished(opened.record.id, status, reason_of(error)))
+            if not (join and _is_lost(error)):
+                emit(RunFinished(opened.record.id, status, reason_of(error)))
             raise
         store.release(result.run_id, result.status, result.reason)
         emit(result.progress)

@@ -19,6 +19,7 @@ from evolve.store.database import Database
 from evolve.store.ended import ended_among
 from evolve.store.facts import EvaluationFact, facts_among
 from evolve.store.membership import Membership, in_flight
+from evolve.store.patience import patient
 from evolve.store.records import Ended, Recovery
 from evolve.store.recovery import recover
 from evolve.store.schema import (
@@ -62,6 +63,7 @@ class UnderWay(NamedTuple):
     by_model: Mapping[str, int]
 
 
+@patient
 class Sharing:
     """What a controller of a shared run asks and tells; each method is a part of a `turn`.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import subprocess
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+import time
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -20,30 +19,61 @@ from tests.command import evolve, start, write_config
 from tests.engine.author import Author
 from tests.engine.test_resume import check_database
 from tests.fake_llm_server import FakeLLMServer
+from tests.postgres_server import Server
+
+
+class Controller:
+    """A process that shares a run; what it says is read all the time, or it would have to wait.
+
+    Attributes:
+        evaluated: Programs that it has evaluated.
+    """
+
+    def __init__(self, folder: Path, *arguments: str | Path) -> None:
+        self.process = start(folder, "run", *arguments, "--join", "--json", TEST_KEY="key")
+        self.evaluated = 0
+        self._errors = ""
+        self._readers = [Thread(target=self._count), Thread(target=self._keep)]
+        for reader in self._readers:
+            reader.start()
+
+    def _count(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.evaluated += '"event": "ProgramEvaluated"' in line
+
+    def _keep(self) -> None:
+        assert self.process.stderr is not None
+        self._errors = self.process.stderr.read()
+
+    def wait_for(self, evaluations: int) -> None:
+        """Wait until it has evaluated so many programs, or has ended."""
+        while self.evaluated < evaluations and self.process.poll() is None:
+            time.sleep(0.02)
+
+    def end(self, code: int = 0) -> None:
+        """Wait for its end."""
+        found = self.process.wait(timeout=300)
+        for reader in self._readers:
+            reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+        assert found == code, self._errors
 
 
 def together(
     folder: Path, config: Path, count: int, *more: str, kill_after: int = 0
-) -> list[subprocess.Popen[str]]:
+) -> list[Controller]:
     """Have controllers share a run to its end; the last one is killed after some evaluations."""
-    with ExitStack() as stack:
-        command: Sequence[str | Path] = ("run", config, "--join", "--json", *more)
-        children = [
-            stack.enter_context(start(folder, *command, TEST_KEY="key")) for _ in range(count)
-        ]
-        if kill_after:
-            victim = children[-1]
-            assert victim.stdout is not None
-            seen = 0
-            for line in victim.stdout:
-                seen += json.loads(line)["event"] == "ProgramEvaluated"
-                if seen == kill_after:
-                    break
-            victim.kill()
-        for child in children:
-            _, told = child.communicate(timeout=200)
-            assert child.returncode == (-9 if kill_after and child is children[-1] else 0), told
-        return children
+    running = [Controller(folder, config, *more) for _ in range(count)]
+    if kill_after:
+        running[-1].wait_for(kill_after)
+        running[-1].process.kill()
+        running[-1].end(-9)
+    for each in running[: -1 if kill_after else None]:
+        each.end()
+    return running
 
 
 def shares(folder: Path) -> list[int]:
@@ -156,3 +186,50 @@ def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
         assert len(server.calls) <= 300
     check_calls(tmp_path, 300)
     check_replay(tmp_path)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(600)
+def test_controllers_on_one_server_survive_its_restart(
+    tmp_path: Path, postgres: Server, postgres_url: str
+) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 240})
+    running = [Controller(tmp_path, config, "--db", postgres_url) for _ in range(2)]
+    for mode in ("immediate", "fast", "immediate"):
+        running[0].wait_for(running[0].evaluated + 25)
+        postgres.stop(mode)
+        time.sleep(0.3)
+        postgres.start()
+    for each in running:
+        each.end()
+    check_run(tmp_path, postgres_url, 240)
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_controllers_on_one_server_make_2000_evaluations(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    config = write_config(
+        tmp_path,
+        slots=2,
+        islands={"count": 3, "migration": {"interval": 40}},
+        stop={"evaluations": 2000},
+    )
+    together(tmp_path, config, 2, "--db", postgres_url)
+    check_run(tmp_path, postgres_url, 2000)
+
+
+def check_run(folder: Path, url: str, budget: int) -> None:
+    """Check from the rows that nothing was lost or made twice, and that it can be made again."""
+    with open_reader(url) as reader, open_store(str(folder / "again.db")) as scratch:
+        record = reader.run(1)
+        assert (record.status, record.reason) == ("finished", "evaluations")
+        assert sum(reader.totals(1).evaluations.values()) == budget
+        proposals = reader.proposals(1)
+        assert [each.iteration for each in proposals] == list(range(len(proposals)))
+        assert {each.status for each in proposals} <= {"evaluated", "duplicate", "rejected"}
+        assert sum(each.status == "evaluated" for each in proposals) == budget - 1
+        assert sum(each.evaluations for each in reader.controllers(1)) == budget
+        assert replay(reader, record, scratch).differences == []

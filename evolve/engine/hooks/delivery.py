@@ -39,7 +39,9 @@ class Delivery:
         self._thread: Thread | None = None
 
     def begin(self, watched: Watched) -> None:
-        """Start; what was offered before is delivered first."""
+        """Start, unless that was done; what was offered before is delivered first."""
+        if self._thread is not None:
+            return
         self._thread = Thread(
             target=self._work, args=(watched,), name=f"hook {self.name}", daemon=True
         )
