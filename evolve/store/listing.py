@@ -7,15 +7,28 @@ Every function is one step of a caller's transaction.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 
 from evolve.core.evaluation import Outcome
+from evolve.core.measures import Objective
 from evolve.store.entries import entries, read_entries, with_newest_evaluation
-from evolve.store.records import ProgramEntry
-from evolve.store.schema import evaluations, programs
+from evolve.store.records import ProgramEntry, RunRecord
+from evolve.store.sampling import read_estimates
+from evolve.store.schema import evaluations, programs, samples
 
 #: How a list of programs may be ordered; ``best`` follows the objective's direction.
 Order: TypeAlias = Literal["newest", "oldest", "best", "worst", "deepest"]
@@ -61,31 +74,39 @@ class Page(NamedTuple):
 
 def read_page(  # noqa: PLR0913 - what, in which order, from where
     connection: Connection,
-    run_id: int,
+    run: RunRecord,
     wanted: Wanted,
     order: Order,
-    minimize: bool,
     size: int,
     start: Key | None = None,
     *,
     back: bool = False,
+    matching: int | None = None,
 ) -> Page:
     """Read one page of programs.
 
+    Where scores vary a program's objective is the mean of all its samples, in the order too.
+
     Args:
         connection: Of the caller's transaction.
-        run_id: The run.
+        run: The run.
         wanted: Which programs.
         order: In which order.
         minimize: Whether a smaller objective is the better one.
         size: At most so many.
         start: Key that the page begins after; None for the first page.
         back: Whether the page ends before ``start`` instead.
+        matching: What `count_matching` said, if it was asked: then they are not counted again.
     """
-    value, row, descending = _ordered_by(order, wanted, minimize=minimize)
+    value, row, descending = _ordered_by(order, wanted, run.objective)
     scored = order in ("best", "worst")
-    few = scored and _are_few(connection, run_id, wanted)
-    query = _matching(run_id, wanted, scored=scored, few=few).add_columns(
+    few = scored and _are_few(connection, run.id, wanted, matching)
+    query = _matching(run.id, wanted, scored=scored, few=few)
+    if scored and run.noisy:
+        pooled = _pooled(run.id)
+        query = query.outerjoin(pooled, pooled.c.program_id == programs.c.id)
+        value = func.coalesce(pooled.c.mean, value)
+    query = query.add_columns(
         programs.c.id.label("program"), value.label("value"), row.label("row")
     )
     downwards = descending is not back
@@ -103,9 +124,38 @@ def read_page(  # noqa: PLR0913 - what, in which order, from where
     keys = Key(found[0].value, found[0].row), Key(found[-1].value, found[-1].row)
     listed = read_listed(connection, [each.program for each in found])
     return Page(
-        listed,
+        as_known(connection, run, listed),
         keys[0] if (more if back else start is not None) else None,
         keys[1] if (back or more) else None,
+    )
+
+
+def as_known(
+    connection: Connection, run: RunRecord, listed: Sequence[ProgramEntry]
+) -> tuple[ProgramEntry, ...]:
+    """Return programs with what all their samples say, where scores vary."""
+    if not run.noisy:
+        return tuple(listed)
+    known = read_estimates(connection, run.id, "search", [entry.id for entry in listed])
+    return tuple(
+        entry
+        if (of := known.get(entry.id)) is None or entry.objective is None
+        else replace(entry, objective=of.mean, error=of.error, samples=of.n)
+        for entry in listed
+    )
+
+
+def _pooled(run_id: int) -> Subquery:
+    """Select the mean of all samples of each program on the search cases."""
+    return (
+        select(samples.c.program_id, func.avg(samples.c.objective).label("mean"))
+        .where(
+            samples.c.run_id == run_id,
+            samples.c.stage == "search",
+            samples.c.objective.is_not(None),
+        )
+        .group_by(samples.c.program_id)
+        .subquery("pooled")
     )
 
 
@@ -133,22 +183,28 @@ def count_matching(connection: Connection, run_id: int, wanted: Wanted) -> int:
 
 
 def _ordered_by(
-    order: Order, wanted: Wanted, *, minimize: bool
+    order: Order, wanted: Wanted, objective: Objective
 ) -> tuple[ColumnElement[Any], ColumnElement[int], bool]:
     """Return the ordered column, the one that tells equals apart, and whether it descends."""
     if order in ("best", "worst"):
-        return evaluations.c.objective, evaluations.c.id, (order == "best") is not minimize
+        return (
+            evaluations.c.objective,
+            evaluations.c.id,
+            (order == "best") is not (objective.direction == "minimize"),
+        )
     if order == "deepest":
         return programs.c.generation, programs.c.id, True
     column = programs.c.id if wanted.outcome is None else evaluations.c.id
     return column, column, order == "newest"
 
 
-def _are_few(connection: Connection, run_id: int, wanted: Wanted) -> bool:
+def _are_few(connection: Connection, run_id: int, wanted: Wanted, counted: int | None) -> bool:
     """Return whether what is asked of programs alone leaves so few that sorting them is quick."""
     alone = replace(wanted, outcome=None)
     if alone == Wanted():
         return False
+    if counted is not None and alone == wanted:
+        return counted <= SORTED
     matching = _matching(run_id, alone, scored=False).add_columns(literal(1))
     count = select(func.count()).select_from(matching.limit(SORTED + 1).subquery())
     return connection.scalars(count).one() <= SORTED

@@ -49,11 +49,15 @@ class ProgramReader(Reader):
         start: Key | None = None,
         *,
         back: bool = False,
+        matching: int | None = None,
     ) -> Page:
         """Return one page of programs; see `evolve.store.listing.read_page`."""
-        minimize = run.objective.direction == "minimize"
+        if matching == 0:
+            return Page((), None, None)
         with self._database.read() as connection:
-            return read_page(connection, run.id, wanted, order, minimize, size, start, back=back)
+            return read_page(
+                connection, run, wanted, order, size, start, back=back, matching=matching
+            )
 
     def count(self, run_id: int, wanted: Wanted) -> int:
         """Return how many programs match; see `evolve.store.listing.count_matching`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -19,6 +18,7 @@ from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
+from evolve.store.listing import as_known, read_listed
 from evolve.store.opening import open_database
 from evolve.store.past import PastCalls, PastPace, PastYield
 from evolve.store.patience import patient
@@ -28,6 +28,7 @@ from evolve.store.records import (
     ProgramEntry,
     ProgramRecord,
     ProgressPoint,
+    RunRecord,
     Totals,
 )
 from evolve.store.results import read_evaluation
@@ -97,7 +98,7 @@ class Reader(ArchiveReader):
         """
         run = self.run(run_id)
         if run.noisy:
-            return self._known_best(run_id)[offset:][:limit]
+            return self._known_best(run)[offset:][:limit]
         objective = evaluations.c.objective
         minimize = run.objective.direction == "minimize"
         query = (
@@ -108,30 +109,17 @@ class Reader(ArchiveReader):
         with self._database.read() as connection:
             return read_entries(connection, query.limit(limit).offset(offset))
 
-    def _known_best(self, run_id: int) -> tuple[ProgramEntry, ...]:
+    def _known_best(self, run: RunRecord) -> tuple[ProgramEntry, ...]:
         """Return the elites of a run whose scores vary, each with the mean of all its samples."""
-        ranked = sorted(self.elites(run_id), key=lambda elite: (-elite.fitness, elite.program_id))
+        ranked = sorted(self.elites(run.id), key=lambda elite: (-elite.fitness, elite.program_id))
         ids = list(dict.fromkeys(elite.program_id for elite in ranked))
-        known = self.estimates(run_id, only=ids)
         with self._database.read() as connection:
-            found = {
-                entry.id: entry
+            found = [
+                entry
                 for start in range(0, len(ids), AT_ONCE)
-                for entry in read_entries(
-                    connection, entries().where(programs.c.id.in_(ids[start : start + AT_ONCE]))
-                )
-            }
-        return tuple(
-            replace(
-                found[number],
-                objective=known[number].mean,
-                error=known[number].error,
-                samples=known[number].n,
-            )
-            if number in known
-            else found[number]
-            for number in ids
-        )
+                for entry in read_listed(connection, ids[start : start + AT_ONCE])
+            ]
+            return as_known(connection, run, found)
 
     def best(self, run_id: int) -> ProgramEntry | None:
         """Return the best program that the search found, or None."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from evolve.core.evaluation import Outcome
+from evolve.core.evaluation import Outcome, Sample
 from evolve.store.listing import Key, Order, Wanted
 from evolve.store.page_reader import PageReader, open_page_reader
 from evolve.store.records import ProgramEntry
 from evolve.store.store import Store
-from tests.store.samples import entering, failed, program, propose, scored
+from tests.store.samples import entering, failed, new_run, program, propose, scored
 
 SIZE = 4
 OBJECTIVES = [5.0, 7.0, 4.0, None, 4.0, 9.0, 3.5, None, 3.5, 1.0, 2.0, 6.0, 1.0]
@@ -183,3 +184,33 @@ def test_held_out_marks_stand_at_the_search_evaluation(reader: PageReader, store
     assert [at[mark.evaluation] for mark in marks] == [3, 7]
     known = {each.program_id: each.evaluations for each in reader.held_out(1)}
     assert [known[mark.program] for mark in marks] == [3, 7]
+
+
+def test_where_scores_vary_the_list_goes_by_all_samples(store: Store, url: str) -> None:
+    noisy = store.create_run(replace(new_run(), provenance={"noise": {}})).id
+    ids = [store.add_program(noisy, program(n), operator="seed").id for n in range(9)]
+    for number, first in zip(ids, OBJECTIVES, strict=False):
+        evaluation = failed() if first is None else scored(first)
+        store.add_sample(number, Sample(0, evaluation), 1.0)
+        store.commit_evaluation(number, evaluation, [])
+    lucky, better = ids[6], ids[5]  # 3.5 was the best of the first samples, 9.0 the worst
+    store.add_sample(lucky, Sample(1, scored(20.5)), 2.0)
+    store.add_sample(better, Sample(1, scored(-8.0)), 2.0)
+    with open_page_reader(url) as reader:
+        run = reader.run(noisy)
+        found: list[ProgramEntry] = []
+        page = reader.listed(run, ALL, "best", SIZE)
+        while page.after is not None:
+            found += page.programs
+            page = reader.listed(run, ALL, "best", SIZE, page.after)
+        found += page.programs
+    assert [(e.id, e.objective, e.samples) for e in found] == [
+        (better, 0.5, 2),
+        (ids[8], 3.5, 1),
+        (ids[2], 4.0, 1),
+        (ids[4], 4.0, 1),
+        (ids[0], 5.0, 1),
+        (ids[1], 7.0, 1),
+        (lucky, 12.0, 2),
+    ]
+    assert found[0].error == pytest.approx(8.5)

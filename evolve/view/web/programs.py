@@ -68,10 +68,16 @@ class Group:
 def programs_view(site: Site, run: RunRecord, search: Search) -> View:
     """Return one page of the programs of a run."""
     wanted, links = search.wanted, site.links
-    page = site.reader.listed(
-        run, wanted, search.order, search.size or SIZE, search.start, back=search.back
-    )
     count = site.reader.count(run.id, wanted)
+    page = site.reader.listed(
+        run,
+        wanted,
+        search.order,
+        search.size or SIZE,
+        search.start,
+        back=search.back,
+        matching=count,
+    )
     asked = {
         "text": wanted.text,
         "operator": wanted.operator,
