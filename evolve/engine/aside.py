@@ -5,6 +5,7 @@ Nothing here is seen by selection or prompts, and nothing waits for it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from evolve.store.store import Store
 
 #: Measured bests without a better held-out score after which the gap counts as growing.
 PATIENCE = 3
+#: Standard errors beyond which a difference is none of chance: a 95 % interval.
+SURE = 1.96
 #: The seed program is scored a second time if that takes no longer, in nanoseconds.
 QUICK_NS = 5_000_000_000
 #: Relative difference of two times that is worth a word.
@@ -136,7 +139,8 @@ def growing_gap(points: tuple[HeldOutPoint, ...], objective: Objective) -> str:
 
     That is so when none of the last `PATIENCE` measured bests beats an earlier one on held-out
     cases, while the last one is better than that on the search cases and further from its held-out
-    score.
+    score. Where scores vary both differences have to be larger than chance makes them: `SURE`
+    standard errors.
 
     Args:
         points: Measured programs, oldest first.
@@ -148,8 +152,11 @@ def growing_gap(points: tuple[HeldOutPoint, ...], objective: Objective) -> str:
     last = points[-1]
     if points.index(top) >= len(points) - PATIENCE:
         return ""
-    rose = objective.better(last.search, top.search)
-    if not rose or gap(last, objective) <= gap(top, objective):
+    rose = objective.fitness(last.search) - objective.fitness(top.search)
+    wider = gap(last, objective) - gap(top, objective)
+    seen = [each.search_error or 0.0 for each in (last, top)]
+    hidden = [each.held_out_error or 0.0 for each in (last, top)]
+    if rose <= SURE * math.hypot(*seen) or wider <= SURE * math.hypot(*seen, *hidden):
         return ""
     return (
         f"the gap grows: since program {top.program_id} the search score went from "

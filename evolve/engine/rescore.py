@@ -8,24 +8,24 @@ from. See ``docs/design/0004-rescore.md``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import anyio
 
+from evolve.archive.contests import Wanted
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
-from evolve.core.errors import StoreError
+from evolve.core.errors import StoreError, first_error
 from evolve.core.evaluation import Evaluation, Outcome
-from evolve.core.program import Program
 from evolve.engine.assemble import Bench, open_bench, population_of
-from evolve.engine.assess import check_seed
+from evolve.engine.assess import Assessor, check_seed
 from evolve.engine.events import Observer
 from evolve.engine.journal import Journal, Judged, Pending
-from evolve.engine.reexecute import Moved, compared, evaluate_again
+from evolve.engine.reexecute import Moved, compared
 from evolve.engine.resume import claim_run, create_run, search_hash
+from evolve.engine.sampling import judging_of
 from evolve.engine.stop import Counters
 from evolve.engine.stored import configuration_of
 from evolve.propose.base import Individual
@@ -87,7 +87,10 @@ def rescore(
     """
     if run.live:
         raise StoreError(f"run {run.id} is being written by {run.holder}; stop that process first")
-    return anyio.run(partial(_rescore, store, run, top, folder, emit, everything=everything))
+    try:
+        return anyio.run(partial(_rescore, store, run, top, folder, emit, everything=everything))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
 
 
 async def _rescore(
@@ -153,44 +156,58 @@ class _Carrying:
         best = store.standing(run.id).best
         version = bench.evaluate.version
         self.report = Rescored(run.id, new.id, run.problem_hash, version, best=best)
-        population = population_of(loaded, bench, opened.spec, self._individual, opened.settled)
-        self.journal = Journal(store, new.id, population, Counters(), emit)
+        self.counters = Counters(earlier_s=new.elapsed_s)
+        self.judging = judging_of(
+            bench.rules,
+            store,
+            Assessor(bench.pool, bench.evaluate, emit, lambda _: None),
+            bench.problem.objective,
+            loaded.config.seed,
+            elapsed_s=lambda: self.counters.elapsed_s,
+        )
+        population = population_of(
+            loaded, bench, opened.spec, self._individual, opened.settled, self.judging.beliefs
+        )
+        self.journal = Journal(
+            store, new.id, population, self.counters, emit, measure=self.judging.measure
+        )
         if not fresh:
             population.restore(store.facts(new.id, version))
+        self.samples = store.estimates(run.id) if bench.rules is not None else {}
         self.carried: dict[int, int] = {}
+        self._waiting: deque[int] = deque()
+        self._ready: dict[int, Evaluation] = {}
+        self._recording = anyio.Lock()
 
     async def carry(self, numbers: list[int]) -> None:
         """Evaluate programs, as many at once as there are slots, and record them in order."""
-        known = {entry.hash: entry.id for entry in self.store.programs(self.report.new_run_id)}
-        ready: dict[int, Evaluation] = {}
-        waiting: deque[int] = deque()
+        known = {
+            entry.hash: entry.id
+            for entry in self.store.programs(self.report.new_run_id)
+            if entry.outcome not in (None, Outcome.INFRASTRUCTURE)
+        }
+        left = []
+        for number in numbers:
+            hash_ = self.store.program(number).entry.hash
+            if hash_ in known:
+                self.carried[number] = known[hash_]
+            else:
+                left.append(number)
+        coming = iter(left)
 
-        def programs() -> Iterator[tuple[int, Program]]:
-            for number in numbers:
-                found = self.store.program(number)
-                if found.entry.hash in known:
-                    self.carried[number] = known[found.entry.hash]
-                else:
-                    waiting.append(number)
-                    yield number, found.program
+        async def work() -> None:
+            for number in coming:
+                await self._evaluate(number)
 
-        def each(number: int, evaluation: Evaluation) -> None:
-            ready[number] = evaluation
-            while waiting and waiting[0] in ready:
-                first = waiting.popleft()
-                self._record(self.store.program(first), ready.pop(first))
-
-        await evaluate_again(self.bench, programs(), each, self.emit)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self.bench.pool.size):
+                tasks.start_soon(work)
         self._conclude(numbers)
 
-    def _record(self, old: ProgramRecord, evaluation: Evaluation) -> None:
-        """Add a program to the new run together with its evaluation."""
-        entry = old.entry
-        if evaluation.outcome is Outcome.INFRASTRUCTURE:
-            return  # the same command tries again
-        if entry.operator == "seed":
-            check_seed(evaluation, self.run.problem)
-        parent = self._parent(entry.id)
+    async def _evaluate(self, number: int) -> None:
+        """Add a program to the new run, evaluate it there, and record whose turn it is."""
+        old = self.store.program(number)
+        entry, parent = old.entry, self._parent(number)
         added = self.store.add_program(
             self.report.new_run_id,
             old.program,
@@ -200,15 +217,46 @@ class _Carrying:
             summary=entry.summary,
             island=entry.island,
         )
-        self.carried[entry.id] = added.id
+        self.carried[number] = added.id
+        self._waiting.append(number)
+        self._ready[number] = await self.judging.judge(added.id, old.program)
+        async with self._recording:
+            while self._waiting and self._waiting[0] in self._ready:
+                first = self._waiting.popleft()
+                await self._record(self.store.program(first), self._ready.pop(first))
+
+    async def _record(self, old: ProgramRecord, evaluation: Evaluation) -> None:
+        """Record the evaluation of a program in the new run."""
+        entry = old.entry
+        key = self.carried[entry.id]
+        if evaluation.outcome is Outcome.INFRASTRUCTURE:
+            del self.carried[entry.id]
+            return  # the same command tries again
+        if entry.operator == "seed":
+            check_seed(evaluation, self.run.problem)
+        await self._measure_alike(key, entry.id, evaluation)
+        parent = self._parent(entry.id)
         pending = Pending(
-            added.id, old.program, entry.operator, None, parent=parent, island=entry.island
+            key, old.program, entry.operator, None, parent=parent, island=entry.island
         )
-        self.journal.record(Judged(pending, evaluation))
+        judged = Judged(pending, evaluation)
+        self.journal.record(judged, await self.journal.weigh(judged))
         before = self.store.evaluation_of(entry.id, "search", self.run.problem_hash)
         if before is not None:
             moved = compared(entry.id, entry.hash, before, evaluation)
             self.report.moved += [] if moved is None else [moved]
+
+    async def _measure_alike(self, key: int, old: int, evaluation: Evaluation) -> None:
+        """Give a noisy program as many samples as it had, so that it is known as well.
+
+        Timed programs are measured beside their rivals instead, in races.
+        """
+        rules, had = self.bench.rules, self.samples.get(old)
+        if rules is None or rules.timed or had is None or evaluation.score is None:
+            return
+        assert self.judging.measure is not None  # scores vary
+        wanted = range(evaluation.samples, min(had.n, rules.most))
+        await self.judging.measure([Wanted(key, repeat) for repeat in wanted])
 
     def _parent(self, number: int) -> int | None:
         """Return the nearest ancestor that was carried over, as it is called in the new run."""

@@ -204,7 +204,9 @@ class ArchiveReader(RunReader):
             points = held_out(connection, run_id)
             known = read_estimates(connection, run_id, "search")
         return tuple(
-            replace(each, search=known[each.program_id].mean) if each.program_id in known else each
+            each
+            if (of := known.get(each.program_id)) is None
+            else replace(each, search=of.mean, search_error=of.error)
             for each in points
         )
 

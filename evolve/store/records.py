@@ -351,13 +351,16 @@ class HeldOutPoint:
     """A program of the search on the cases that selection sees and on those that it never sees.
 
     ``evaluations`` counts the search evaluations up to its own; objectives are in the problem's own
-    direction, that of the search with all samples where scores vary.
+    direction, that of the search with all samples where scores vary. Standard errors are None where
+    nothing is known of them.
     """
 
     program_id: int
     evaluations: int
     search: float
     held_out: float
+    search_error: float | None = None
+    held_out_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,14 @@ def held_out(connection: Connection, run_id: int) -> tuple[HeldOutPoint, ...]:
         .scalar_subquery()
     )
     rows = connection.execute(
-        select(hidden.c.program_id, position, seen.c.objective, hidden.c.objective)
+        select(
+            hidden.c.program_id,
+            position,
+            seen.c.objective,
+            hidden.c.objective,
+            seen.c.error,
+            hidden.c.error,
+        )
         .join_from(
             hidden,
             seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,17 @@ def test_a_growing_gap_is_told_early_and_in_both_directions() -> None:
     assert gap(fitting[-1], UP) == gap(negated[-1], DOWN) == pytest.approx(3.4)
 
 
+@pytest.mark.parametrize(
+    ("seen", "hidden", "grows"),
+    [(0.1, 0.1, True), (1.0, 0.1, True), (1.2, 0.1, False), (0.1, 1.3, False), (1.0, 1.0, False)],
+)
+def test_a_gap_that_chance_may_have_made_is_none(seen: float, hidden: float, grows: bool) -> None:
+    """The search score rose by 3, the gap from 0.1 to 3.4."""
+    fitting = points((1, 1), (2, 1.9), (3, 1.8), (4, 1.7), (5, 1.6))
+    noisy = tuple(replace(p, search_error=seen, held_out_error=hidden) for p in fitting)
+    assert bool(growing_gap(noisy, UP)) is grows
+
+
 def test_what_improves_on_both_is_no_gap() -> None:
     assert growing_gap(points((1, 1), (2, 1.5), (3, 2), (4, 2.5), (5, 3)), UP) == ""
     assert growing_gap(points((1, 1), (2, 1.9), (3, 1.8), (4, 1.7)), UP) == ""  # too early
@@ -165,7 +177,8 @@ def test_the_gap_is_shown(tmp_path: Path) -> None:
     shown = evolve(tmp_path, "show")
     assert "held-out cases along the run" in shown.stdout
     data = json.loads(evolve(tmp_path, "show", "--json").stdout)
-    assert {"program_id", "evaluations", "search", "held_out"} == set(data["held_out"][0])
+    names = {"program_id", "evaluations", "search", "held_out", "search_error", "held_out_error"}
+    assert names == set(data["held_out"][0])
     with closing(sqlite3.connect(tmp_path / "evolve.db")) as connection, connection:
         stages = "SELECT count(*) FROM evaluations WHERE stage = 'held_out'"
         assert connection.execute(stages).fetchone()[0] >= len(data["held_out"])

@@ -15,6 +15,7 @@ from evolve.core.errors import ConfigError, StoreError
 from evolve.engine.events import Event, ProgramEvaluated
 from evolve.engine.replay import replay
 from evolve.engine.replayed import Replayed
+from evolve.engine.rescore import rescore
 from evolve.engine.run import Result, run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
@@ -372,3 +373,29 @@ def test_a_forecast_reckons_with_samples(tmp_path: Path) -> None:
         sources[name] = done.stdout
     assert "every program has 4 samples, at most 8" in sources["many"]
     assert "scores vary" not in sources["one"]
+
+
+def test_rescored_programs_are_known_as_well_as_they_were(tmp_path: Path) -> None:
+    db = str(tmp_path / "evolve.db")
+    write(tmp_path)
+    search(tmp_path, stop={"evaluations": 25})
+    write(tmp_path, NOISY.replace("error + own", "2 * error + own"))
+    with open_store(db) as store:
+        store.claim(1, "test")
+        store.release(1, "interrupted", "")
+        old = store.estimates(1)
+        report = rescore(store, store.run(1))
+        new = store.estimates(2)
+        pairs = [(store.program(e.hash, 1).entry.id, e.id) for e in store.programs(2)]
+        assert len(pairs) == report.programs
+        assert max(old[before].n for before, _ in pairs) > 2, "races have measured some again"
+        assert all(new[after].n >= old[before].n for before, after in pairs)
+        again = rescore(store, store.run(1))
+        assert again.new_run_id == 2
+        assert store.estimates(2) == new, "nothing is measured twice"
+        events = store.archive_events(2)
+        assert max(event.samples for event in events) > 1
+    result = search(tmp_path, stop={"evaluations": 30})
+    assert result.run_id == 2
+    with open_reader(db) as reader, open_store(str(tmp_path / "x.db")) as scratch:
+        assert replay(reader, reader.run(2), scratch).differences == []
