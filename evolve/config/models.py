@@ -261,6 +261,11 @@ class StopConfig(Section):
     """The run ends at whichever comes first. A run without any rule is refused."""
 
     evaluations: PositiveInt | None = None
+    samples: PositiveInt | None = Field(
+        default=None,
+        description="measurements on the search cases where scores vary, those of races included; "
+        "what is under way is finished",
+    )
     wall_s: Positive | None = Field(
         default=None, description="seconds of running, resumed included"
     )
@@ -284,11 +289,12 @@ class StopConfig(Section):
 
     @model_validator(mode="after")
     def _some_rule(self) -> StopConfig:
-        rules = (self.evaluations, self.wall_s, self.cost_usd, self.tokens, self.calls)
+        budgets = (self.cost_usd, self.tokens, self.calls)
+        rules = (self.evaluations, self.samples, self.wall_s, *budgets)
         if all(rule is None for rule in (*rules, self.target, self.no_improvement)):
             raise ValueError(
-                "say when to stop: evaluations, wall_s, cost_usd, tokens, calls, target or "
-                "no_improvement"
+                "say when to stop: evaluations, samples, wall_s, cost_usd, tokens, calls, target "
+                "or no_improvement"
             )
         return self
 

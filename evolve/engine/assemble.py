@@ -233,6 +233,12 @@ def rules_of(loaded: Loaded[RunConfig], problem: Problem, *, paired: bool) -> Ru
     config = loaded.config
     noise, rotate = noise_of(config, problem), rotation_of(config, problem)
     if noise is None and not rotate:
+        if config.stop.samples is not None:
+            raise loaded.error(
+                f"samples are measurements of scores that vary, and those of {problem.id} do not "
+                "for all that is said: use stop.evaluations, or say noise:",
+                *("stop", "samples"),
+            )
         return None
     said = config.noise if noise else config.rotate
     where = (("noise" if noise else "rotate") if said else "problem",)

@@ -58,6 +58,7 @@ class Range(NamedTuple):
 
 #: Of an operator that asks no model.
 NONE = Span(0, 0)
+ONE = Span(1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Facts:
         closing: Evaluations after the search, and seconds of each.
         stop: When the run ends.
         sources: Where the numbers come from, one sentence each.
+        samples: Measurements for each evaluation.
     """
 
     first_s: Span
@@ -111,6 +113,7 @@ class Facts:
     closing_s: Span
     stop: StopConfig
     sources: tuple[str, ...] = ()
+    samples: Span = ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,7 @@ def _reckon(facts: Facts, rng: np.random.Generator) -> _Run | None:
         paces["width"] = facts.in_flight * fruitful / (needs.waiting_s + evaluation_s)
     limit = min(paces, key=lambda name: paces[name])
     first_s = facts.first_s.draw(rng) + needs.waiting_s
-    ends, evaluations = _end(facts.stop, needs, paces[limit], first_s, rng)
+    ends, evaluations = _end(facts, needs, paces[limit], first_s, rng)
     if not np.isfinite(evaluations):
         return None
     closing_s = facts.closing_s.draw(rng) * np.ceil(facts.closing / facts.slots)
@@ -265,11 +268,13 @@ def _call(model: ModelFacts, rng: np.random.Generator) -> tuple[float, float, fl
 
 
 def _end(
-    stop: StopConfig, needs: _Needs, pace: float, first_s: float, rng: np.random.Generator
+    facts: Facts, needs: _Needs, pace: float, first_s: float, rng: np.random.Generator
 ) -> tuple[str, float]:
     """Return the stop rule that ends a run first, and the evaluations it then has had."""
+    stop = facts.stop
     rules: dict[str, tuple[float | None, float]] = {
         "evaluations": (stop.evaluations, 1.0),
+        "samples": (stop.samples, facts.samples.draw(rng) if stop.samples else 1.0),
         "tokens": (stop.tokens, needs.tokens),
         "cost_usd": (stop.cost_usd, needs.cost_usd),
         "calls": (stop.calls, needs.calls),

@@ -18,6 +18,7 @@ from evolve.engine.assemble import Parts, population_of
 from evolve.engine.draw import draw
 from evolve.engine.forecast import (
     NONE,
+    ONE,
     Facts,
     Forecast,
     ModelFacts,
@@ -140,6 +141,7 @@ def facts_of(
         closing_s=closing_s,
         stop=config.stop,
         sources=tuple(told),
+        samples=ONE if parts.rules is None else _samples(parts.rules),
     )
 
 
@@ -190,8 +192,12 @@ def _sampled(
     if rules.most == 1:
         return evaluation_s, closing_s
     told.append(f"scores vary: every program has {rules.repeats} samples, at most {rules.most}")
-    halfway = (rules.repeats + rules.most) / 2  # few races go to the end
-    return evaluation_s.times(rules.repeats, halfway), closing_s.times(rules.most, rules.most)
+    return evaluation_s.times(*_samples(rules)), closing_s.times(rules.most, rules.most)
+
+
+def _samples(rules: Rules) -> Span:
+    """Return how many samples a program has; few races go to the end."""
+    return Span(rules.repeats, (rules.repeats + rules.most) / 2)
 
 
 def _held_out(

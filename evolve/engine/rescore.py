@@ -163,7 +163,7 @@ class _Carrying:
             Assessor(bench.pool, bench.evaluate, emit, lambda _: None),
             bench.problem.objective,
             loaded.config.seed,
-            elapsed_s=lambda: self.counters.elapsed_s,
+            self.counters,
         )
         population = population_of(
             loaded, bench, opened.spec, self._individual, opened.settled, self.judging.beliefs

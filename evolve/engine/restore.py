@@ -222,6 +222,7 @@ def _restore_counters(journal: Journal, waiting: Collection[Ending]) -> None:
     totals = store.totals(run_id)
     judged = {k: n for k, n in totals.evaluations.items() if k is not Outcome.INFRASTRUCTURE}
     counters.evaluations = sum(judged.values())
+    counters.samples = store.samples_made(run_id)
     counters.earlier_s = totals.elapsed_s
     counters.calls = sum(n for state, n in totals.completions.items() if state != "sent")
     counters.unpriced_calls = totals.unpriced_calls

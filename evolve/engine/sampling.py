@@ -18,6 +18,7 @@ from evolve.core.evaluation import Evaluation, Outcome, Sample, Stage
 from evolve.core.measures import Objective
 from evolve.core.program import Program
 from evolve.engine.assess import Assessor, Judge
+from evolve.engine.stop import Counters
 from evolve.store.reader import Reader
 from evolve.store.store import Store
 
@@ -31,14 +32,14 @@ class Sampling:
         assess: Runs programs.
         rules: How many samples there are, and whether programs are timed side by side.
         seed: Of the run.
-        elapsed_s: Running seconds of the run.
+        counters: Of the run.
     """
 
     store: Store
     assess: Assessor
     rules: Rules
     seed: int
-    elapsed_s: Callable[[], float]
+    counters: Counters
     _under_way: dict[tuple[int, Stage, int], anyio.Event] = field(default_factory=dict)
 
     async def judge(self, program_id: int, program: Program, stage: Stage = "search") -> Evaluation:
@@ -101,7 +102,8 @@ class Sampling:
             try:
                 found = await self._run(repeat, stage, program, against)
                 if found.evaluation.outcome is not Outcome.INFRASTRUCTURE:
-                    self.store.add_sample(program_id, found, self.elapsed_s())
+                    self.store.add_sample(program_id, found, self.counters.elapsed_s)
+                    self.counters.samples += stage == "search"
                     kept = self.store.sample(program_id, stage, self.assess.version, repeat)
                     found = kept or found  # another controller may have been first
             finally:
@@ -156,8 +158,7 @@ def judging_of(
     assess: Assessor,
     objective: Objective,
     seed: int,
-    *,
-    elapsed_s: Callable[[], float],
+    counters: Counters,
 ) -> Judging:
     """Return how programs are judged: once, or by samples where ``rules`` say so.
 
@@ -165,7 +166,7 @@ def judging_of(
     """
     if rules is None:
         return Judging(assess.version, assess.judge)
-    sampling = Sampling(store, assess, rules, seed, elapsed_s)
+    sampling = Sampling(store, assess, rules, seed, counters)
     beliefs = Beliefs(
         rules,
         partial(readings, store, assess.version, objective),

@@ -96,7 +96,7 @@ class Session:
             self.assess,
             parts.problem.objective,
             config.seed,
-            elapsed_s=lambda: self.counters.elapsed_s,
+            self.counters,
         )
         self.population = population_of(
             loaded, parts, opened.spec, self._individual, opened.settled, self.judging.beliefs

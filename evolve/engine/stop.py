@@ -28,6 +28,7 @@ class Counters:
         tokens: Input and output tokens used, those assumed of lost calls included.
         best: Best objective so far, or None.
         told: Why another controller of the run stopped it, or nothing.
+        samples: Measurements on the search cases, where scores vary; none elsewhere.
     """
 
     evaluations: int = 0
@@ -42,6 +43,7 @@ class Counters:
     best: float | None = None
     earlier_evaluations: int = 0
     told: str = ""
+    samples: int = 0
     _started: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - may be replaced
 
     @property
@@ -88,6 +90,7 @@ def stop_reason(rules: StopConfig, counters: Counters, objective: Objective) -> 
         and counters.best is not None
         and not objective.better(rules.target, counters.best),
         "evaluations": _at_least(counters.evaluations, rules.evaluations),
+        "samples": _at_least(counters.samples, rules.samples),
         "wall_s": _at_least(counters.elapsed_s, rules.wall_s),
         "cost_usd": _at_least(counters.cost_usd, rules.cost_usd),
         "tokens": _at_least(counters.tokens, rules.tokens),
@@ -104,6 +107,7 @@ def used_fraction(rules: StopConfig, counters: Counters) -> float | None:
         used / limit
         for used, limit in (
             (counters.evaluations, rules.evaluations),
+            (counters.samples, rules.samples),
             (counters.elapsed_s, rules.wall_s),
             (counters.cost_usd, rules.cost_usd),
             (counters.tokens, rules.tokens),

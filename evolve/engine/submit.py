@@ -96,19 +96,18 @@ async def _evaluate(
             )
             spec = store.archive(run.id, 0).spec
             settled = store.archive(run.id) if run.archive else None
+            counters = Counters(earlier_s=run.elapsed_s)
             judging = judging_of(
                 bench.rules,
                 store,
                 Assessor(bench.pool, bench.evaluate, emit, lambda _: None),
                 bench.problem.objective,
                 loaded.config.seed,
-                elapsed_s=lambda: run.elapsed_s,
+                counters,
             )
             population = population_of(loaded, bench, spec, individual, settled, judging.beliefs)
             learners = (history.tell, bench.portfolio.tell)
-            journal = Journal(
-                store, run.id, population, Counters(), emit, learners, judging.measure
-            )
+            journal = Journal(store, run.id, population, counters, emit, learners, judging.measure)
             return await _take_all(loaded.config.seed, run, bench, journal, history, judging)
         finally:
             store.release(run.id, run.status, run.reason)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from evolve.core.errors import StoreError
 from evolve.core.estimates import Estimate
@@ -41,7 +41,7 @@ from evolve.store.sampling import (
     read_samples,
     read_values,
 )
-from evolve.store.schema import programs, proposals
+from evolve.store.schema import programs, proposals, samples
 from evolve.store.summaries import held_out
 
 
@@ -173,6 +173,12 @@ class ArchiveReader(RunReader):
         """Return one sample of a program, if it was measured."""
         with self._database.read() as connection:
             return read_sample(connection, program_id, stage, evaluator, repeat)
+
+    def samples_made(self, run_id: int) -> int:
+        """Return how often programs of a run were measured on the search cases, by samples."""
+        query = select(func.count()).where(samples.c.run_id == run_id, samples.c.stage == "search")
+        with self._database.read() as connection:
+            return int(connection.scalars(query).one())
 
     def sample_values(
         self, program_id: int, stage: Stage, evaluator: str, first: int = 0

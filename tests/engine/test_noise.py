@@ -399,3 +399,29 @@ def test_rescored_programs_are_known_as_well_as_they_were(tmp_path: Path) -> Non
     assert result.run_id == 2
     with open_reader(db) as reader, open_store(str(tmp_path / "x.db")) as scratch:
         assert replay(reader, reader.run(2), scratch).differences == []
+
+
+def test_a_run_ends_after_so_many_measurements_however_often_it_is_stopped(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    result = search(tmp_path, stop={"samples": 40})
+    assert (result.status, result.reason) == ("finished", "samples")
+    search(tmp_path, "twice.db", stop={"samples": 20})
+    with open_store(str(tmp_path / "twice.db")) as store:
+        store.claim(1, "test")
+        store.release(1, "interrupted", "")
+    assert search(tmp_path, "twice.db", stop={"samples": 40}).run_id == 1
+    for name in ("evolve.db", "twice.db"):
+        with open_reader(str(tmp_path / name)) as reader:
+            made = reader.samples_made(1)
+            evaluations = sum(reader.totals(1).evaluations.values())
+        # What was under way is finished: six iterations of at most six samples.
+        assert 40 <= made <= 40 + 36
+        assert evaluations <= made / 2, "every program has two at least"
+
+
+def test_samples_are_counted_only_where_scores_vary(tmp_path: Path) -> None:
+    write_problem(tmp_path / "noisy")
+    with pytest.raises(ConfigError, match=r"do not for all that is said: use stop\.evaluations"):
+        search(tmp_path, stop={"samples": 40})
