@@ -6,12 +6,23 @@ archive, so that memory stays small however long a run gets.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 #: What an evaluation adds to or takes from the curiosity of its parent.
 CURIOSITY_GAIN, CURIOSITY_LOSS = 1.0, 0.5
 #: The signal of an island looks back over this share of its evaluations, but no fewer than so many.
 LATELY, AT_LEAST = 0.1, 50
+#: Programs of an island that are known by fitness, elites or not.
+FITTEST = 1000
+
+
+class Member(NamedTuple):
+    """A program of an island, elite or not; where scores vary, by its first samples."""
+
+    key: int
+    fitness: float
 
 
 @dataclass(slots=True)
@@ -33,6 +44,23 @@ class IslandCensus:
     reward: float = 0.0
     visits: float = 0.0
     current: tuple[int, float] | None = None
+    _fittest: list[tuple[float, int]] = field(default_factory=list)
+
+    def keep(self, key: int, fitness: float) -> None:
+        """Take note of a program, if it is among the `FITTEST`; of equals the first is."""
+        kept, entry = self._fittest, (fitness, -key)
+        if len(kept) == FITTEST and entry < kept[0]:
+            return
+        place = bisect_left(kept, entry)
+        if place < len(kept) and kept[place] == entry:
+            return  # it has come back from another island
+        insort(kept, entry)
+        if len(kept) > FITTEST:
+            del kept[0]
+
+    def fittest(self, most: int) -> list[Member]:
+        """Return so many of the island's programs, fittest first, ties by key."""
+        return [Member(-key, fitness) for fitness, key in self._fittest[: -most - 1 : -1]]
 
     @property
     def signal(self) -> float:
@@ -150,9 +178,10 @@ class Census:
             counts[above] = counts.get(above, 0) + counts.get(key, 0)
         return counts
 
-    def settled(self, island: int, fitness: float) -> None:
+    def settled(self, island: int, key: int, fitness: float) -> None:
         """Take note that a program of that fitness came to an island from elsewhere."""
         here = self.island(island)
+        here.keep(key, fitness)
         if here.rise(fitness) > 0:
             here.since_best = 0
 
@@ -162,6 +191,7 @@ class Census:
             self.seed = (key, fitness)
         if self.best is None or fitness > self.best:
             self.best, self.since_best = fitness, 0
+        here.keep(key, fitness)
         if here.current is None or fitness >= here.current[1]:
             here.current = (key, fitness)
         rise = here.rise(fitness)

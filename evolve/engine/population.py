@@ -178,7 +178,7 @@ class Population:
                     continue
                 self.islands.enter(event.island, offer_of(event))
                 if event not in own:
-                    self.census.settled(event.island, event.fitness)
+                    self.census.settled(event.island, event.program_id, event.fitness)
             self._believe(fact.estimate, fact.iteration)
             if not complete:
                 if fitness is not None:
@@ -341,7 +341,7 @@ class Population:
         events = self._events(changes)
         for event in events:
             if event.status != RETIRED:
-                self.census.settled(event.island, event.fitness)
+                self.census.settled(event.island, event.program_id, event.fitness)
         return events
 
     def _events(self, changes: Iterable[Change]) -> tuple[ArchiveEvent, ...]:

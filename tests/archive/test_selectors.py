@@ -7,8 +7,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evolve.archive.census import AT_LEAST, Census, IslandCensus
+from evolve.archive.census import AT_LEAST, FITTEST, Census, IslandCensus
 from evolve.archive.grid import GridArchive
 from evolve.archive.selection import SELECTORS, Mix, Profile, Selector, State, inspirations
 from evolve.archive.selection.adaptive import adaptive
@@ -170,7 +172,7 @@ def test_adaptive_climbs_while_it_gets_on_and_spreads_when_it_is_stuck() -> None
 def test_what_an_island_gains_counts_beside_what_the_run_gained() -> None:
     census = Census()
     census.evaluated(0, None, 0, 0.0, entered=True)
-    census.settled(1, 0.0)
+    census.settled(1, 99, 0.0)
     census.evaluated(1, 0, 0, 100.0, entered=True)
     assert census.island(0).reward == pytest.approx(1.0)
     census.evaluated(2, 0, 1, 5.0, entered=True)
@@ -201,6 +203,8 @@ def test_descendants_are_counted_up_the_line_of_what_entered() -> None:
         ("novelty", {"exponent": math.nan}),
         ("weighted", {"sharpness": math.inf}),
         ("clusters", {"period": 0}),
+        ("clusters", {"among": -1}),
+        ("pareto", {"among": FITTEST + 1}),
         ("puct", {"exploration": -1.0}),
         ("adaptive", {"explore": 1.5}),
         ("adaptive", {"floor": 0.95}),
@@ -230,3 +234,42 @@ def test_near_inspirations_are_the_parents_neighbours() -> None:
     mixed = inspirations(archive, parent, 3, rng, Mix(top=1, diverse=1, near=1))
     assert {elite.key for elite in mixed} > {29}
     assert {elite.key for elite in mixed} & {9, 11}
+
+
+def test_pareto_and_clusters_may_choose_who_is_no_elite() -> None:
+    """Program 9 is the best on a case, but not the best of its cell."""
+    census = Census()
+    for key, fitness in ((1, 1.0), (2, 2.0), (3, 3.0), (9, 2.5)):
+        census.evaluated(key, None, 0, fitness, entered=key != 9)
+    cases = {1: {"x": 1.0, "y": 1.0}, 2: {"x": 2.0, "y": 2.0}, 3: {"x": 9.0, "y": 3.0}}
+    cases[9] = {"x": 0.0, "y": 8.0}
+    state = State(archive_of(THREE), census, profile=lambda key: Profile(cases.get(key, {}), 10))
+    rng = np.random.default_rng(1)
+    assert {pareto(among=4)(state, rng) for _ in range(50)} == {3, 9}
+    assert {clusters(among=4, temperature=1e9)(state, rng) for _ in range(99)} == {1, 2, 3, 9}
+    assert {pareto(among=1)(state, rng) for _ in range(50)} == {3}, "of the fittest one alone"
+    assert 9 not in {pareto()(state, rng) for _ in range(50)}
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(-3, 3)), max_size=60))
+def test_the_fittest_of_an_island_are_known_whatever_the_order(
+    pairs: list[tuple[int, int]],
+) -> None:
+    offered = dict(pairs)
+    here, there = IslandCensus(), IslandCensus()
+    for key, fitness in offered.items():
+        here.keep(key, float(fitness))
+    for key, fitness in sorted(offered.items()):
+        there.keep(key, float(fitness))
+        there.keep(key, float(fitness))  # it comes back from another island
+    ranked = sorted(offered.items(), key=lambda pair: (-pair[1], pair[0]))
+    assert here.fittest(7) == there.fittest(7) == ranked[:7]
+    assert here.fittest(FITTEST) == ranked
+
+
+def test_only_so_many_of_an_island_are_kept() -> None:
+    here = IslandCensus()
+    for key in range(FITTEST + 50):
+        here.keep(key, float(key % 700))
+    assert len(here.fittest(10**6)) == FITTEST
+    assert here.fittest(2) == [(699, 699.0), (698, 698.0)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evolve.archive.base import Archive, Elite
-from evolve.archive.census import Census
+from evolve.archive.census import FITTEST, Census, Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,16 @@ class State:
             raise ValueError("the archive is empty, there is nothing to select")
         return elites
 
+    def members(self, among: int) -> list[Member]:
+        """Return so many of the island's fittest programs, elites or not; its elites for 0.
+
+        Raises:
+            ValueError: there are none.
+        """
+        here = self.census.islands.get(self.island)
+        found = here.fittest(among) if here is not None and among else []
+        return found or [Member(elite.key, elite.fitness) for elite in self.elites()]
+
     def tried(self, key: int) -> int:
         """Return how often a program was tried: children, proposals in vain or under way."""
         return self.census.offspring.get(key, 0) + self.busy.get(key, 0)
@@ -88,8 +98,10 @@ def draw(weights: ArrayLike, rng: np.random.Generator) -> int:
     return int(rng.choice(len(values), p=values / values.sum()))
 
 
-def take(elites: list[Elite], weights: ArrayLike, rng: np.random.Generator) -> int:
-    """Return the key of an elite drawn in proportion to its weight."""
+def take(
+    elites: Sequence[Elite] | Sequence[Member], weights: ArrayLike, rng: np.random.Generator
+) -> int:
+    """Return the key of an elite, or another program, drawn in proportion to its weight."""
     return elites[draw(weights, rng)].key
 
 
@@ -134,3 +146,13 @@ def at_least_zero(**options: float) -> None:
     for name, value in options.items():
         if not (np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value}, must be finite and at least 0")
+
+
+def at_most_kept(among: int) -> None:
+    """Check how many programs a selector wants to choose among.
+
+    Raises:
+        ValueError: it is negative, or more than are known.
+    """
+    if not 0 <= among <= FITTEST:
+        raise ValueError(f"among is {among}, must be 0 (the elites) to {FITTEST}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from evolve.archive.base import Elite
+from evolve.archive.census import Member
 from evolve.archive.selection.base import (
     Selector,
     State,
+    at_most_kept,
     draw,
     positive,
     softmax,
@@ -16,8 +17,8 @@ from evolve.archive.selection.base import (
 )
 
 
-def clusters(*, temperature: float = 1.0, period: int = 1000) -> Selector:
-    """Return a selector among clusters of elites that score alike on every case.
+def clusters(*, temperature: float = 1.0, period: int = 1000, among: int = 0) -> Selector:
+    """Return a selector among clusters of programs that score alike on every case.
 
     A cluster is drawn by softmax of its fitness, in median absolute deviations, and in it a
     program, the likelier the shorter. The temperature falls with every evaluation on the island and
@@ -28,18 +29,21 @@ def clusters(*, temperature: float = 1.0, period: int = 1000) -> Selector:
     Args:
         temperature: At the start of a period.
         period: Evaluations on the island until it starts anew.
+        among: How many of the island's fittest programs are clustered, elites or not; as published
+            it is all of them. 0: the elites.
 
     Raises:
-        ValueError: an option is not above 0.
+        ValueError: an option is not above 0, or ``among`` is more than are known.
     """
     positive(temperature=temperature, period=period)
+    at_most_kept(among)
 
     def select(state: State, rng: np.random.Generator) -> int:
-        members: dict[object, list[Elite]] = {}
-        for elite in state.elites():
-            cases = state.profile(elite.key).cases
-            members.setdefault(tuple(sorted(cases.items())) or elite.key, []).append(elite)
-        found = list(members.values())  # fittest first, as the elites are
+        alike: dict[object, list[Member]] = {}
+        for member in state.members(among):
+            cases = state.profile(member.key).cases
+            alike.setdefault(tuple(sorted(cases.items())) or member.key, []).append(member)
+        found = list(alike.values())  # fittest first, as the members are
         here = state.census.islands.get(state.island)
         gone = 0 if here is None else here.evaluations % period
         fitness = standardized([cluster[0].fitness for cluster in found])
@@ -49,27 +53,35 @@ def clusters(*, temperature: float = 1.0, period: int = 1000) -> Selector:
     return select
 
 
-def pareto() -> Selector:
-    """Return a selector among elites that are best on some case, in proportion to how many.
+def pareto(*, among: int = 0) -> Selector:
+    """Return a selector among programs that are best on some case, in proportion to how many.
 
-    (GEPA: Agrawal et al., arXiv 2507.19457.) Where no case results are known every elite counts
+    (GEPA: Agrawal et al., arXiv 2507.19457.) Where no case results are known every program counts
     alike.
+
+    Args:
+        among: How many of the island's fittest programs are looked at, elites or not; as published
+            it is all of them. 0: the elites.
+
+    Raises:
+        ValueError: ``among`` is more than are known.
     """
+    at_most_kept(among)
 
     def select(state: State, rng: np.random.Generator) -> int:
-        elites = state.elites()
-        scores = [state.profile(elite.key).cases for elite in elites]
+        members = state.members(among)
+        scores = [state.profile(member.key).cases for member in members]
         best: dict[str, float] = {}
         for cases in scores:
             for name, fitness in cases.items():
                 best[name] = max(best.get(name, fitness), fitness)
         wins = [sum(fitness == best[name] for name, fitness in cases.items()) for cases in scores]
-        return take(elites, wins if any(wins) else np.ones(len(elites)), rng)
+        return take(members, wins if any(wins) else np.ones(len(members)), rng)
 
     return select
 
 
-def _brevity(state: State, elites: list[Elite]) -> np.ndarray:
+def _brevity(state: State, elites: list[Member]) -> np.ndarray:
     """Return weights that prefer the shorter of some programs."""
     lengths = np.array([state.profile(elite.key).length for elite in elites], dtype=float)
     return softmax(-(lengths - lengths.min()) / max(lengths.max(), 1.0), 1.0)
