@@ -35,8 +35,8 @@ def models(
     Keys are never read out. The exit code is 3 when a key is missing or a ping fails.
 
     JSON: a list of {id, api, server, key_env, key, price {source, price}, max_tokens, concurrency,
-    timeout_s, retries, ping {model, finish, latency_s, tokens_input, tokens_output, cost_usd,
-    error}}.
+    timeout_s, retries, vision, ping {model, finish, latency_s, tokens_input, tokens_output,
+    cost_usd, error}}.
 
     Example: evolve models --model openai/NAME --ping
     """
@@ -85,7 +85,7 @@ def _print(found: list[ModelFacts]) -> None:
             f"  key: {state.get(each.key, f'{each.key_env} is NOT SET')}",
             f"  price: {price_text(each.price)}",
             f"  limits: {each.concurrency} calls at once, {longest}"
-            f"{each.timeout_s:g} s, {each.retries} retries",
+            f"{each.timeout_s:g} s, {each.retries} retries{', is shown pictures' * each.vision}",
         ]
         if each.ping is not None:
             lines.append(f"  ping: {_said(each.ping)}")

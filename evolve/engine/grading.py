@@ -51,11 +51,11 @@ class Grading:
         self, program_id: int, program: Program, stage: Stage = "search"
     ) -> Evaluation:
         """Return the evaluation of a program, with the grades that it is to have and got."""
-        evaluation = await self.judge(program_id, program, stage)
+        evaluation = ungraded(await self.judge(program_id, program, stage))
         score, proposal = evaluation.score, self.store.proposal_of(program_id)
         if score is None or proposal is None or stage != "search":
             return evaluation
-        found = {n: value for n, value in score.metrics.items() if not n.endswith(MODEL_GRADED)}
+        found: dict[str, float] = {}
         improved: bool | None = None
         for grader in self.graders:
             if grader.config.programs == "improved":
@@ -63,7 +63,7 @@ class Grading:
                 if not improved:
                     continue
             found |= await self._grade(grader, proposal, program)
-        return replace(evaluation, score=replace(score, metrics=found))
+        return replace(evaluation, score=replace(score, metrics={**score.metrics, **found}))
 
     async def _grade(self, grader: Grader, proposal: int, program: Program) -> Mapping[str, float]:
         """Return the metric; nothing where the model cannot be asked, or does not say."""
@@ -94,6 +94,15 @@ class Grading:
         if before is None or before.score is None:
             return True
         return self.problem.objective.better(evaluation.score.objective, before.score.objective)
+
+
+def ungraded(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation without grades: those of another program, or that another run wanted."""
+    score = evaluation.score
+    if score is None or not any(name.endswith(MODEL_GRADED) for name in score.metrics):
+        return evaluation
+    kept = {n: value for n, value in score.metrics.items() if not n.endswith(MODEL_GRADED)}
+    return replace(evaluation, score=replace(score, metrics=kept))
 
 
 def graded(

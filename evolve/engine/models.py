@@ -66,6 +66,7 @@ class ModelFacts:
     concurrency: int
     timeout_s: float
     retries: int
+    vision: bool = False
     ping: Pinged | None = None
 
     def as_dict(self) -> dict[str, object]:
@@ -102,6 +103,7 @@ async def _look(config: ModelConfig, folder: Path, *, ping: bool) -> ModelFacts:
         concurrency=config.concurrency,
         timeout_s=config.timeout_s,
         retries=config.retries,
+        vision=config.vision,
         ping=await _ping(config, folder, quoted) if ping else None,
     )
 

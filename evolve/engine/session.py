@@ -26,7 +26,7 @@ from evolve.engine.events import (
     Stopping,
 )
 from evolve.engine.foresight import note_forecast
-from evolve.engine.grading import graded
+from evolve.engine.grading import graded, ungraded
 from evolve.engine.history import History
 from evolve.engine.interrupt import interruptible
 from evolve.engine.isolation import environment_of
@@ -263,7 +263,8 @@ class Session:
 
     def _known(self, program: Program, stage: Stage) -> Evaluation | None:
         version = self.parts.evaluate.version
-        return self.store.known_evaluation(program.id, stage, version, self.environment)
+        known = self.store.known_evaluation(program.id, stage, version, self.environment)
+        return known and ungraded(known)
 
     def _alike(self, program: Program, probe: str) -> EvaluatedProgram | None:
         version = self.parts.evaluate.version

@@ -18,13 +18,14 @@ from evolve.store.records import ProgramEntry, RunRecord
 from evolve.store.results import read_evaluation
 from evolve.store.rows import get_blob, read_program
 from evolve.store.schema import completions, evaluations, parents, programs, proposals
+from evolve.store.summaries import FOR_GRADES
 
 #: Relatives of one program that are looked at, nearest first.
 RELATIVES = 1000
 
 
 class Call(NamedTuple):
-    """A model call without its texts."""
+    """A model call without its texts; ``for_grade`` when it was made to grade the program."""
 
     id: int
     model: str
@@ -34,6 +35,7 @@ class Call(NamedTuple):
     tokens: TokenCounts
     cost_usd: float | None
     latency_s: float | None
+    for_grade: bool = False
 
 
 @patient
@@ -127,8 +129,9 @@ class ProgramReader(Reader):
         """Return the model calls of the proposal of a program, without their texts."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(completions)
+                select(completions, FOR_GRADES.label("for_grade"))
                 .join(programs, programs.c.proposal_id == completions.c.proposal_id)
+                .join(proposals, proposals.c.id == completions.c.proposal_id)
                 .where(programs.c.id == program_id)
                 .order_by(completions.c.id)
             ).all()
@@ -148,6 +151,7 @@ class ProgramReader(Reader):
                 ),
                 row.cost_usd,
                 row.latency_s,
+                bool(row.for_grade),
             )
             for row in rows
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from evolve.core.errors import ConfigError
 from evolve.engine.events import Event, FaultOccurred, ProgramEvaluated
-from evolve.engine.run import run
+from evolve.engine.run import Result, run
+from evolve.store.page_reader import open_page_reader
 from evolve.store.reader import Reader, open_reader
 from evolve.store.records import ProgramEntry
 from tests.command import evolve, write_config
@@ -138,6 +140,14 @@ def test_later_prompts_show_whose_opinion_it_is(tmp_path: Path) -> None:
     assert f"{METRIC} = 7" in asked[-1]
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run whose programs nobody grades."""
+    folder = tmp_path_factory.mktemp("plain")
+    with FakeLLMServer(Server(seven)) as listening:
+        return run(configure(folder, listening, grades=[]), db=str(folder / "evolve.db"))
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -150,12 +160,9 @@ def test_later_prompts_show_whose_opinion_it_is(tmp_path: Path) -> None:
         failure(400, "this is not for you"),
     ],
 )
-def test_without_a_grade_the_evaluation_is_what_it_was(tmp_path: Path, reply: Reply) -> None:
-    without = tmp_path / "without"
-    without.mkdir()
-    with FakeLLMServer(Server(seven)) as listening:
-        plain = configure(without, listening, grades=[])
-        expected = run(plain, db=str(without / "evolve.db"))
+def test_without_a_grade_the_evaluation_is_what_it_was(
+    tmp_path: Path, plain: Result, reply: Reply
+) -> None:
     faults: list[Event] = []
     with FakeLLMServer(Server(lambda _: reply)) as listening:
         result = run(
@@ -164,7 +171,7 @@ def test_without_a_grade_the_evaluation_is_what_it_was(tmp_path: Path, reply: Re
             observers=[faults.append],
         )
     assert result.reason == "evaluations"
-    assert result.archive.elites() == expected.archive.elites()
+    assert result.archive.elites() == plain.archive.elites()
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         assert metrics(reader) == [None] * 5
     told = [each for each in faults if isinstance(each, FaultOccurred)]
@@ -217,6 +224,28 @@ def test_a_grade_that_was_paid_for_is_not_asked_for_again(tmp_path: Path) -> Non
     assert written == 4
     with open_reader(db) as reader:
         assert reader.totals(2).completions == {"received": 4}
+
+
+def test_grades_of_one_run_are_not_taken_over_by_another(tmp_path: Path) -> None:
+    """Scores are, where a problem is deterministic."""
+    with FakeLLMServer(Server(seven)) as listening:
+        config, db = configure(tmp_path, listening), str(tmp_path / "evolve.db")
+        problem = tmp_path / "parabola/problem.yaml"
+        problem.write_text(problem.read_text() + "deterministic: true\n")
+        run(config, db=db)
+    with FakeLLMServer(Server(seven)) as listening:
+        run(configure(tmp_path, listening, grades=[]), db=db)
+    with open_reader(db) as reader:
+        known = [each.id for each in reader.programs(2)]
+        found = [reader.evaluation_of(n, "search", reader.run(2).problem_hash) for n in known]
+        assert len([each for each in found if each and each.copied_from]) >= 4
+        assert not [each for each in found if each and each.score and METRIC in each.score.metrics]
+        assert [each.for_grade for each in calls(db, 2)] == [False, True]
+
+
+def calls(db: str, program: int) -> Sequence[Any]:
+    with closing(open_page_reader(db)) as reader:
+        return reader.calls(program)
 
 
 @pytest.mark.parametrize(
