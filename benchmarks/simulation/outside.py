@@ -10,6 +10,7 @@ import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -17,6 +18,7 @@ from benchmarks.engine_rate import serve
 from benchmarks.simulation.point import PROBLEM
 from evolve.config.file import loaded_run_config
 from evolve.config.models import ModelConfig, RunConfig
+from evolve.core.program import Program
 from evolve.engine.assemble import open_parts
 from evolve.llm.base import Message, Request
 
@@ -26,12 +28,24 @@ _WORDS = "    return x\n" + "Place 26 circles of any sizes in the unit square. "
 _WARM_UP = 10
 
 
+#: A program that hands back so many megabytes, which the evaluator refuses once it has them.
+_MEGABYTES = 4
+_LARGE = f"import numpy as np\n\n\ndef pack(n):\n    return np.zeros({_MEGABYTES} * 125_000)\n"
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Seconds of CPU time of the controller's thread, each one's mean."""
+    """Seconds of CPU time of the controller's thread, each one's mean.
+
+    Attributes:
+        call_s: Of a model call.
+        slot_s: Of an evaluation.
+        megabyte_s: Of each megabyte that a program hands back: from its slot, and on to the scorer.
+    """
 
     call_s: float
     slot_s: float
+    megabyte_s: float
 
 
 def measure(times: int = 150) -> LeftOut:
@@ -65,11 +79,14 @@ async def _measure(url: str, times: int) -> LeftOut:
         async def call() -> None:
             await model.complete(request)
 
-        async def evaluate() -> None:
+        async def evaluate(program: Program) -> None:
             async with parts.pool.lease() as slot:
                 await parts.evaluate(slot, program)
 
-        return LeftOut(await _mean(call, times), await _mean(evaluate, times))
+        small = await _mean(partial(evaluate, program), times)
+        large = await _mean(partial(evaluate, Program({"seed.py": _LARGE})), times)
+        megabyte_s = max(large - small, 0.0) / _MEGABYTES
+        return LeftOut(await _mean(call, times), small, megabyte_s)
 
 
 async def _mean(work: Callable[[], Awaitable[None]], times: int) -> float:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
+from unittest import mock
 
 import anyio
+from sqlalchemy import Connection
 
 from benchmarks.simulation.clock import VirtualClock
 from benchmarks.simulation.world import (
@@ -31,9 +33,13 @@ from evolve.engine.hooks.delivery import announcing
 from evolve.engine.run import search
 from evolve.engine.slots import Slots
 from evolve.evaluate.service import EvaluationService
+from evolve.llm.base import Request
 from evolve.llm.prices import quotes
+from evolve.propose.base import Context
+from evolve.propose.llm import LLMProposer
 from evolve.propose.portfolio import open_portfolio
 from evolve.sandbox.base import ANY_RESOURCES, Slot
+from evolve.store.sqlite import SqliteDatabase
 
 #: The problem whose texts, prompts and archive are used; its evaluator is not.
 PROBLEM = "circle_packing_26"
@@ -53,6 +59,8 @@ class Seen:
             were lent, for one that is done waits until the controller takes notice.
         worked_s: Seconds that the controller was at work, `VirtualClock.charge` included.
         charged_s: Seconds of them that were charged.
+        writing_s: Seconds of them in a transaction that writes: meanwhile no other process can.
+        prompting_s: Seconds of them in which prompts were made.
         megabytes: How large its database was at the end of the run.
     """
 
@@ -63,7 +71,9 @@ class Seen:
     busy: float
     worked_s: float
     charged_s: float
-    megabytes: float = 0.0
+    writing_s: float
+    prompting_s: float
+    megabytes: float
 
     @property
     def rate(self) -> float:
@@ -78,7 +88,45 @@ class Seen:
     @property
     def cost_ms(self) -> float:
         """Milliseconds of the controller for every evaluation, fruitless proposals included."""
-        return 1e3 * self.worked_s / self.evaluated if self.evaluated else math.nan
+        return self.each_ms(self.worked_s)
+
+    def each_ms(self, seconds: float) -> float:
+        """Return seconds of the stretch as milliseconds for every evaluation."""
+        return 1e3 * seconds / self.evaluated if self.evaluated else math.nan
+
+
+@dataclass
+class Shares:
+    """Seconds of work that went into two of its parts; see `Seen`."""
+
+    clock: VirtualClock
+    writing_s: float = 0.0
+    prompting_s: float = 0.0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Look at every database and operator of this process."""
+        write, request = SqliteDatabase.write, LLMProposer.request
+        clock = self.clock
+
+        @contextmanager
+        def writing(database: SqliteDatabase) -> Iterator[Connection]:
+            with write(database) as connection:
+                began = clock.worked_s
+                yield connection
+            self.writing_s += clock.worked_s - began
+
+        def prompting(operator: LLMProposer, context: Context) -> Request:
+            began = clock.worked_s
+            made = request(operator, context)
+            self.prompting_s += clock.worked_s - began
+            return made
+
+        with (
+            mock.patch.object(SqliteDatabase, "write", writing),
+            mock.patch.object(LLMProposer, "request", prompting),
+        ):
+            yield
 
 
 @dataclass
@@ -87,6 +135,7 @@ class Watch:
 
     clock: VirtualClock
     pool: SimulatedPool
+    shares: Shares
     begin_s: float
     end_s: float
     profile: cProfile.Profile | None = None
@@ -94,8 +143,8 @@ class Watch:
     rejected: int = 0
     done: Callable[[], None] = lambda: None  #: called at the end
     _began: float = field(init=False)
-    _at_begin: tuple[float, float, float] | None = None
-    _at_end: tuple[float, float, float] | None = None
+    _at_begin: tuple[float, ...] | None = None
+    _at_end: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         self._began = self.clock.now()
@@ -127,7 +176,7 @@ class Watch:
         if self._at_begin is None or self._at_end is None:
             raise ValueError(f"the run was over before {self.end_s} s of virtual time")
         passed = (b - a for a, b in zip(self._at_begin, self._at_end, strict=True))
-        seconds, worked_s, charged_s = passed
+        seconds, worked_s, charged_s, writing_s, prompting_s = passed
         return Seen(
             self.pool.size,
             seconds,
@@ -136,11 +185,14 @@ class Watch:
             self.pool.ran_s / (self.end_s - self.begin_s) / self.pool.size,
             worked_s + charged_s,
             charged_s,
+            writing_s,
+            prompting_s,
             megabytes,
         )
 
-    def _state(self) -> tuple[float, float, float]:
-        return self.clock.now(), self.clock.worked_s, self.clock.charged_s
+    def _state(self) -> tuple[float, ...]:
+        clock, shares = self.clock, self.shares
+        return clock.now(), clock.worked_s, clock.charged_s, shares.writing_s, shares.prompting_s
 
 
 class Nowhere:
@@ -211,8 +263,8 @@ async def _simulate(
 
 def simulate(
     slots: int,
-    world: World,
     *,
+    world: World,
     warm_s: float,
     seconds: float,
     islands: int = 1,
@@ -234,9 +286,10 @@ def simulate(
     """
     clock = VirtualClock()
     loaded = configured(slots, warm_s + seconds, islands, seed)
-    with _database(folder) as db, clock.installed():
+    shares = Shares(clock)
+    with _database(folder) as db, clock.installed(), shares.installed():
         stretch = (warm_s, warm_s + seconds)
-        watch = Watch(clock, SimulatedPool(slots, clock, stretch), *stretch, profile)
+        watch = Watch(clock, SimulatedPool(slots, clock, stretch), shares, *stretch, profile)
         anyio.run(
             _simulate,
             loaded,

@@ -57,7 +57,7 @@ def test_what_is_done_outside_takes_no_time_and_what_is_charged_does() -> None:
 
 
 def seen(slots: int, world: World) -> Seen:
-    return simulate(slots, world, warm_s=30.0, seconds=50.0)
+    return simulate(slots, world=world, warm_s=30.0, seconds=50.0)
 
 
 def test_slots_that_never_wait_evaluate_as_often_as_can_be_reckoned() -> None:
@@ -66,6 +66,8 @@ def test_slots_that_never_wait_evaluate_as_often_as_can_be_reckoned() -> None:
     assert found.busy > 0.97
     assert 0 < found.load < 0.2
     assert found.charged_s == 0
+    assert 0 < found.writing_s < found.worked_s
+    assert 0 < found.prompting_s < found.worked_s - found.writing_s
 
 
 def test_a_controller_that_needs_a_second_for_each_evaluation_makes_one_a_second() -> None:
