@@ -40,17 +40,18 @@ class MaxMinDistance(Arrangement):
     Args:
         n: Number of points, at least 2.
         dimension: 2 or 3.
+        seconds: As in `Arrangement`; later programs begin with the points as they were returned.
     """
 
-    def __init__(self, n: int = 16, dimension: int = 2) -> None:
-        super().__init__(n)
+    def __init__(self, n: int = 16, dimension: int = 2, *, seconds: float | None = None) -> None:
+        super().__init__(n, seconds=seconds)
         if dimension not in {2, 3}:
             raise ValueError(f"dimension is {dimension}, must be 2 or 3")
         self._dimension = dimension
 
     def score(self, case: Case, output: Value, usage: Usage) -> Score:  # noqa: ARG002 - untimed
         """Compute the ratio."""
-        points, _ = _points(output, self.n, "xyz"[: self._dimension])
+        points, unit = _points(output, self.n, "xyz"[: self._dimension])
         pairs = {
             (i, j): sum((a - b) ** 2 for a, b in zip(points[i], points[j], strict=True))
             for i, j in itertools.combinations(range(self.n), 2)
@@ -67,6 +68,7 @@ class MaxMinDistance(Arrangement):
             feedback=f"Squared ratio {float(ratio):.10f}: points {closest[0]} and {closest[1]} are "
             f"closest, {farthest[0]} and {farthest[1]} farthest apart; {short} pairs are within "
             f"{float(NEAR):.0%} of the smallest distance.",
+            construction=[[value / unit for value in point] for point in points],
         )
 
 

@@ -180,6 +180,8 @@ def _print_evaluation(out: Console, evaluation: Evaluation) -> None:
             "cases are taken over",
             markup=False,
         )
+    if evaluation.start is not None:
+        out.print(f"  began with what program {evaluation.start} built", markup=False)
     if evaluation.score is not None:
         numbers = {
             "objective": render.estimate(evaluation.estimate),

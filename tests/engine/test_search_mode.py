@@ -152,8 +152,12 @@ def test_every_program_goes_on_from_the_best_construction_when_it_was_drawn(tmp_
     built = json.loads((tmp_path / "built.json").read_text())
     with open_reader(str(tmp_path / "one.db")) as reader:
         known = reader.constructions.of(best.id, version)
+        evaluation = reader.evaluation_of(best.id, "search", version)
     assert known is not None
     assert built == json.loads(known.constructions)
+    assert evaluation is not None
+    told = evolve(tmp_path, "program", str(best.id), "--db", "one.db").stdout
+    assert f"began with what program {evaluation.start} built" in told
 
 
 def test_a_run_that_breaks_off_goes_on_with_the_starts_it_had(tmp_path: Path) -> None:

@@ -284,3 +284,13 @@ def test_a_drawing_shows_discs_and_what_they_touch() -> None:
     assert (contact == 0).all()
     assert (pixels[round(0.2 * 320), 90:230] != 0).any()
     assert not packing.CirclePacking(3).score(Case({}), discs, Usage()).images
+
+
+def test_what_later_programs_begin_with_is_the_packing_after_the_cut() -> None:
+    judged = score([[0.25, 0.5, 0.25], [0.625, 0.5, 0.25]], n=2)
+    assert judged.construction == [[0.25, 0.5, 0.1875], [0.625, 0.5, 0.1875]]
+    again = score(judged.construction, n=2)
+    assert (again.objective, again.metrics["cut"]) == (judged.objective, 0.0)
+    searching = packing.CirclePacking(2, seconds=2.0)
+    (case,) = searching.cases("search")
+    assert case.inputs == {"n": 2, "seconds": 2.0, "start": None}

@@ -161,3 +161,15 @@ def test_options_are_checked() -> None:
         points.Heilbronn(3)
     with pytest.raises(ValueError, match="triangle or convex"):
         points.Heilbronn(11, "square")
+
+
+def test_what_later_programs_begin_with_has_the_same_value() -> None:
+    judge = points.MaxMinDistance(3, seconds=2.0)
+    (case,) = judge.cases("search")
+    assert case.inputs == {"n": 3, "seconds": 2.0, "start": None}
+    output = [[0.1, 0.7], [1e5, -3.0], [1 / 3, 2**-40]]
+    judged = judge.score(case, output, Usage())
+    assert judged.construction == output
+    assert judge.score(case, judged.construction, Usage()).objective == judged.objective
+    with pytest.raises(ValueError, match="seconds is 0, must be positive"):
+        points.MaxMinDistance(3, seconds=0)

@@ -86,6 +86,8 @@ def _write(files: Mapping[Path, bytes]) -> None:
 
 def _bash(script: Path, folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
     """Run a script; return its exit status and the end of what it said."""
+    if shutil.which("bash") is None:
+        return 127, "there is no bash in the image, and the task's scripts need it"
     done = subprocess.run(  # noqa: S603 - in the sandbox
         ["bash", str(script)],  # noqa: S607 - the sandbox's own
         cwd=folder,
