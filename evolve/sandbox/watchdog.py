@@ -3,7 +3,8 @@
 A runner ends when its controller's end of the socket closes, however that came about. What it
 cannot see to is its own private folder, a container that was made and never started, a runner that
 was frozen. The watchdog waits for the end of a pipe that only its controller holds, so it notices
-`kill -9` as well; what it misses, because it was killed too, the next controller's reaper finds.
+`kill -9` as well; what it misses, because it was killed too, the next controller's reaper finds. It
+is nobody's child: a controller that is told to end by its own parent may take its children with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from evolve.sandbox.reaper import Controller, kill_runners, reap_containers, rea
 
 _BOOT = (
     *("-s", "-P", "-B", "-c"),
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "import json, os, sys; os.fork() and os._exit(0); sys.path[:] = json.loads(sys.argv.pop()); "
     "from evolve.sandbox.watchdog import main; main()",
 )
 _SETTINGS = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK")
@@ -53,7 +54,7 @@ def _start() -> int:
     }
     modules = json.dumps([os.path.abspath(folder) for folder in sys.path])  # noqa: PTH100 - text
     try:
-        os.posix_spawn(
+        parent = os.posix_spawn(
             sys.executable,
             [sys.executable, *_BOOT, str(Controller.this()), modules],
             kept,
@@ -64,6 +65,7 @@ def _start() -> int:
             ],
             setsid=True,  # Ctrl-C is for the controller
         )
+        os.waitpid(parent, 0)
     finally:
         os.close(source)
     return sink
