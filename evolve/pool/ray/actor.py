@@ -25,6 +25,7 @@ from evolve.core.errors import EvaluatorError, EvolveError, PrerequisiteError, r
 from evolve.pool.allot import Allotment, Need, allotted
 from evolve.pool.devices import Devices
 from evolve.pool.ray.blueprint import Blueprint, job_of
+from evolve.pool.ray.door import Door, open_door
 from evolve.pool.ray.parcel import Head, pack, reply_parcel, report_parcel
 from evolve.pool.ray.serving import Serving
 from evolve.pool.ray.version import this_version
@@ -52,6 +53,7 @@ class SlotActor:
         self._tasks: TaskGroup | None = None
         self._session: tuple[int, int] = (0, 0)
         self._serving: Serving | None = None
+        self._door: Door | None = None
 
     async def open(self) -> bytes:
         """Build the slot, and return what it is like."""
@@ -75,8 +77,10 @@ class SlotActor:
             timed=allotment.timed,
         )
         self._turn = allotment.turn
+        self._door = open_door(_address())
         return pack(
             {
+                "door": self._door.invitation() if self._door else None,
                 "host": _host(),
                 "resources": str(allotment.resources[0]),
                 "notes": list(allotment.notes),
@@ -90,6 +94,8 @@ class SlotActor:
         """Go on for ever: that this call has ended says that the actor has."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            if self._door is not None:
+                tasks.start_soon(self._door.serve, self.ask)
             await anyio.sleep_forever()
 
     async def ask(self, head: Head, data: bytes) -> bytes:
@@ -164,9 +170,14 @@ def _allotment(blueprint: Blueprint, stack: AsyncExitStack) -> AbstractContextMa
 
 def _host() -> str:
     """Return what people know this machine by."""
+    return f"{socket.gethostname()} ({_address()})"
+
+
+def _address() -> str:
+    """Return where others reach this node."""
     import ray.util
 
-    return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
+    return str(ray.util.get_node_ip_address())
 
 
 async def _told(do: Callable[[], Awaitable[bytes]]) -> bytes:

@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 
 from evolve.core.errors import InfrastructureError, PrerequisiteError, SlotLost
+from evolve.pool.ray import door
 from evolve.pool.ray.blueprint import Blueprint
 from evolve.pool.ray.driver import environment
 from evolve.pool.ray.parcel import Channel, Head, unpack
@@ -71,6 +72,7 @@ class _Connection:
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 env=environment(os.environ),
+                cwd="/",  # Ray has workers look for modules in the driver's folder first
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -289,6 +291,7 @@ class RayCluster:
         try:
             place.facts, _ = await connection.request(request, place=place)
             self._check_slot(index, place.facts)
+            place.channel = await door.knock(place.facts["door"])
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close(place, gently=False)
@@ -326,6 +329,8 @@ class RayCluster:
 
     async def close(self, place: Place, *, gently: bool = True) -> None:
         """End a place; with a chance to clean up if ``gently``, else at once."""
+        if place.channel is not None:
+            await place.channel.aclose()
         connection = self._connection
         if connection is None or connection.ended:
             return

@@ -12,15 +12,12 @@ import anyio
 from evolve.core.errors import EvaluatorError, InfrastructureError, SlotLost
 from evolve.pool.ray.blueprint import job_dict
 from evolve.pool.ray.leases import Leases
-from evolve.pool.ray.parcel import Head, reply_of, report_of
+from evolve.pool.ray.parcel import Channel, Head, reply_of, report_of, unpack
 from evolve.sandbox.base import Job, Reply, Report, Session
-from evolve.sandbox.session import GRACE_S, ForwardingSession
+from evolve.sandbox.session import ForwardingSession
 
 #: Bytes of inputs from which they travel once per node, by way of the object store.
 LARGE_BYTES = 1 << 16
-#: Seconds a slot may take beside the program's own time: to wait for its turn and its devices, to
-#: start a runner anew, to clean up.
-SLACK_S = 180.0
 
 Answer: TypeAlias = tuple[dict[str, Any], bytes]
 
@@ -53,6 +50,7 @@ class Place:
 
     Attributes:
         facts: What the node says of it, once it is open.
+        channel: A connection of its own to it, if there is one.
         lost: Set when it is gone.
         why: Why it is.
     """
@@ -60,6 +58,8 @@ class Place:
     def __init__(self, number: int, index: int, line: Line) -> None:
         self.number, self.index, self._line = number, index, line
         self.facts: Mapping[str, Any] = {}
+        self.channel: Channel | None = None
+        self._asked = 0
         self.lost, self.why = anyio.Event(), ""
 
     @property
@@ -73,29 +73,28 @@ class Place:
             self.why = why
             self.lost.set()
 
-    async def ask(
-        self, head: Head, data: bytes = b"", *, within_s: float, share: bool = False
-    ) -> Answer:
-        """Ask the actor, and return what it answers.
+    async def ask(self, head: Head, data: bytes = b"", *, share: bool = False) -> Answer:
+        """Ask the actor, and return what it answers, which takes as long as it takes.
+
+        Every step of a session has its deadline on the node; that the node is there is found out
+        by asking for signs of life.
 
         Args:
             head: What to do.
             data: Inputs.
-            within_s: Seconds after which the place counts as lost, unless asked for a sign of life.
             share: Whether the same inputs will be sent again.
 
         Raises:
-            SlotLost: the place is gone, or does not answer in time.
+            SlotLost: the place is gone.
             InfrastructureError: the slot failed.
             EvaluatorError: the inputs are not what the program can take.
         """
         large = share and len(data) >= LARGE_BYTES
         digest = hashlib.sha256(data).hexdigest() if large else ""
-        try:
-            with anyio.fail_after(within_s):
-                answer, found = await self._line.ask(self, head, data, digest)
-        except TimeoutError:
-            answer, found = {"silent": f"no answer within {within_s:g} s"}, b""
+        if self.channel is None or digest or head["do"] == "ping":
+            answer, found = await self._line.ask(self, head, data, digest)
+        else:
+            answer, found = await self._converse(self.channel, head, data)
         if "lost" in answer:
             self.lose(answer["lost"])
         elif "silent" in answer:
@@ -110,6 +109,19 @@ class Place:
             if trouble in answer:
                 raise InfrastructureError(f"slot {self.index} on {self.node}: {answer[trouble]}")
         return answer, found
+
+    async def _converse(self, channel: Channel, head: Head, data: bytes) -> Answer:
+        """Ask directly, one question after the other; answers to given-up ones are skipped."""
+        self._asked += 1
+        number = self._asked
+        try:
+            await channel.send({"n": number, "ask": head}, data)
+            while True:
+                told, answer = await channel.receive()
+                if told["n"] == number:
+                    return unpack(answer)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return {"lost": self.why or "its connection has ended"}, b""
 
 
 class RemoteSlot:
@@ -170,8 +182,7 @@ class _RemoteSession(ForwardingSession):
         if not self._opened:
             head |= {"job": job_dict(self._job)}
             self._opened = True
-        within_s = self._job.limits.wall_s + GRACE_S + SLACK_S
-        reply = reply_of(*await self._ask(head, inputs, within_s))
+        reply = reply_of(*await self._ask(head, inputs))
         if reply.outcome is not reply.outcome.OK:
             self._failure = reply
         return reply
@@ -183,13 +194,13 @@ class _RemoteSession(ForwardingSession):
             InfrastructureError: the place is gone, or the slot failed.
         """
         if self._opened:
-            answer, _ = await self._ask({"do": "close"}, b"", SLACK_S)
+            answer, _ = await self._ask({"do": "close"})
             self._report = report_of(answer)
 
-    async def _ask(self, head: Head, data: bytes, within_s: float) -> Answer:
+    async def _ask(self, head: Head, data: bytes = b"") -> Answer:
         token, session = self._number
         named = {**head, "token": token, "session": session}
-        answer = await self._place.ask(named, data, within_s=within_s, share=True)
+        answer = await self._place.ask(named, data, share=True)
         if not self._leases.counts(token):
             raise SlotLost(f"slot {self._place.index}: the lease was lost, its answer came late")
         return answer

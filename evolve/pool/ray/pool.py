@@ -272,8 +272,8 @@ class RayPool:
         heard, pause = time.monotonic(), self._lost_s / _PINGS
         while time.monotonic() - heard < self._lost_s:
             await anyio.sleep(pause)
-            with suppress(InfrastructureError):
-                await place.ask({"do": "ping"}, within_s=pause)
+            with suppress(InfrastructureError), anyio.move_on_after(pause):
+                await place.ask({"do": "ping"})
                 heard = time.monotonic()
         place.lose(f"no sign of life for {self._lost_s:g} s (pool.lost_s)")
 

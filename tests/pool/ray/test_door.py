@@ -1,0 +1,68 @@
+"""Who has the key comes in, once; everybody else is turned away."""
+
+from __future__ import annotations
+
+import socket
+
+import anyio
+import pytest
+
+from evolve.pool.ray.door import Door, knock, open_door
+from evolve.pool.ray.parcel import Head, pack, unpack
+
+pytestmark = pytest.mark.anyio
+
+
+async def answer(head: Head, data: bytes) -> bytes:
+    if head["do"] == "wait":
+        await anyio.sleep_forever()
+    return pack({"did": head["do"]}, data[::-1])
+
+
+async def test_questions_are_answered_as_they_come() -> None:
+    door = Door("127.0.0.1")
+    invitation = door.invitation()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(door.serve, answer)
+        with anyio.fail_after(5):
+            channel = await knock(invitation)
+            assert channel is not None
+            await channel.send({"n": 1, "ask": {"do": "wait"}})
+            await channel.send({"n": 2, "ask": {"do": "call"}}, b"abc")
+            told, parcel = await channel.receive()
+            assert told == {"n": 2}, "one that takes long holds nobody up"
+            assert unpack(parcel) == ({"did": "call"}, b"cba")
+            assert await knock(invitation) is None, "only one comes in"
+            await channel.aclose()
+        tasks.cancel_scope.cancel()
+
+
+async def test_without_the_key_nobody_is_answered() -> None:
+    door = Door("127.0.0.1")
+    invitation = door.invitation()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(door.serve, answer)
+        with anyio.fail_after(5):
+            stranger = await knock({**invitation, "key": "00" * 32})
+            assert stranger is not None
+            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                await stranger.receive()
+            await stranger.aclose()
+            channel = await knock(invitation)
+            assert channel is not None
+            await channel.send({"n": 1, "ask": {"do": "call"}})
+            assert (await channel.receive())[0] == {"n": 1}
+            await channel.aclose()
+        tasks.cancel_scope.cancel()
+
+
+async def test_where_there_is_no_way_in_there_is_no_channel() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert await knock({"host": "127.0.0.1", "port": port, "key": ""}) is None
+    assert await knock(None) is None
+
+
+async def test_encrypted_clusters_have_no_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    assert open_door("127.0.0.1") is None
