@@ -13,7 +13,7 @@ from evolve.cli import problem_check, problem_new, render
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolve.config.problem import Problem
+    from evolve.config.problem import Problem, Threshold
     from evolve.core.program import Program
 
 app = typer.Typer(no_args_is_help=True)
@@ -74,7 +74,7 @@ def show(
     image {name, dockerfile, base, requirements, system_packages} or null, family,
     evaluator, evaluator_options,
     objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
-    cascade [{cases, no_worse_than}],
+    cascade [{cases, no_worse_than, of_parent}],
     record {value, source} or null, baseline {value, source} or null, harness,
     seed_program {path: text}, baselines [{name, files {path: text}}]}.
     """
@@ -145,10 +145,7 @@ def _print(problem: Problem, out: Console) -> None:
         ("image", problem.image.contents),
         ("evaluator", problem.evaluator),
         *((f"  {name}", value) for name, value in problem.evaluator_options.items()),
-        *(
-            (f"after {each.cases} cases", f"no worse than {each.no_worse_than:g}")
-            for each in problem.cascade
-        ),
+        *((f"after {each.cases} cases", _bound(each)) for each in problem.cascade),
         ("harness", "harness.py" if problem.harness else None),
         ("baselines", ", ".join(baseline.name for baseline in problem.baselines)),
         ("folder", problem.folder),
@@ -175,3 +172,10 @@ def _print_program(program: Program, out: Console) -> None:
     for path, text in program.files.items():
         out.rule(f"seed program: {path}", align="left")
         out.print(Syntax(text, Syntax.guess_lexer(path, text)))
+
+
+def _bound(threshold: Threshold) -> str:
+    """Say what a threshold of the cascade asks for."""
+    if threshold.no_worse_than is not None:
+        return f"no worse than {threshold.no_worse_than:g}"
+    return f"no worse than {threshold.of_parent:g} of the parent's"

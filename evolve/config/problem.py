@@ -49,10 +49,14 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What the first ``cases`` search cases must come to, or the others are not run."""
+    """What the first ``cases`` search cases must come to, or the others are not run.
+
+    Either a value of the objective, or a share of what the parent came to over the same cases.
+    """
 
     cases: int
-    no_worse_than: float
+    no_worse_than: float | None = None
+    of_parent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,7 @@ def _hash(loaded: Loaded[ProblemConfig], objective: Objective, limits: Limits, h
     with loaded.at("evaluator"):
         target = find(config.evaluator, seam="evolve.evaluators", folder=loaded.folder)
         sources = evaluator_sources(target)
+    thresholds = [each.model_dump(exclude_none=True) for each in config.cascade]
     judged_by = {
         "evaluator": target.attribute,
         "sources": sources,
@@ -238,7 +243,7 @@ def _hash(loaded: Loaded[ProblemConfig], objective: Objective, limits: Limits, h
         **({"probes": config.probes} if config.probes else {}),
         **({"mode": config.mode} if config.mode != "construct" else {}),
         **({"formula": config.formula.model_dump()} if config.formula else {}),
-        **({"cascade": [each.model_dump() for each in config.cascade]} if config.cascade else {}),
+        **({"cascade": thresholds} if thresholds else {}),
         **machinery(loaded),
     }
     return hashlib.sha256(json.dumps(judged_by, sort_keys=True).encode()).hexdigest()

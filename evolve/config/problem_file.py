@@ -98,9 +98,21 @@ class ThresholdConfig(Section):
     """What the first search cases must come to, or the others are not run."""
 
     cases: PositiveInt = Field(description="after so many of the search cases")
-    no_worse_than: float = Field(
-        description="the score combined over them must be as good, in the objective's unit"
+    no_worse_than: float | None = Field(
+        default=None,
+        description="the score combined over them must be as good, in the objective's unit",
     )
+    of_parent: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="instead: as good as the parent over the same cases, less this share's rest of "
+        "its size: 0.9 allows a tenth of it",
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> ThresholdConfig:
+        if (self.no_worse_than is None) == (self.of_parent is None):
+            raise ValueError("a threshold has either no_worse_than or of_parent")
+        return self
 
 
 class FormulaConfig(Section):

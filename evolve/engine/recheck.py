@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from evolve.archive.contests import Rules
@@ -63,5 +64,7 @@ async def evaluate_run_again(
             return repeat_seed(loaded.config.seed, "search", first_of(rules, number))
 
         given = partial(reader.constructions.given, evaluator=version)
-        await evaluate_again(bench, programs, each, seed_of=seed_of, given=given)
+        parent_of = partial(reader.evaluation_of_parent, run.id, version)
+        beside = replace(bench, evaluate=bench.evaluate.beside_parents(parent_of))
+        await evaluate_again(beside, programs, each, seed_of=seed_of, given=given)
     report.moved.sort(key=lambda moved: moved.program)

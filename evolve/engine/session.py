@@ -10,6 +10,7 @@ import anyio
 
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
+from evolve.config.problem import Problem
 from evolve.core.evaluation import Evaluation, Stage, Start
 from evolve.core.program import Program
 from evolve.engine.aside import aside_of
@@ -76,17 +77,15 @@ class Session:
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(lambda: parts.pool.size, config.proposals, answered)
-        reuse = config.reuse and parts.problem.deterministic and not parts.problem.timed
-        if parts.problem.probes and config.order == "strict":
-            reuse = False  # what other runs of the database hold must not steer this one
         self.environment = environment_of(parts.sandbox)
+        parent_of = partial(store.evaluation_of_parent, self.run_id, parts.evaluate.version)
         self.assess = Assessor(
             parts.pool,
-            parts.evaluate,
+            parts.evaluate.beside_parents(parent_of),
             self.emit,
             self.width.evaluated,
             environment=self.environment,
-            known=self._known if reuse else lambda *_: None,
+            known=self._known if _reuses(config, parts.problem) else lambda *_: None,
             alike=self._alike,
             given=self._given,
         )
@@ -307,3 +306,12 @@ class Session:
             await anyio.sleep(PROGRESS_S)
             self.store.heartbeat(self.run_id)
             self.emit(self.progress())
+
+
+def _reuses(config: RunConfig, problem: Problem) -> bool:
+    """Return whether evaluations of other runs are taken over."""
+    if problem.probes and config.order == "strict":
+        return False  # what other runs of the database hold must not steer this one
+    if any(threshold.of_parent is not None for threshold in problem.cascade):
+        return False  # where an evaluation ended depends on the parent
+    return config.reuse and problem.deterministic and not problem.timed

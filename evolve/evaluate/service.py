@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-from evolve.config.problem import Problem
+from evolve.config.problem import Problem, Threshold
 from evolve.core.code_measures import code_measures
-from evolve.core.errors import ConfigError, EvaluatorError
+from evolve.core.errors import EvaluatorError
 from evolve.core.evaluation import (
     DISTURBED,
     CaseResult,
@@ -32,13 +32,19 @@ from evolve.evaluate.modes import in_mode, together
 from evolve.evaluate.probes import Alike, Probes, nobody
 from evolve.evaluate.scorer import BadOutput, ProgramFailed, ScorerLimits, ScorerPool
 from evolve.evaluate.scores import score_data, unpack_score, with_measures, with_objectives
+from evolve.evaluate.ways import Interaction, choose_way
 from evolve.sandbox.base import Job, Reply, Report, Session, Slot
-
-#: How cases reach a program when the problem has both ways; see `evolve.config.models.RunConfig`.
-Interaction: TypeAlias = Literal["auto", "boundary", "harness"]
 
 #: Raised when this layer comes to judge the same output of the same evaluator differently.
 _SEMANTICS = 1
+
+
+#: Finds the evaluation of what a program was made from, on all search cases.
+ParentOf: TypeAlias = Callable[[Program], Evaluation | None]
+
+
+def parentless(program: Program) -> None:
+    """Know no parent."""
 
 
 class EvaluationService:
@@ -71,6 +77,16 @@ class EvaluationService:
         self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if cases[stage].names)
         self.sizes = {stage: len(cases[stage].names) for stage in STAGES}
         self._cascade = Cascade(problem.cascade, problem.objective, self.sizes["search"])
+        self._parent_of: ParentOf = parentless
+
+    def beside_parents(self, parent_of: ParentOf) -> EvaluationService:
+        """Return one that measures programs by their parents where the cascade says so.
+
+        Without it such thresholds hold nobody up. It shares the scorers.
+        """
+        other = copy.copy(self)
+        other._parent_of = parent_of
+        return other
 
     def in_full(self) -> EvaluationService:
         """Return one that ends no evaluation at a threshold; it shares the scorers."""
@@ -126,7 +142,7 @@ class EvaluationService:
                     results.append(result)
                 if result.outcome is not Outcome.OK:
                     break
-                ended = await self._below_threshold(cases, results)
+                ended = await self._below_threshold(program, cases, results)
                 if ended or probes.settle(results):
                     break
         report = session.report
@@ -175,7 +191,7 @@ class EvaluationService:
         return inputs
 
     async def _below_threshold(
-        self, cases: Cases, results: Sequence[CaseResult]
+        self, program: Program, cases: Cases, results: Sequence[CaseResult]
     ) -> tuple[Outcome, str] | None:
         """Return how the evaluation ends after the cases so far; None when it goes on."""
         threshold = self._cascade.due(len(results)) if cases.stage == "search" else None
@@ -185,10 +201,21 @@ class EvaluationService:
             score = await self._fold(cases, results)
         except (Invalid, EvaluatorError) as error:
             return _blame(error)
-        if not self._cascade.missed(threshold, score):
+        parent = await self._of_parent(program, cases, threshold)
+        bound = self._cascade.bound(threshold, parent)
+        if bound is None or not self._cascade.missed(bound, score):
             return None
-        message = f"{self._cascade.told(threshold, score)}\n{score.feedback}".rstrip()
+        message = f"{self._cascade.told(threshold, bound, score)}\n{score.feedback}".rstrip()
         return Outcome.BELOW_THRESHOLD, message
+
+    async def _of_parent(
+        self, program: Program, cases: Cases, threshold: Threshold
+    ) -> Score | None:
+        """Return what the parent came to over the cases of a threshold that asks for it."""
+        found = None if threshold.of_parent is None else self._parent_of(program)
+        if found is None or found.score is None:
+            return None
+        return await self._fold(cases, found.cases[: threshold.cases])
 
     async def standings(self, evaluation: Evaluation) -> list[tuple[bool, str]]:
         """Return whether a program that was scored meets each threshold of the problem, in words.
@@ -198,13 +225,16 @@ class EvaluationService:
         """
         found, cases = [], self._cases["search"]
         for threshold in self._problem.cascade:
+            bound = self._cascade.bound(threshold, None)
+            if bound is None:  # nobody is there to be measured by
+                continue
             try:
                 score = await self._fold(cases, evaluation.cases[: threshold.cases])
             except (Invalid, EvaluatorError) as error:
                 found.append((False, f"over the first {threshold.cases} cases: {error}"))
                 continue
-            told = self._cascade.told(threshold, score)
-            found.append((not self._cascade.missed(threshold, score), told))
+            told = self._cascade.told(threshold, bound, score)
+            found.append((not self._cascade.missed(bound, score), told))
         return found
 
     async def _conclude(
@@ -346,32 +376,6 @@ async def open_evaluation(
         )
     finally:
         await pool.aclose()
-
-
-def choose_way(
-    problem: Problem, interaction: Interaction, *, interacts: bool, trusted: bool
-) -> tuple[bool, str]:
-    """Return whether the evaluator drives the program, and the harness to use, if any.
-
-    Args:
-        problem: May have a harness.
-        interaction: What is asked for.
-        interacts: Whether the evaluator can drive programs.
-        trusted: Whether programs come from a closed set of operations.
-
-    Raises:
-        ConfigError: the problem does not have the way that is asked for.
-    """
-    if interaction == "harness" and not problem.harness:
-        raise ConfigError(f"interaction: harness, but {problem.id} has no harness.py; use auto")
-    if interaction == "boundary" and not interacts:
-        raise ConfigError(
-            f"interaction: boundary, but the evaluator of {problem.id} has no interact(); use auto"
-        )
-    by_harness = interaction == "harness" or (interaction == "auto" and trusted)
-    if problem.harness and (by_harness or not interacts):
-        return False, problem.harness
-    return interacts, ""
 
 
 def evaluator_version(problem: Problem, objectives: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from evolve.store.rows import (
     read_reply,
     same,
 )
-from evolve.store.schema import case_results, completions, evaluations, programs, proposals
+from evolve.store.schema import case_results, completions, evaluations, parents, programs, proposals
 from evolve.store.verdicts import Verdicts, read_verdicts
 
 #: Outcomes that follow from a program alone, where its evaluator is declared deterministic.
@@ -122,6 +122,23 @@ class CourseReader:
         """Return the evaluation of a program by one evaluator version, or None."""
         with self._database.read() as connection:
             return _read_evaluation_of(connection, program_id, stage, evaluator)
+
+    def evaluation_of_parent(
+        self, run_id: int, evaluator: str, program: Program
+    ) -> Evaluation | None:
+        """Return the search evaluation of what a program of a run was made from, or None."""
+        query = (
+            select(parents.c.parent_id)
+            .join(programs, programs.c.id == parents.c.program_id)
+            .where(
+                programs.c.run_id == run_id,
+                programs.c.hash == program.id,
+                parents.c.position == 0,
+            )
+        )
+        with self._database.read() as connection:
+            parent = connection.scalar(query)
+        return None if parent is None else self.evaluation_of(parent, "search", evaluator)
 
     def proposals(self, run_id: int) -> tuple[ProposalRecord, ...]:
         """Return every proposal of a run with its model calls, in order of iterations."""

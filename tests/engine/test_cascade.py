@@ -154,6 +154,54 @@ def test_a_problem_with_a_cascade_is_checked_and_evaluated(tmp_path: Path) -> No
     assert "error 4 after 1 of 4 cases, must be at most 1.5\nx=0: off by 4" in done.stdout
     shown = json.loads(evolve(tmp_path, "problem", "show", "./parabola", "--json").stdout)
     assert shown["cascade"] == [
-        {"cases": 1, "no_worse_than": 1.5},
-        {"cases": 3, "no_worse_than": 2.0},
+        {"cases": 1, "no_worse_than": 1.5, "of_parent": None},
+        {"cases": 3, "no_worse_than": 2.0, "of_parent": None},
     ]
+
+
+BESIDE_PARENTS = "deterministic: true\n        cascade: [{cases: 2, of_parent: 0.9}]"
+
+
+def first_two(evaluation: Evaluation) -> float:
+    found = [case.score.objective for case in evaluation.cases[:2] if case.score is not None]
+    assert len(found) == 2
+    return sum(found) / 2
+
+
+def test_programs_may_be_measured_by_their_parents(tmp_path: Path) -> None:
+    search(tmp_path, BESIDE_PARENTS, db="one.db", slots=1)
+    search(tmp_path, BESIDE_PARENTS, db="many.db", slots=3)
+    with (
+        open_reader(str(tmp_path / "one.db")) as one,
+        open_reader(str(tmp_path / "many.db")) as many,
+        open_store(str(tmp_path / "again.db")) as scratch,
+    ):
+        assert one.archive_digest(1) == many.archive_digest(1)
+        assert one.behaviours(1) == many.behaviours(1)
+        report = replay(one, one.run(1), scratch, re_evaluate=True)
+        assert (report.same, report.moved) == (True, [])
+        evaluations = {number: found[0] for number, found in judged(one).items()}
+        early = 0
+        for entry in one.programs(1):
+            evaluation = evaluations[entry.id]
+            if entry.operator == "seed" or entry.operator.startswith("baseline:"):
+                assert evaluation.outcome is Outcome.OK, "it has no parent"
+                continue
+            if len(evaluation.cases) < 2 or evaluation.cases[1].score is None:
+                continue
+            bound = 1.1 * first_two(evaluations[entry.parents[0]])  # it is minimised
+            if evaluation.outcome is Outcome.BELOW_THRESHOLD:
+                early += 1
+                assert first_two(evaluation) > bound
+                assert f"must be at most {bound:.10g}, measured by its parent" in evaluation.message
+            else:
+                assert first_two(evaluation) <= bound
+    assert early
+
+
+@pytest.mark.parametrize(
+    "both", ["{cases: 1}", "{cases: 1, no_worse_than: 1, of_parent: 1}", "{cases: 1, of_parent: 2}"]
+)
+def test_a_threshold_has_one_bound(tmp_path: Path, both: str) -> None:
+    with pytest.raises(ConfigError, match=r"either no_worse_than or of_parent|less than or equal"):
+        search(tmp_path, f"cascade: [{both}]")

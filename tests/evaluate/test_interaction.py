@@ -14,7 +14,8 @@ from evolve.core.evaluation import Outcome
 from evolve.core.limits import Limits
 from evolve.core.program import Program
 from evolve.evaluate.scorer import ScorerLimits
-from evolve.evaluate.service import EvaluationService, Interaction, choose_way, open_evaluation
+from evolve.evaluate.service import EvaluationService, open_evaluation
+from evolve.evaluate.ways import Interaction, choose_way
 from evolve.sandbox.base import Slot
 from evolve.sandbox.process import ProcessSandbox
 from tests.evaluate.problems import PROGRAM, USED, FunctionSlot, problem, returning
