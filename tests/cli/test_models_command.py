@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 from tests.fake_llm_server import FakeLLMServer, Reply, failure
 
 KEY = "sk-test-0123456789-secret"
@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_what_is_configured_is_listed_without_asking_anyone(tmp_path: Path, config: Path) -> None:
-    shown = evolve(tmp_path, "models", config, TEST_KEY=KEY)
+    shown = evolve_here(tmp_path, "models", config, TEST_KEY=KEY)
     assert shown.returncode == 0, shown.stderr
     for words in (
         "TEST_KEY is set",
@@ -45,7 +45,7 @@ def test_what_is_configured_is_listed_without_asking_anyone(tmp_path: Path, conf
 
 
 def test_a_missing_key_is_told_and_is_an_error(tmp_path: Path, config: Path) -> None:
-    shown = evolve(tmp_path, "models", config, "--json")
+    shown = evolve_here(tmp_path, "models", config, "--json")
     assert shown.returncode == 3
     first, second, *_ = json.loads(shown.stdout)
     assert (first["key_env"], first["key"]) == ("TEST_KEY", False)
@@ -64,7 +64,7 @@ def test_a_ping_tells_latency_tokens_cost_and_the_name_that_answers(tmp_path: Pa
         url = server.openai_url
         models = [{"id": f"openai/{name}", "base_url": url, **model} for name in "ab"]
         config = write_config(tmp_path, models=models)
-        shown = evolve(tmp_path, "models", config, "--ping", "--json", TEST_KEY=KEY)
+        shown = evolve_here(tmp_path, "models", config, "--ping", "--json", TEST_KEY=KEY)
     assert shown.returncode == 3, "one of them is refused"
     good, bad = (each["ping"] for each in json.loads(shown.stdout))
     assert good["latency_s"] >= 0.05
@@ -77,7 +77,7 @@ def test_a_ping_tells_latency_tokens_cost_and_the_name_that_answers(tmp_path: Pa
 
 
 def test_a_model_in_no_file_can_be_pinged(tmp_path: Path) -> None:
-    shown = evolve(tmp_path, "models", "--model", "command/cat", "--ping")
+    shown = evolve_here(tmp_path, "models", "--model", "command/cat", "--ping")
     assert shown.returncode == 0, shown.stderr
     assert "  ping: answered (stop)" in shown.stdout
-    assert evolve(tmp_path, "models").returncode == 2
+    assert evolve_here(tmp_path, "models").returncode == 2

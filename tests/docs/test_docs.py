@@ -59,6 +59,7 @@ def test_the_generated_parts_of_the_reference_pages_are_up_to_date() -> None:
     assert stale() == [], "run: python docs/generate.py"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     evaluated, checked, searched, ran, read = follow("problems.md", tmp_path)

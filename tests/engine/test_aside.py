@@ -16,7 +16,7 @@ from evolve.engine.events import Event, HeldOutScored, Warned
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.records import HeldOutPoint
-from tests.command import evolve
+from tests.command import evolve_here
 from tests.engine.author import Author
 from tests.engine.test_end_to_end_models import configure
 from tests.fake_llm_server import FakeLLMServer
@@ -174,9 +174,9 @@ def test_steady_scores_are_not_warned_of(tmp_path: Path) -> None:
 def test_the_gap_is_shown(tmp_path: Path) -> None:
     write_problem(tmp_path / "parabola")
     search(tmp_path, held_out={"best": True})
-    shown = evolve(tmp_path, "show")
+    shown = evolve_here(tmp_path, "show")
     assert "held-out cases along the run" in shown.stdout
-    data = json.loads(evolve(tmp_path, "show", "--json").stdout)
+    data = json.loads(evolve_here(tmp_path, "show", "--json").stdout)
     names = {"program_id", "evaluations", "search", "held_out", "search_error", "held_out_error"}
     assert names == set(data["held_out"][0])
     with closing(sqlite3.connect(tmp_path / "evolve.db")) as connection, connection:

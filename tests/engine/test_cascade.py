@@ -12,7 +12,7 @@ from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.replay import replay
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve
+from tests.command import evolve_here
 from tests.engine.counted import calls, search
 from tests.fakes import PROBLEM, write_problem
 
@@ -71,10 +71,12 @@ def test_fewer_cases_are_run_and_the_course_does_not_depend_on_slots(tmp_path: P
         [each.message for each in them] for them in one.values()
     ]
 
-    shown = evolve(tmp_path, "show", "--db", "one.db").stdout
+    shown = evolve_here(tmp_path, "show", "--db", "one.db").stdout
     told = f"{len(early)} evaluations ended early, below a threshold: {found.cases_saved} cases"
     assert told in shown
-    data = json.loads(evolve(tmp_path, "show", "--db", "one.db", "--json").stdout)["behaviours"]
+    data = json.loads(evolve_here(tmp_path, "show", "--db", "one.db", "--json").stdout)[
+        "behaviours"
+    ]
     assert (data["ended_early"], data["cases_saved"]) == (len(early), found.cases_saved)
 
 
@@ -128,7 +130,7 @@ def test_noise_and_a_cascade_exclude_each_other(tmp_path: Path) -> None:
 def test_a_problem_with_a_cascade_is_checked_and_evaluated(tmp_path: Path) -> None:
     problem = PROBLEM["problem.yaml"].rstrip() + f"\n        {CASCADE}\n        "
     folder = write_problem(tmp_path / "parabola", problem=problem)
-    found = json.loads(evolve(tmp_path, "problem", "check", "./parabola", "--json").stdout)
+    found = json.loads(evolve_here(tmp_path, "problem", "check", "./parabola", "--json").stdout)
     told = [
         (each["level"], each["about"], each["what"])
         for each in found["findings"]
@@ -148,11 +150,11 @@ def test_a_problem_with_a_cascade_is_checked_and_evaluated(tmp_path: Path) -> No
             "error 2.333333333 after 3 of 4 cases, must be at most 2",
         ),
     ]
-    done = evolve(tmp_path, "evaluate", "./parabola", folder / "constant.py")
+    done = evolve_here(tmp_path, "evaluate", "./parabola", folder / "constant.py")
     assert done.returncode == 1
     assert done.stdout.startswith("outcome: below_threshold\n")
     assert "error 4 after 1 of 4 cases, must be at most 1.5\nx=0: off by 4" in done.stdout
-    shown = json.loads(evolve(tmp_path, "problem", "show", "./parabola", "--json").stdout)
+    shown = json.loads(evolve_here(tmp_path, "problem", "show", "./parabola", "--json").stdout)
     assert shown["cascade"] == [
         {"cases": 1, "no_worse_than": 1.5, "of_parent": None},
         {"cases": 3, "no_worse_than": 2.0, "of_parent": None},

@@ -15,7 +15,7 @@ from evolve.engine.replay import replay
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, start, write_config
+from tests.command import evolve_here, start, write_config
 from tests.engine.author import Author
 from tests.engine.test_resume import check_database
 from tests.fake_llm_server import FakeLLMServer
@@ -99,7 +99,7 @@ def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
     assert min(shares(tmp_path)) > 10
     with pytest.raises(StoreError, match=r"is finished \(evaluations\), so there is nothing to"):
         run(config, db=str(tmp_path / "evolve.db"), join=True)
-    listed = evolve(tmp_path, "show", "1")
+    listed = evolve_here(tmp_path, "show", "1")
     assert "controllers" in listed.stdout
 
 

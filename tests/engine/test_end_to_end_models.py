@@ -26,7 +26,7 @@ from evolve.engine.resume import search_hash
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.view.arms import arms
-from tests.command import environment, evolve, write_config
+from tests.command import environment, evolve, evolve_here, write_config
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 
 KEY = "sk-test-0123456789-secret"
@@ -321,7 +321,7 @@ def test_an_unknown_price_is_said_stored_and_no_part_of_the_runs_identity(tmp_pa
                 "openai/tiny": {"source": "unknown", "price": None}
             }
             assert reader.totals(1).unpriced_calls == 2
-        shown = evolve(tmp_path, "show")
+        shown = evolve_here(tmp_path, "show")
         models = [{**models[0], "price": {"input": 1, "output": 10}, "timeout_s": 9}]
         config = load_run_config(configure(tmp_path, server, models=models, stop={"calls": 4}))
         problem = load_problem("./parabola", tmp_path)
@@ -367,8 +367,8 @@ def test_a_model_that_sees_is_shown_what_the_evaluator_drew(tmp_path: Path, sees
     (call,) = child.completions
     assert ("sha256" in call.prompt) == sees
     assert len(call.prompt) < 30_000, "the image itself is stored once, with the program"
-    ran = evolve(tmp_path, "replay", "--json")
+    ran = evolve_here(tmp_path, "replay", "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["same"]
-    written = evolve(tmp_path, "program", "1", "--images", "drawn").stdout.split()
+    written = evolve_here(tmp_path, "program", "1", "--images", "drawn").stdout.split()
     assert [(tmp_path / path).read_bytes() for path in written] == [png]

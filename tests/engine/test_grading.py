@@ -17,7 +17,7 @@ from evolve.engine.run import Result, run
 from evolve.store.page_reader import open_page_reader
 from evolve.store.reader import Reader, open_reader
 from evolve.store.records import ProgramEntry
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 
 METRIC = "readability (model-graded)"
@@ -106,9 +106,9 @@ def test_programs_are_graded_and_every_call_is_accounted_for(tmp_path: Path) -> 
         }
         ended = list(reader.ended(1, reader.run().problem_hash))
         assert sum(each.cost_usd for each in ended) == pytest.approx(writer.cost_usd)
-    shown = evolve(tmp_path, "program", "2").stdout
+    shown = evolve_here(tmp_path, "program", "2").stdout
     assert f"{METRIC} 7" in shown
-    ran = evolve(tmp_path, "replay", "--json")
+    ran = evolve_here(tmp_path, "replay", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert json.loads(ran.stdout)["same"]
 

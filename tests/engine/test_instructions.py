@@ -16,7 +16,7 @@ from evolve.engine.run import run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
 from evolve.view.arms import arms, instructions
-from tests.command import QUICK_SANDBOX, evolve, start
+from tests.command import QUICK_SANDBOX, evolve, evolve_here, start
 from tests.engine.test_end_to_end_models import configure, hunk
 from tests.fake_llm_server import Call, FakeLLMServer, Reply
 
@@ -147,21 +147,21 @@ def test_the_command_line_shows_them(tmp_path: Path) -> None:
         ran = evolve(tmp_path, "run", config, TEST_KEY="sk-test-0123456789-secret")
     assert ran.returncode == 0, ran.stderr
     assert "new instruction  iteration 3: Think of the number" in ran.stdout + ran.stderr
-    shown = evolve(tmp_path, "show")
+    shown = evolve_here(tmp_path, "show")
     assert "instructions (" in shown.stdout
     assert "(none)" in shown.stdout
-    listed = json.loads(evolve(tmp_path, "show", "--json").stdout)["instructions"]
+    listed = json.loads(evolve_here(tmp_path, "show", "--json").stdout)["instructions"]
     assert {each["number"] for each in listed} >= {0, 1, 2, 3}
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         texts = reader.instructions.texts(1)
         program = next(
             each for each in reader.proposals(1) if each.instruction and each.program is not None
         )
-    told = evolve(tmp_path, "program", str(program.program))
+    told = evolve_here(tmp_path, "program", str(program.program))
     assert f"instruction {program.instruction}: " in told.stdout
-    prompt = evolve(tmp_path, "program", str(program.program), "--prompt").stdout
+    prompt = evolve_here(tmp_path, "program", str(program.program), "--prompt").stdout
     assert f"# Advice for this attempt\n\n{texts[program.instruction or 0]}" in prompt
-    data = json.loads(evolve(tmp_path, "program", str(program.program), "--json").stdout)
+    data = json.loads(evolve_here(tmp_path, "program", str(program.program), "--json").stdout)
     assert data["instruction"] == program.instruction
 
 

@@ -15,7 +15,7 @@ from evolve.engine.run import run
 from evolve.engine.submit import evaluate_submitted
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.store.store import open_store
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 from tests.engine.laboratory import Laboratory
 from tests.fakes import SEED, better, numbered
 
@@ -113,7 +113,7 @@ def test_a_strict_run_takes_programs_itself_and_repeats_with_them(tmp_path: Path
         report = replay(store, store.run(), scratch)
         assert report.differences == []
         (tmp_path / "late.py").write_text(SEED)
-        refused = evolve(tmp_path, "submit", "latest", tmp_path / "late.py", "--db", db)
+        refused = evolve_here(tmp_path, "submit", "latest", tmp_path / "late.py", "--db", db)
         assert refused.returncode == 3
         assert "run 1 is finished" in refused.stderr
         assert not store.inbox.waiting(1)

@@ -19,7 +19,7 @@ from evolve.engine.rescore import rescore
 from evolve.engine.run import Result, run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, start
+from tests.command import evolve, evolve_here, start
 from tests.fakes import write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -319,10 +319,10 @@ def test_the_best_is_who_is_best_by_all_samples_and_shown_with_its_interval(tmp_
     assert best is not None
     assert ranked[0].id == best.key
     assert ranked[0].estimate == known[best.key]
-    shown = evolve(tmp_path, "show").stdout
+    shown = evolve_here(tmp_path, "show").stdout
     assert " ± " in shown
     assert f"(n={known[best.key].n})" in shown
-    assert "search, all samples" in evolve(tmp_path, "program", str(best.key)).stdout
+    assert "search, all samples" in evolve_here(tmp_path, "program", str(best.key)).stdout
 
 
 def test_the_bundled_example_runs(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_program_sent_to_a_finished_run_is_measured_like_others(tmp_path: Path
     mine = tmp_path / "mine.py"
     seed = (tmp_path / "noisy" / "seed.py").read_text()
     mine.write_text(seed.replace("0.5 * x + 2.0", "x * x + 1.0"))
-    done = evolve(tmp_path, "submit", "1", mine)
+    done = evolve_here(tmp_path, "submit", "1", mine)
     assert done.returncode == 0, done.stderr
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         entry = reader.programs(1, newest_first=True, operator="submit")[0]
@@ -351,15 +351,17 @@ def test_a_program_sent_to_a_finished_run_is_measured_like_others(tmp_path: Path
 def test_a_program_is_evaluated_repeatedly_to_see_how_its_score_varies(tmp_path: Path) -> None:
     place = write(tmp_path)
     seed = place / "seed.py"
-    done = evolve(tmp_path, "evaluate", place, seed, "--repeats", "4")
+    done = evolve_here(tmp_path, "evaluate", place, seed, "--repeats", "4")
     assert done.returncode == 0, done.stderr
     assert "(n=4)" in done.stdout
     assert "the score varies" in done.stdout
-    data = json.loads(evolve(tmp_path, "evaluate", place, seed, "--repeats", "3", "--json").stdout)
+    data = json.loads(
+        evolve_here(tmp_path, "evaluate", place, seed, "--repeats", "3", "--json").stdout
+    )
     assert data["samples"] == 3
     assert data["error"] > 0
     steady = write_problem(tmp_path / "steady")
-    done = evolve(tmp_path, "evaluate", steady, steady / "seed.py", "--repeats", "3")
+    done = evolve_here(tmp_path, "evaluate", steady, steady / "seed.py", "--repeats", "3")
     assert "the same score 3 times" in done.stdout
 
 
@@ -368,7 +370,7 @@ def test_a_forecast_reckons_with_samples(tmp_path: Path) -> None:
     sources = {}
     for name, noise in (("many", {"repeats": 4, "most": 8}), ("one", {"repeats": 1, "most": 1})):
         (tmp_path / f"{name}.yaml").write_text(json.dumps(config(tmp_path, noise=noise)))
-        done = evolve(tmp_path, "plan", tmp_path / f"{name}.yaml", "--json")
+        done = evolve_here(tmp_path, "plan", tmp_path / f"{name}.yaml", "--json")
         assert done.returncode == 0, done.stderr
         sources[name] = done.stdout
     assert "every program has 4 samples, at most 8" in sources["many"]

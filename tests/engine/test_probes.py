@@ -12,7 +12,7 @@ from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.replay import replay
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve
+from tests.command import evolve_here
 from tests.engine.counted import calls, search
 
 CASES, PROBES = 4, 2
@@ -77,13 +77,12 @@ def test_fewer_cases_are_run_and_the_course_does_not_depend_on_slots(tmp_path: P
         many = judged(reader)
     assert twins == {n: e.behaves_like for n, (_, _, e) in many.items() if e.behaves_like}
 
-    shown = evolve(tmp_path, "show", "--db", "one.db").stdout
+    shown = evolve_here(tmp_path, "show", "--db", "one.db").stdout
     assert f"{probed} evaluations ended after the probes" in shown
-    assert json.loads(evolve(tmp_path, "show", "--db", "one.db", "--json").stdout)["behaviours"][
-        "probed"
-    ] == probed  # fmt: skip
+    shown = evolve_here(tmp_path, "show", "--db", "one.db", "--json").stdout
+    assert json.loads(shown)["behaviours"]["probed"] == probed
     number, like = next(iter(twins.items()))
-    told = evolve(tmp_path, "program", str(number), "--db", "one.db").stdout
+    told = evolve_here(tmp_path, "program", str(number), "--db", "one.db").stdout
     assert f"behaves like program {like} on the probes" in told
 
 

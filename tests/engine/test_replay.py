@@ -15,7 +15,7 @@ from evolve.engine.replayed import Replayed
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, start, write_config
+from tests.command import evolve_here, start, write_config
 from tests.engine.author import Author
 from tests.engine.test_end_to_end_models import configure
 from tests.fake_llm_server import FakeLLMServer
@@ -134,7 +134,7 @@ def test_scores_that_moved_are_listed(tmp_path: Path) -> None:
     assert (report.same, report.moved) == (True, [])
     assert report.evaluated_again == 21, "the baseline too"
     (problem / "offset.txt").write_text("0.5")
-    told = evolve(tmp_path, "replay", "--re-evaluate", "--json")
+    told = evolve_here(tmp_path, "replay", "--re-evaluate", "--json")
     moved = json.loads(told.stdout)["moved"]
     assert (told.returncode, json.loads(told.stdout)["differences"]) == (1, [])
     assert 0 < len(moved) < 21
@@ -143,7 +143,7 @@ def test_scores_that_moved_are_listed(tmp_path: Path) -> None:
     (problem / "evaluate.py").write_text(STORED + "\n# another version\n")
     with pytest.raises(StoreError, match="has changed since"):
         again(tmp_path, re_evaluate=True)
-    told = evolve(tmp_path, "replay")
+    told = evolve_here(tmp_path, "replay")
     assert told.returncode == 0, "from the stored evaluations it still repeats"
     assert "stored scores folded in" in told.stdout
 

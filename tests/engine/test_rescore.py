@@ -13,7 +13,7 @@ from evolve.engine.rescore import rescore
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 from tests.fakes import PROBLEM, write_problem
 
 #: The same evaluator, but errors count twice.
@@ -85,9 +85,9 @@ def test_a_rescoring_that_was_cut_short_carries_on(stopped: Path) -> None:
 
 
 def test_the_command_says_what_moved(stopped: Path) -> None:
-    told = evolve(stopped.parent, "rescore", "1", "--top", "5")
+    told = evolve_here(stopped.parent, "rescore", "1", "--top", "5")
     assert told.returncode == 0, told.stderr
     assert "run 2 begins with" in told.stdout
     assert "scores moved" in told.stdout
-    report = json.loads(evolve(stopped.parent, "rescore", "1", "--json").stdout)
+    report = json.loads(evolve_here(stopped.parent, "rescore", "1", "--json").stdout)
     assert report["new_run_id"] == 2

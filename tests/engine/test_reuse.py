@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 from tests.fakes import PROBLEM, write_problem
 
 TIMED = "deterministic: true\n        timed: true"
@@ -77,5 +77,5 @@ def test_programs_of_one_behaviour_are_linked(tmp_path: Path) -> None:
         group = max(groups, key=len)
         assert len(group) > 1
         assert {signatures[number] for number in group} == {signatures[group[0]]}
-    shown = json.loads(evolve(tmp_path, "program", str(group[0]), "--json").stdout)
+    shown = json.loads(evolve_here(tmp_path, "program", str(group[0]), "--json").stdout)
     assert shown["same_behaviour"] == list(group[1:])

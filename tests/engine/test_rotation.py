@@ -18,7 +18,7 @@ from evolve.engine.sampling import repeat_seed
 from evolve.evaluate.scorer_main import case_seed
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, start
+from tests.command import evolve_here, start
 from tests.fakes import write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -125,7 +125,7 @@ def test_all_elites_are_compared_on_the_newest_cases(tmp_path: Path, order: str)
 def test_show_says_what_the_turns_took(tmp_path: Path) -> None:
     write(tmp_path)
     result = search(tmp_path, order="strict")
-    shown = json.loads(evolve(tmp_path, "show", "--json").stdout)["case_sets"]
+    shown = json.loads(evolve_here(tmp_path, "show", "--json").stdout)["case_sets"]
     assert [each["epoch"] for each in shown] == list(range(len(shown)))
     assert len(shown) >= 3
     assert shown[0]["again"] == 0
@@ -135,7 +135,7 @@ def test_show_says_what_the_turns_took(tmp_path: Path) -> None:
         counted = sum(each["measurements"] - each["again"] for each in shown)
         programs = [e for e in reader.programs(1) if not e.operator.startswith("baseline")]
         assert counted - len(result.comparison) + 2 == len(programs)
-    assert "search cases that rotate" in evolve(tmp_path, "show").stdout
+    assert "search cases that rotate" in evolve_here(tmp_path, "show").stdout
 
 
 def test_each_epoch_has_the_cases_of_its_own_seed(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_run_with_turns_is_replayed(tmp_path: Path, order: str) -> None:
 def test_every_score_comes_out_again_on_the_cases_of_its_epoch(tmp_path: Path) -> None:
     write(tmp_path)
     search(tmp_path)
-    ran = evolve(tmp_path, "replay", "--re-evaluate", "--json")
+    ran = evolve_here(tmp_path, "replay", "--re-evaluate", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert json.loads(ran.stdout)["moved"] == []
 

@@ -16,7 +16,7 @@ from evolve.engine.replay import replay
 from evolve.engine.run import run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve, write_config
+from tests.command import evolve_here, write_config
 
 FILES = {
     "problem.yaml": """\
@@ -148,7 +148,7 @@ def test_every_program_goes_on_from_the_best_construction_when_it_was_drawn(tmp_
         assert reader.archive_digest(1) == digest
         assert [each.evaluation.start for each in given(reader).values()] == starts
 
-    evolve(tmp_path, "best", "--db", "one.db", "--construction", "built.json")
+    evolve_here(tmp_path, "best", "--db", "one.db", "--construction", "built.json")
     built = json.loads((tmp_path / "built.json").read_text())
     with open_reader(str(tmp_path / "one.db")) as reader:
         known = reader.constructions.of(best.id, version)
@@ -156,7 +156,7 @@ def test_every_program_goes_on_from_the_best_construction_when_it_was_drawn(tmp_
     assert known is not None
     assert built == json.loads(known.constructions)
     assert evaluation is not None
-    told = evolve(tmp_path, "program", str(best.id), "--db", "one.db").stdout
+    told = evolve_here(tmp_path, "program", str(best.id), "--db", "one.db").stdout
     assert f"began with what program {evaluation.start} built" in told
 
 

@@ -24,7 +24,7 @@ from tests.evaluate.problems import PROGRAM, FunctionSlot, problem, returning
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-LIMITS = ScorerLimits(seconds=1.0, start_seconds=30.0, memory_mb=300)
+LIMITS = ScorerLimits(seconds=20.0, start_seconds=30.0, memory_mb=300)
 WHO = "Score(os.getpid(), {'size': 0})"
 
 
@@ -38,6 +38,15 @@ async def evaluate(
         made = problem(tmp_path_factory.mktemp("problem"))
         async with open_evaluation(made, limits=LIMITS) as service:
             yield service
+
+
+@pytest.fixture(scope="module")
+async def impatient(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[EvaluationService]:
+    made = problem(tmp_path_factory.mktemp("impatient"))
+    async with open_evaluation(made, limits=replace(LIMITS, seconds=1.0)) as service:
+        yield service
 
 
 async def pid(service: EvaluationService) -> int:
@@ -93,19 +102,19 @@ async def test_printing_and_reading_do_not_reach_the_protocol(
     ],
 )
 async def test_an_evaluator_that_hangs_is_stopped_and_replaced(
-    evaluate: EvaluationService, told: str
+    impatient: EvaluationService, told: str
 ) -> None:
-    before = await pid(evaluate)
+    before = await pid(impatient)
     with anyio.fail_after(20):
-        evaluation = await evaluate(returning(told), PROGRAM)
+        evaluation = await impatient(returning(told), PROGRAM)
     assert evaluation.outcome is Outcome.EVALUATOR_ERROR
     assert "gave no answer within 1 s" in evaluation.message
     assert not alive(before)
-    assert await pid(evaluate) != before
+    assert await pid(impatient) != before
 
 
 async def test_an_evaluator_that_takes_too_much_memory_is_stopped(tmp_path: Path) -> None:
-    async with open_evaluation(problem(tmp_path), limits=replace(LIMITS, seconds=20)) as service:
+    async with open_evaluation(problem(tmp_path), limits=LIMITS) as service:
         evaluation = await service(returning("(np.ones(60_000_000), time.sleep(60))"), PROGRAM)
         assert evaluation.outcome is Outcome.EVALUATOR_ERROR
         assert "more than 300 MiB" in evaluation.message
@@ -153,13 +162,13 @@ async def test_an_abandoned_evaluation_leaves_a_working_scorer(
     assert (await evaluate(FunctionSlot(), PROGRAM)).outcome is Outcome.OK
 
 
-async def test_what_an_evaluator_started_ends_with_it(evaluate: EvaluationService) -> None:
+async def test_what_an_evaluator_started_ends_with_it(impatient: EvaluationService) -> None:
     told = "Score(__import__('subprocess').Popen(['sleep', '60']).pid, {'size': 0})"
-    evaluation = await evaluate(returning(told), PROGRAM)
+    evaluation = await impatient(returning(told), PROGRAM)
     assert evaluation.score is not None
     children = [int(result.score.objective) for result in evaluation.cases if result.score]
     assert all(map(alive, children))
-    await evaluate(returning("time.sleep(60)"), PROGRAM)
+    await impatient(returning("time.sleep(60)"), PROGRAM)
     assert all(map(gone_soon, children))
 
 

@@ -104,8 +104,8 @@ async def test_a_slot_with_a_fast_clock_is_found_out() -> None:
     [
         (0.2, 0.0, 0.2, 0.0),  # its own work alone
         (0.2 + ALLOWANCE_S, 0.0, 0.2, 0.0),  # and the runner's
-        (1.0, 0.0, 0.2, 1.0),  # far more than there was
-        (0.0, 1.0, 0.0, 1.0),
+        (60.0, 0.0, 0.2, 1.0),  # far more than there was
+        (0.0, 60.0, 0.0, 1.0),
     ],
 )
 async def test_what_is_not_the_programs_own_is_the_others(
@@ -135,7 +135,7 @@ async def test_without_cpus_of_its_own_only_what_the_host_withholds_is_told(
 async def test_after_the_first_call_of_several_loading_no_longer_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    accounts = [CpuTimes(0.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(10.0, 0.0)]
+    accounts = [CpuTimes(0.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(9.0, 0.0), CpuTimes(99.0, 0.0)]
     left = iter(accounts)
     monkeypatch.setattr(CpuTimes, "of", lambda cpus: next(left))
     monkeypatch.setattr(timing, "SHORTEST_S", 0.01)
@@ -146,7 +146,10 @@ async def test_after_the_first_call_of_several_loading_no_longer_counts(
 
 
 @pytest.mark.parametrize("calls", [0, 3])
-async def test_what_took_too_little_to_be_judged_is_not(calls: int) -> None:
+async def test_what_took_too_little_to_be_judged_is_not(
+    monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    monkeypatch.setattr(timing, "SHORTEST_S", 20.0)
     assert (await run(TimedSlot(PlayedSlot(), (0,)), calls)).disturbed is None
 
 

@@ -152,7 +152,7 @@ async def test_ways_to_end_are_told_apart(
     reply, _ = await run(slot, source, **limits)
     assert reply.outcome is outcome, reply.message
     assert reply.message
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 20.0, "some would take a minute"
 
 
 async def test_after_a_failed_call_all_others_fail_alike(slot: Slot) -> None:

@@ -218,6 +218,7 @@ def test_from_the_map_to_a_program_and_on(live: str, open_page: Open, shot: Shot
     expect(page.locator("h1")).to_have_text(f"Program {program}")
     assert page.locator(".source .kd, .source .k").count() > 0, "not highlighted"
     shot(page, "program")
+    listening(page)
     page.keyboard.press("u")
     expect(page.locator("h1")).to_have_text("Programs")
     listening(page)
@@ -360,7 +361,7 @@ def test_a_server_that_ends_is_noticed(hostile_database: Path, open_page: Open) 
     with serving(hostile_database.parent, "2", "--db", "evolve.db") as address:
         page = open_page(address, expected="ERR_CONNECTION_REFUSED|htmx:error")
         expect(page.locator("#offline")).not_to_be_visible()
-    expect(page.locator("#offline")).to_be_visible(timeout=10_000)
+    expect(page.locator("#offline")).to_be_visible(timeout=60_000)
     expect(page.locator("#offline")).to_contain_text("No answer from evolve view")
 
 
