@@ -13,7 +13,7 @@ from evolve.cli import problem_check, problem_new, render
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolve.config.problem import Problem, Threshold
+    from evolve.config.problem import Formula, Problem, Threshold
     from evolve.core.program import Program
 
 app = typer.Typer(no_args_is_help=True)
@@ -74,7 +74,7 @@ def show(
     image {name, dockerfile, base, requirements, system_packages} or null, family,
     evaluator, evaluator_options,
     objective {name, direction, offset}, measures [{name, low, high, cells}], limits,
-    cascade [{cases, no_worse_than, of_parent}],
+    mode, formula {weight, nodes, floor_ms} or null, cascade [{cases, no_worse_than, of_parent}],
     record {value, source} or null, baseline {value, source} or null, harness,
     seed_program {path: text}, baselines [{name, files {path: text}}]}.
     """
@@ -116,6 +116,8 @@ def _everything(problem: Problem) -> dict[str, object]:
         "objective": asdict(problem.objective),
         "measures": [measure.as_dict() for measure in problem.measures],
         "limits": asdict(problem.limits),
+        "mode": problem.mode,
+        "formula": asdict(problem.formula) if problem.formula else None,
         "cascade": [asdict(threshold) for threshold in problem.cascade],
         "record": asdict(problem.record) if problem.record else None,
         "baseline": asdict(problem.baseline) if problem.baseline else None,
@@ -128,12 +130,18 @@ def _everything(problem: Problem) -> dict[str, object]:
     }
 
 
+def _price(formula: Formula) -> str:
+    return f"{formula.weight:g} for {formula.nodes} syntax nodes, or a power that time grows by"
+
+
 def _print(problem: Problem, out: Console) -> None:
     figures = {"baseline": problem.baseline, "record": problem.record}
     rows = [
         ("family", problem.family),
         ("objective", f"{problem.objective.direction} {problem.objective.name}"),
         ("QD offset", problem.objective.offset),
+        ("mode", problem.mode),
+        ("price", _price(problem.formula) if problem.formula else None),
         *(
             (name, f"{figure.value:.12g} ({figure.source})")
             for name, figure in figures.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
+from evolve.core.errors import StoreError
 from evolve.core.evaluation import Start
 from evolve.store.database import Database
 from evolve.store.schema import blobs, constructions, evaluations, programs, proposals
@@ -25,6 +26,9 @@ class Constructions:
         """Return what a program is given to go on from; None: the evaluator's own start.
 
         That was settled, and committed, when its proposal began.
+
+        Raises:
+            StoreError: what was settled is not in the database any more.
         """
         drawn = (
             select(proposals.c.start)
@@ -33,7 +37,13 @@ class Constructions:
         )
         with self._database.read() as connection:
             start = connection.scalar(drawn)
-            return None if start is None else _read(connection, start, evaluator)
+            found = None if start is None else _read(connection, start, evaluator)
+        if start is not None and found is None:
+            raise StoreError(
+                f"program {program_id} is to begin with what program {start} built, which is not "
+                "in the database: restore the file from a copy, or begin a --new run"
+            )
+        return found
 
 
 def _read(connection: Connection, program_id: int, evaluator: str) -> Start | None:

@@ -115,6 +115,8 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
         "objective",
         "measures",
         "limits",
+        "mode",
+        "formula",
         "cascade",
         "record",
         "baseline",
@@ -124,6 +126,7 @@ def test_show_as_json_has_stable_keys(library: Path) -> None:
     ]
     assert shown["measures"] == [{"name": "spread", "low": 0.0, "high": 0.5, "cells": 7}]
     assert shown["seed_program"] == {"seed.py": FILES["seed.py"]}
+    assert (shown["mode"], shown["formula"]) == ("construct", None)
     assert shown["baselines"] == [{"name": "plain", "files": {"plain.py": FILES["plain.py"]}}]
 
 
@@ -135,3 +138,12 @@ def test_show_takes_a_folder(library: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_problem_suggests_the_nearest(library: Path) -> None:
     with pytest.raises(ConfigError, match=r"'onse' is no bundled problem.*did you mean 'ones'"):
         _invoke("show", "onse")
+
+
+def test_show_says_what_a_program_is_asked_for_and_pays() -> None:
+    assert "0.01 for 100 syntax nodes" in _invoke("show", "grid_tiling")
+    shown = json.loads(_invoke("show", "grid_tiling", "--json"))
+    assert shown["mode"] == "generalise"
+    assert shown["formula"] == {"weight": 0.01, "nodes": 100, "floor_ms": 100.0}
+    searched = json.loads(_invoke("show", "circle_packing_26_search", "--json"))
+    assert (searched["mode"], searched["formula"]) == ("search", None)

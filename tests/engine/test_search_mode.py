@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import textwrap
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from evolve.core.errors import ConfigError, EvaluatorError
+from evolve.core.errors import ConfigError, EvaluatorError, StoreError
 from evolve.core.evaluation import Evaluation
 from evolve.engine.events import Event, ProgramEvaluated
 from evolve.engine.replay import replay
@@ -199,6 +201,20 @@ def test_in_arrival_order_starts_are_kept_and_followed_again(tmp_path: Path) -> 
         with open_store(str(tmp_path / "again.db")) as scratch:
             report = replay(reader, reader.run(1), scratch)
         assert report.same, report.differences
+
+
+def test_a_start_that_is_lost_is_no_other_start(tmp_path: Path) -> None:
+    write(tmp_path)
+    search(tmp_path, "evolve.db", 6)
+    with closing(sqlite3.connect(tmp_path / "evolve.db")) as connection, connection:
+        connection.execute("DELETE FROM constructions")
+    with open_reader(str(tmp_path / "evolve.db")) as reader:
+        version = reader.run(1).problem_hash
+        assert reader.constructions.of(1, version) is None
+        assert reader.constructions.given(1, version) is None, "the first program had none"
+        program = next(iter(given(reader)))
+        with pytest.raises(StoreError, match=f"program {program} is to begin with what program 1"):
+            reader.constructions.given(program, version)
 
 
 def test_held_out_cases_begin_with_the_evaluators_own_start(tmp_path: Path) -> None:
