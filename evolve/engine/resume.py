@@ -44,6 +44,7 @@ MODELS_WITHOUT_EFFECT: Mapping[str, object] = {
     "timeout_s": 1.0,
     "retries": 0,
     "outage_s": 1.0,
+    "image_tokens": None,
 }
 
 
@@ -226,6 +227,7 @@ def search_hash(config: RunConfig, problem: Problem) -> str:
         "seed_program": problem.seed_program.id,
         "statement": problem.statement,
         "measures": [replace(measure, unit="").as_dict() for measure in problem.measures],
+        **({"rotate": problem.rotate} if problem.rotate and config.rotate is None else {}),
     }
     return hashlib.sha256(json.dumps(steering, sort_keys=True).encode()).hexdigest()
 

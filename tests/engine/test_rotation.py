@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evolve.archive.base import fold
 from evolve.archive.contests import Rules
+from evolve.config.models import RunConfig
+from evolve.config.problem import load_problem
 from evolve.core.errors import ConfigError
 from evolve.engine.events import CasesRotated, Event, ProgramEvaluated
 from evolve.engine.replay import replay
 from evolve.engine.replayed import Replayed
+from evolve.engine.resume import search_hash
 from evolve.engine.run import Result, run
 from evolve.engine.sampling import repeat_seed
 from evolve.evaluate.scorer_main import case_seed
@@ -174,6 +178,18 @@ def test_a_strict_run_repeats_whatever_the_slots(tmp_path: Path) -> None:
         with open_reader(str(tmp_path / f"{slots}.db")) as reader:
             digests.add(reader.archive_digest(1))
     assert len(digests) == 1
+
+
+def test_another_interval_is_another_run(tmp_path: Path) -> None:
+    write(tmp_path)
+    problem = load_problem(str(tmp_path / "moving"))
+    other = replace(problem, rotate=EVERY + 1)
+    unsaid, said = (
+        RunConfig.model_validate(config(tmp_path, **changes))
+        for changes in ({}, {"rotate": {"every": 3}})
+    )
+    assert search_hash(unsaid, problem) != search_hash(unsaid, other)
+    assert search_hash(said, problem) == search_hash(said, other), "the configuration decides"
 
 
 class Killed(BaseException):
