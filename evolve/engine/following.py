@@ -73,8 +73,7 @@ class Following:
         if judged:
             self._expect_archive()
             scores = not population.spec.settled
-            number = self.journal.store.run(self.journal.run_id).archive
-            facts = sharing.facts(self.evaluator, judged, number, scores=scores)
+            facts = sharing.facts(self.evaluator, judged, scores=scores)
         programs, proposals = sharing.ended(self.evaluator, judged, refused)
         calls = by_kind.get("called", [])
         return _News(
@@ -88,7 +87,7 @@ class Following:
     def _expect_archive(self) -> None:
         """Look up the archive whose cells others have given their edges."""
         population, store, run_id = self.journal.population, self.journal.store, self.journal.run_id
-        if not population.spec.settled and store.run(run_id).archive:
+        if not population.spec.settled and self.sharing.archive:
             population.expect(store.archive(run_id))
 
     def _begun(self, notice: Notice, news: _News) -> None:

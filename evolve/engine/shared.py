@@ -55,7 +55,12 @@ class Shared:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the run's lock, with all that others have committed before."""
+        """Hold the run's lock, with all that others have committed before.
+
+        Most of that is folded before the lock is taken, for which all the others wait.
+        """
+        with self.journal.store.one_state():
+            self.following.catch_up()
         with self.journal.store.turn():
             self.following.catch_up()
             yield

@@ -73,18 +73,17 @@ def ended_among(
     proposal_ids: Collection[int],
 ) -> tuple[dict[int, Ended], dict[int, Ended]]:
     """Return what came of some programs, and of some proposals that came to nothing, by id."""
-    evaluated = _evaluated(run_id, evaluator, _COST).where(programs.c.id.in_(program_ids))
-    fruitless = (
-        _fruitless(run_id, _COST)
-        .where(proposals.c.id.in_(proposal_ids))
-        .add_columns(proposals.c.id)
-    )
-    judged = _read(connection, evaluated) if program_ids else ()
-    refused = rows_of(connection, fruitless) if proposal_ids else ()
-    return (
-        {each.program_id: each for each in judged if each.program_id is not None},
-        {row[-1]: _ended(row[:-1]) for row in refused},
-    )
+    judged: dict[int, Ended] = {}
+    refused: dict[int, Ended] = {}
+    if program_ids:
+        values = {"run_id": run_id, "evaluator": evaluator, "ids": list(program_ids)}
+        for row in connection.execute(_AMONG_PROGRAMS, values):
+            judged[row[5]] = _ended(row)
+    if proposal_ids:
+        values = {"run_id": run_id, "ids": list(proposal_ids)}
+        for row in connection.execute(_AMONG_PROPOSALS, values):
+            refused[row[-1]] = _ended(row[:-1])
+    return judged, refused
 
 
 def ended_in_order(connection: Connection, run_id: int, evaluator: str) -> Iterator[Ended]:
@@ -207,3 +206,11 @@ _OF_PROGRAM = (
     .order_by(evaluations.c.id)
 )
 _OF_PROPOSAL = _fruitless(bindparam("run_id"), _COST).where(proposals.c.id == bindparam("id"))
+_AMONG_PROGRAMS = _evaluated(bindparam("run_id"), bindparam("evaluator"), _COST).where(
+    programs.c.id.in_(bindparam("ids", expanding=True))
+)
+_AMONG_PROPOSALS = (
+    _fruitless(bindparam("run_id"), _COST)
+    .where(proposals.c.id.in_(bindparam("ids", expanding=True)))
+    .add_columns(proposals.c.id)
+)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, select, true
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, select, true
 
 from evolve.core.estimates import Estimate
 from evolve.core.evaluation import Outcome
@@ -65,12 +65,9 @@ def facts_among(
     scores: bool,
 ) -> dict[int, EvaluationFact]:
     """Return the search evaluations of some programs by program; see `Reader.facts`."""
-    query = _facts(scores=scores).where(
-        evaluations.c.run_id == run_id,
-        evaluations.c.program_id.in_(program_ids),
-        *_counts(evaluator),
-    )
-    return {row[1]: _fact(tuple(row), caused) for row in connection.execute(query)}
+    values = {"run_id": run_id, "evaluator": evaluator, "ids": list(program_ids)}
+    rows = connection.execute(_AMONG[scores], values)
+    return {row[1]: _fact(tuple(row), caused) for row in rows}
 
 
 def _facts(*, scores: bool) -> Select[Any]:
@@ -96,7 +93,7 @@ def _fact(row: tuple[Any, ...], caused: Mapping[int, Sequence[ArchiveEvent]]) ->
     return EvaluationFact._make(values)
 
 
-def _counts(evaluator: str) -> tuple[ColumnElement[bool], ...]:
+def _counts(evaluator: str | BindParameter[str]) -> tuple[ColumnElement[bool], ...]:
     """Select verdicts of one evaluator version on programs that the search found."""
     return (
         evaluations.c.stage == "search",
@@ -154,3 +151,14 @@ def _inserted(connection: Connection, run_id: int) -> ColumnElement[bool]:
     """Select, in strict order, only iterations whose turn has come."""
     inserted: int = connection.scalars(select(runs.c.inserted).where(runs.c.id == run_id)).one()
     return proposals.c.iteration < inserted
+
+
+# What every iteration asks is made once: making a statement takes longer than executing it.
+_AMONG = [
+    _facts(scores=scores).where(
+        evaluations.c.run_id == bindparam("run_id"),
+        evaluations.c.program_id.in_(bindparam("ids", expanding=True)),
+        *_counts(bindparam("evaluator")),
+    )
+    for scores in (False, True)
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from evolve.core.errors import RunLocked
 from evolve.store.claims import elapsed_before, locked_run, refuse_if_held
@@ -16,6 +16,23 @@ from evolve.store.schema import controllers, leases, notices, proposals, runs
 
 #: Seconds by which a notice is later than the one before, whatever the clocks say.
 TICK_S = 1e-6
+_LOCK = select(runs.c.id).where(runs.c.id == bindparam("run")).with_for_update(key_share=True)
+_NEWEST = (
+    select(notices.c.at)
+    .where(notices.c.run_id == bindparam("run"))
+    .order_by(notices.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_MINE = select(controllers.c.ended_at, _NEWEST.label("latest")).where(
+    controllers.c.id == bindparam("me")
+)
+_OPEN = select(func.count()).where(
+    proposals.c.run_id == bindparam("run"), proposals.c.status == "open"
+)
+_LEASED = select(func.count()).where(
+    leases.c.run_id == bindparam("run"), leases.c.controller.is_not(None)
+)
 
 
 @dataclass(slots=True)
@@ -51,19 +68,8 @@ class Membership:
         Raises:
             RunLocked: others have taken over the work of this controller.
         """
-        locked_run(connection, self.run_id)
-        newest = (
-            select(notices.c.at)
-            .where(notices.c.run_id == self.run_id)
-            .order_by(notices.c.id.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        row = connection.execute(
-            select(controllers.c.ended_at, newest.label("latest")).where(
-                controllers.c.id == self.controller
-            )
-        ).one()
+        connection.execute(_LOCK, {"run": self.run_id})
+        row = connection.execute(_MINE, {"run": self.run_id, "me": self.controller}).one()
         if row.ended_at is not None:
             raise RunLocked(
                 f"this controller of run {self.run_id} was not heard of for more than "
@@ -143,6 +149,4 @@ def join(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
 
 def in_flight(connection: Connection, run_id: int) -> int:
     """Return how many iterations of a shared run are under way, whoever is at work on them."""
-    opened = select(func.count()).where(proposals.c.run_id == run_id, proposals.c.status == "open")
-    leased = select(func.count()).where(leases.c.run_id == run_id, leases.c.controller.is_not(None))
-    return connection.scalars(opened).one() + connection.scalars(leased).one()
+    return sum(connection.scalars(each, {"run": run_id}).one() for each in (_OPEN, _LEASED))

@@ -11,7 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from evolve.store.archives import read_caused
 from evolve.store.controllers import living, read_controllers
@@ -29,6 +40,7 @@ from evolve.store.schema import (
     leases,
     notices,
     proposals,
+    runs,
 )
 
 #: What a controller did; see the table ``notices``.
@@ -61,6 +73,42 @@ class UnderWay(NamedTuple):
     tokens: int
     calls: int
     by_model: Mapping[str, int]
+
+
+# What every iteration executes is made once: making a statement takes longer than executing it.
+_RUN: BindParameter[int] = bindparam("run")
+_ME: BindParameter[int] = bindparam("me")
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_TOKENS = completions.c.tokens_input + completions.c.tokens_output
+_NEWS = (
+    select(notices.c.id, notices.c.kind, notices.c.subject, notices.c.text, notices.c.controller)
+    .where(notices.c.run_id == _RUN, notices.c.id > bindparam("seen"))
+    .order_by(notices.c.id)
+)
+_TELL = insert(notices)
+_BEGUN = select(
+    proposals.c.id, proposals.c.iteration, proposals.c.operator, proposals.c.parents
+).where(proposals.c.id.in_(_IDS))
+_SPENT = select(completions.c.id, completions.c.cost_usd, _TOKENS).where(completions.c.id.in_(_IDS))
+_UNDER_WAY = (
+    select(
+        completions.c.model,
+        func.coalesce(func.sum(completions.c.reserved_usd), 0.0),
+        func.sum(_TOKENS),
+        func.count(),
+    )
+    .join(proposals)
+    .where(
+        completions.c.state == "sent",
+        proposals.c.run_id == _RUN,
+        proposals.c.controller != _ME,
+    )
+    .group_by(completions.c.model)
+)
+_LAST_ITERATION = select(func.max(proposals.c.iteration)).where(proposals.c.run_id == _RUN)
+_HOLDER = select(leases.c.controller).where(leases.c.program_id == bindparam("program"))
+_LAST_EVENT = select(func.max(archive_events.c.id))
+_ARCHIVE = select(runs.c.archive).where(runs.c.id == _RUN)
 
 
 @patient
@@ -99,31 +147,21 @@ class Sharing:
         now = self._clock()
         with self._database.write() as connection:
             connection.execute(
-                insert(notices).values(
-                    run_id=self.run_id,
-                    controller=self.member.controller,
-                    kind=kind,
-                    subject=subject,
-                    text=text,
-                    at=now,
-                )
+                _TELL,
+                {
+                    "run_id": self.run_id,
+                    "controller": self.member.controller,
+                    "kind": kind,
+                    "subject": subject,
+                    "text": text,
+                    "at": now,
+                },
             )
         self.member.latest = max(now, self.member.latest)
 
     def news(self) -> list[Notice]:
         """Return what others did since the last time, in the order in which it was committed."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                select(
-                    notices.c.id,
-                    notices.c.kind,
-                    notices.c.subject,
-                    notices.c.text,
-                    notices.c.controller,
-                )
-                .where(notices.c.run_id == self.run_id, notices.c.id > self._seen)
-                .order_by(notices.c.id)
-            ).all()
+        rows = self._rows(_NEWS, run=self.run_id, seen=self._seen)
         if rows:
             self._seen = rows[-1].id
         me = self.member.controller
@@ -131,8 +169,7 @@ class Sharing:
 
     def begun(self, proposal_ids: Collection[int]) -> dict[int, BegunNotice]:
         """Return what was begun, by proposal."""
-        columns = proposals.c.id, proposals.c.iteration, proposals.c.operator, proposals.c.parents
-        rows = self._rows(select(*columns).where(proposals.c.id.in_(proposal_ids)), proposal_ids)
+        rows = self._rows(_BEGUN, ids=list(proposal_ids)) if proposal_ids else ()
         return {row.id: BegunNotice(row.iteration, row.operator, row.parents[0]) for row in rows}
 
     def ended(
@@ -143,11 +180,11 @@ class Sharing:
             return ended_among(connection, self.run_id, evaluator, program_ids, proposal_ids)
 
     def facts(
-        self, evaluator: str, program_ids: Collection[int], archive: int, *, scores: bool
+        self, evaluator: str, program_ids: Collection[int], *, scores: bool
     ) -> dict[int, EvaluationFact]:
-        """Return evaluations with what they changed; ``archive`` is the present one's number."""
+        """Return evaluations with what they changed, by program."""
+        numbers = {0, self.archive}
         with self._database.read() as connection:
-            numbers = {0, archive}
             caused = read_caused(connection, self.run_id, numbers, after=self._events)
             self._see_events(connection)
             return facts_among(
@@ -156,39 +193,25 @@ class Sharing:
 
     def spent(self, call_ids: Collection[int]) -> dict[int, tuple[float | None, int]]:
         """Return price and tokens of calls that have ended."""
-        tokens = completions.c.tokens_input + completions.c.tokens_output
-        columns = completions.c.id, completions.c.cost_usd, tokens
-        rows = self._rows(select(*columns).where(completions.c.id.in_(call_ids)), call_ids)
+        rows = self._rows(_SPENT, ids=list(call_ids)) if call_ids else ()
         return {row[0]: (row[1], row[2]) for row in rows}
 
     def under_way(self) -> UnderWay:
         """Return what others have asked models and have no answer to."""
-        tokens = completions.c.tokens_input + completions.c.tokens_output
-        query = (
-            select(
-                completions.c.model,
-                func.coalesce(func.sum(completions.c.reserved_usd), 0.0),
-                func.sum(tokens),
-                func.count(),
-            )
-            .join(proposals)
-            .where(
-                completions.c.state == "sent",
-                proposals.c.run_id == self.run_id,
-                proposals.c.controller != self.member.controller,
-            )
-            .group_by(completions.c.model)
-        )
-        rows = self._rows(query)
+        rows = self._rows(_UNDER_WAY, run=self.run_id, me=self.member.controller)
         usd, calls = sum(row[1] for row in rows), sum(row[3] for row in rows)
         return UnderWay(usd, sum(row[2] for row in rows), calls, {row[0]: row[3] for row in rows})
 
     def next_iteration(self) -> int:
         """Return the first iteration that nobody has begun."""
-        query = select(func.max(proposals.c.iteration)).where(proposals.c.run_id == self.run_id)
-        with self._database.read() as connection:
-            last = connection.scalar(query)
+        ((last,),) = self._rows(_LAST_ITERATION, run=self.run_id)
         return 0 if last is None else last + 1
+
+    @property
+    def archive(self) -> int:
+        """Number of the archive that the search uses."""
+        ((number,),) = self._rows(_ARCHIVE, run=self.run_id)
+        return int(number)
 
     def in_flight(self) -> int:
         """Return how many iterations are under way, whoever is at work on them."""
@@ -197,10 +220,8 @@ class Sharing:
 
     def holds(self, program_id: int) -> bool:
         """Return whether a program that awaits its evaluation is leased to this controller."""
-        query = select(leases.c.controller).where(leases.c.program_id == program_id)
-        with self._database.read() as connection:
-            holder: int | None = connection.scalar(query)
-        return holder == self.member.controller
+        holders = self._rows(_HOLDER, program=program_id)
+        return any(holder == self.member.controller for (holder,) in holders)
 
     def set_aside(self, program_id: int) -> None:
         """Leave a program that could not be evaluated to a later session."""
@@ -217,14 +238,8 @@ class Sharing:
     def inherit(self) -> Recovery:
         """Take over the work of controllers that have left or were lost."""
         with self._database.write() as connection:
-            now, gone = self._clock(), self._gone(connection)
-            which = controllers.c.id.in_(gone)
-            connection.execute(update(controllers).where(which).values(inherited=1))
-            connection.execute(
-                update(controllers)
-                .where(which, controllers.c.ended_at.is_(None))
-                .values(status="lost", ended_at=now, reason="not heard of any more")
-            )
+            gone = self._gone(connection)
+            self._close(connection, controllers.c.id.in_(gone))
             return self._recover(connection, lambda column: column.in_(gone))
 
     def begin(self) -> Recovery:
@@ -235,14 +250,7 @@ class Sharing:
                 for each in living(connection, self.run_id, self._clock())
                 if each.id != self.member.controller
             ]
-            connection.execute(
-                update(controllers)
-                .where(
-                    controllers.c.run_id == self.run_id,
-                    controllers.c.id.not_in([*others, self.member.controller]),
-                )
-                .values(inherited=1, ended_at=func.coalesce(controllers.c.ended_at, self._clock()))
-            )
+            self._close(connection, controllers.c.id.not_in([*others, self.member.controller]))
             return self._recover(
                 connection, lambda column: or_(column.is_(None), column.not_in(others))
             )
@@ -260,6 +268,14 @@ class Sharing:
             connection.execute(update(controllers).where(mine).values(status="closing"))
             found = living(connection, self.run_id, self._clock())
             return all(each.status == "closing" for each in found)
+
+    def _close(self, connection: Connection, which: ColumnElement[bool]) -> None:
+        """Note that the work of some controllers is taken over, and who of them was lost."""
+        mine = (controllers.c.run_id == self.run_id) & which
+        lost = mine & controllers.c.ended_at.is_(None)
+        values = {"status": "lost", "ended_at": self._clock(), "reason": "not heard of any more"}
+        connection.execute(update(controllers).where(lost).values(values))
+        connection.execute(update(controllers).where(mine).values(inherited=1))
 
     def _recover(
         self, connection: Connection, whose: Callable[[ColumnElement[Any]], ColumnElement[bool]]
@@ -287,14 +303,13 @@ class Sharing:
                 controllers.c.ended_at.is_not(None),
             )
         ).all()
-        silent = read_controllers(connection, self.run_id, now, unended=True)
-        return [*ended, *(each.id for each in silent if not each.live)]
+        unended = read_controllers(connection, self.run_id, now, unended=True)
+        me = self.member.controller
+        return [*ended, *(each.id for each in unended if not each.live and each.id != me)]
 
     def _see_events(self, connection: Connection) -> None:
-        self._events = connection.scalar(select(func.max(archive_events.c.id))) or 0
+        self._events = connection.scalar(_LAST_EVENT) or 0
 
-    def _rows(self, query: Select[Any], wanted: Collection[int] = (0,)) -> Sequence[Any]:
-        if not wanted:
-            return ()
+    def _rows(self, query: Select[Any], **values: object) -> Sequence[Any]:
         with self._database.read() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
