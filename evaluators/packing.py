@@ -206,13 +206,16 @@ def drawing(packing: Packing, side: int = PIXELS) -> NDArray[np.uint8]:
     """
     pixels = np.full((side, side), 255, np.uint8)
     centres = (np.arange(side) + 0.5) / side
-    x, y = np.meshgrid(centres, centres[::-1])
     discs = packing.cut_discs
     touching = {disc for gap in packing.contacts for disc in gap.discs}
     for number, (cx, cy, r) in enumerate(discs):
-        distance = np.hypot(x - cx, y - cy)
-        pixels[distance <= r] = 210 if number in touching else 150
-        pixels[np.abs(distance - r) <= 0.7 / side] = 90
+        across, down = (
+            slice(max(int((c - r) * side) - 1, 0), int((c + r) * side) + 2) for c in (cx, 1 - cy)
+        )
+        distance = np.hypot(centres[across] - cx, (1 - centres[down])[:, None] - cy)
+        around = pixels[down, across]  # a view
+        around[distance <= r] = 210 if number in touching else 150
+        around[np.abs(distance - r) <= 0.7 / side] = 90
     pairs = [gap.discs for gap in packing.contacts if len(gap.discs) == 2]
     lines = [(discs[i, :2], discs[j, :2]) for i, j in pairs]
     lines += [(disc[:2], end) for disc in discs for end in _wall_points(disc)]
