@@ -25,13 +25,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import ValidationError
-
 from evolve.config.bundled import bundled
-from evolve.config.explain import explain
 from evolve.config.nearest import did_you_mean
 from evolve.config.python_file import load_module
-from evolve.config.section import Section
 from evolve.core.errors import ConfigError, EvolveError, PluginError
 
 #: The seams, by the entry-point group of each.
@@ -167,11 +163,8 @@ def build(factory: object, options: Mapping[str, object], *, what: str) -> objec
     assert callable(factory)  # checked just above
     try:
         return factory(**options)
-    except ValidationError as error:
-        found = "; ".join(finding.message for finding in explain(error, Section))
-        raise ConfigError(f"{what}: {found}") from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{what}: {error}") from error
+        raise ConfigError(f"{what}: {_told(error)}") from error
 
 
 def check_options(factory: object, options: Mapping[str, object], *, what: str) -> None:
@@ -193,6 +186,20 @@ def check_options(factory: object, options: Mapping[str, object], *, what: str) 
     for parameter in named:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise ConfigError(f"{what} needs the option '{parameter.name}'")
+
+
+def _told(error: Exception) -> str:
+    """Return what is wrong; pydantic is there if it is pydantic that says so, and slow to load."""
+    if "pydantic" not in sys.modules:
+        return str(error)
+    from pydantic import ValidationError
+
+    from evolve.config.explain import explain
+    from evolve.config.section import Section
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(finding.message for finding in explain(error, Section))
 
 
 def _entry_point(name: str, seam: Seam, builtin: Iterable[str]) -> Target:

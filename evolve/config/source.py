@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evolve.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue  # slow to load, and scorers do without
 
 #: A place in nested data: ``("models", 0, "price")``.
 Where: TypeAlias = tuple[str | int, ...]

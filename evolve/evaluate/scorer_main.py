@@ -11,7 +11,6 @@ While an evaluator interacts, the process sends calls of its own (`Kind.CALL`) a
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import math
@@ -26,7 +25,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import anyio
 import numpy as np
 
 from evolve.config.plugins import build, resolve
@@ -43,8 +41,6 @@ _MAX_MESSAGE = 1 << 40  #: the controller is trusted
 _MESSAGE_CHARACTERS = 4000
 _NAME_CHARACTERS = 200
 _CHUNK = 1 << 20
-#: Where code lies that a traceback of the evaluator need not show.
-_MACHINERY = (__file__, *anyio.__path__, *asyncio.__path__)
 
 
 class _ProgramFailed(BaseException):
@@ -159,6 +155,8 @@ class Scorer:
         """Drive the program through one case and keep what comes of it."""
         case = self._case(stage, digest, index, seed, starts)
         call = _Caller(self._channel)
+        import anyio
+
         try:
             self._interacted = anyio.run(self._evaluator.interact, case, call)
         finally:
@@ -298,10 +296,12 @@ def _answer(operation: Callable[..., Value], request: dict[str, Any]) -> dict[st
 
 def _describe(error: BaseException) -> str:
     """Return the traceback through the evaluator's own files."""
+    loaded = [sys.modules[name] for name in ("anyio", "asyncio") if name in sys.modules]
+    machinery = (__file__, *(path for module in loaded for path in module.__path__))
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_MACHINERY)
+        if not frame.filename.startswith(machinery)
     ]
     head = ["Traceback (most recent call last):\n", *traceback.format_list(frames)]
     return "".join([*head, *traceback.format_exception_only(error)]).strip()
