@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evolve.store.listing import Wanted
 from evolve.store.page_reader import open_page_reader
 from evolve.store.store import open_store
 from evolve.view.report import archive_of
 from evolve.view.web.folds import Folds
 from evolve.view.web.maps import lay_out
 from tests.store.samples import entering, new_run, program, scored
+
+ALL = Wanted()
 
 
 @pytest.mark.parametrize("islands", [1, 3])
@@ -51,3 +54,28 @@ def test_what_is_kept_is_what_a_fold_of_all_gives(tmp_path: Path, islands: int) 
                 assert "length" in notes[-1]
                 for number, archive in folded.islands.items():
                     assert archive.elites() == archive_of(reader, run, island=number).elites()
+
+
+def test_counts_are_asked_for_again_once_a_run_has_changed(tmp_path: Path) -> None:
+    path, folds, asked = tmp_path / "evolve.db", Folds(), list[int]()
+    with open_store(str(path)) as store, open_page_reader(str(path)) as reader:
+        run_id, other = (store.create_run(new_run()).id for _ in range(2))
+
+        def count() -> int:
+            asked.append(len(reader.programs(run_id)))
+            return asked[-1]
+
+        def look() -> tuple[int, int, int]:
+            counts = folds.counts(reader, run_id).evaluated
+            return folds.kept(reader, run_id, "n", count), counts, folds.count(reader, run_id, ALL)
+
+        assert look() == look() == (0, 0, 0)
+        added = store.add_program(run_id, program(1), operator="seed").id
+        assert look() == look() == (1, 0, 1)
+        store.commit_evaluation(added, scored(), [])
+        assert look() == look() == (1, 1, 1)
+        store.add_program(other, program(1), operator="seed")
+        assert look() == (1, 1, 1)
+        assert asked == [0, 1, 1], "once for each state of the run"
+        assert folds.count(reader, run_id, Wanted(operator="seed")) == 1
+        assert folds.count(reader, run_id, Wanted(operator="other")) == 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from evolve.archive.base import MEASURED, Archive, Clipped, fold
 from evolve.archive.spec import ArchiveSpec
@@ -16,10 +17,13 @@ from evolve.engine.seen import RETIRED
 from evolve.store.calls import Spending
 from evolve.store.curve_reader import Change
 from evolve.store.leads import Lead, Leads
-from evolve.store.page_reader import Cost, PageReader
+from evolve.store.listing import Wanted
+from evolve.store.page_reader import Cost, Counts, PageReader
 from evolve.store.records import ArchiveEvent, RunRecord
 from evolve.store.spending import By
 from evolve.view.report import ComparedRow, comparison
+
+T = TypeVar("T")
 
 #: Runs whose archives are kept.
 KEPT = 8
@@ -129,8 +133,7 @@ class Folds:
 
     def __init__(self) -> None:
         self._costs: dict[int, tuple[int, Cost]] = {}
-        self._comparisons: dict[int, tuple[str, list[ComparedRow]]] = {}
-        self._spending: dict[tuple[int, By], tuple[str, tuple[Spending, ...]]] = {}
+        self._answers: dict[tuple[int, str], tuple[str, Any]] = {}
         self._kept: OrderedDict[tuple[int, int], Folded] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -163,16 +166,27 @@ class Folds:
 
     def spending(self, reader: PageReader, run_id: int, by: By) -> tuple[Spending, ...]:
         """Return what the model calls of a run came to; it is kept until the run changes."""
-        stamp = reader.stamp(run_id)
-        kept = self._spending.get((run_id, by))
-        if kept is None or kept[0] != stamp:
-            kept = self._spending[run_id, by] = stamp, reader.spending(run_id, by)
-        return kept[1]
+        return self.kept(reader, run_id, by, lambda: reader.spending(run_id, by))
 
     def comparison(self, reader: PageReader, run: RunRecord) -> list[ComparedRow]:
         """Return the held-out comparison of a run; it is kept until the run changes."""
-        stamp = reader.stamp(run.id)
-        kept = self._comparisons.get(run.id)
+        return self.kept(reader, run.id, "comparison", lambda: comparison(reader, run))
+
+    def counts(self, reader: PageReader, run_id: int) -> Counts:
+        """Return what became of the proposals of a run; it is kept until the run changes."""
+        return self.kept(reader, run_id, "counts", lambda: reader.counts(run_id))
+
+    def count(self, reader: PageReader, run_id: int, wanted: Wanted) -> int:
+        """Return how many programs match; that of all of them is kept until the run changes."""
+        if wanted != Wanted():
+            return reader.count(run_id, wanted)
+        return self.kept(reader, run_id, "programs", lambda: reader.count(run_id, wanted))
+
+    def kept(self, reader: PageReader, run_id: int, what: str, ask: Callable[[], T]) -> T:
+        """Return an answer about a run, which is asked for again once the run has changed."""
+        stamp = reader.stamp(run_id)
+        kept = self._answers.get((run_id, what))
         if kept is None or kept[0] != stamp:
-            kept = self._comparisons[run.id] = stamp, comparison(reader, run)
-        return kept[1]
+            kept = self._answers[run_id, what] = stamp, ask()
+        answer: T = kept[1]
+        return answer

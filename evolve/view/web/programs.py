@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 from evolve.core.evaluation import Evaluation, Outcome
@@ -68,7 +69,8 @@ class Group:
 def programs_view(site: Site, run: RunRecord, search: Search) -> View:
     """Return one page of the programs of a run."""
     wanted, links = search.wanted, site.links
-    count = site.reader.count(run.id, wanted)
+    kept = partial(site.folds.kept, site.reader, run.id)
+    count = site.folds.count(site.reader, run.id, wanted)
     page = site.reader.listed(
         run,
         wanted,
@@ -101,8 +103,8 @@ def programs_view(site: Site, run: RunRecord, search: Search) -> View:
         "previous": address(page.before, back=True),
         "next": address(page.after),
         "first": links.query(run.id, "programs", **asked) if page.before else "",
-        "operators": site.reader.operators(run.id),
-        "islands": sorted(site.reader.programs_by_island(run.id)),
+        "operators": kept("operators", lambda: site.reader.operators(run.id)),
+        "islands": kept("islands", lambda: sorted(site.reader.programs_by_island(run.id))),
         "outcomes": [outcome.value for outcome in Outcome],
         "orders": get_args(Order),
     }

@@ -144,7 +144,7 @@ def figures(site: Site, run: RunRecord) -> Figures:
     calls, cost, unpriced = site.folds.cost(site.reader, run.id)
     return Figures(
         run=run,
-        counts=site.reader.counts(run.id),
+        counts=site.folds.counts(site.reader, run.id),
         best=None if best is None else best.objective,
         best_program=None if best is None else best.id,
         known=None if best is None else best.estimate,
