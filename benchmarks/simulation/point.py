@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 from unittest import mock
 
 import anyio
@@ -32,7 +31,6 @@ from evolve.engine.events import Event, ProgramEvaluated, ProposalRejected
 from evolve.engine.hooks.delivery import announcing
 from evolve.engine.run import search
 from evolve.engine.slots import Slots
-from evolve.evaluate.service import EvaluationService
 from evolve.llm.base import Request
 from evolve.llm.prices import quotes
 from evolve.propose.base import Context
@@ -246,12 +244,11 @@ async def _simulate(
     loaded: Loaded[RunConfig], world: World, clock: VirtualClock, watch: Watch, db: Path
 ) -> None:
     config, problem = loaded.config, configured_problem(loaded)
-    evaluate = SimulatedEvaluate(world, clock, watch.pool, problem.measures)
     parts = Parts(
         problem=problem,
         portfolio=open_portfolio(config, writers(config), problem.objective, loaded.folder),
         slots=Slots(watch.pool, Nowhere()),
-        evaluate=cast("EvaluationService", evaluate),
+        evaluate=SimulatedEvaluate(problem, world, clock, watch.pool),
         rules=None,
         models={MODEL: SimulatedModel(world, clock)},
         prices=quotes(config.models),

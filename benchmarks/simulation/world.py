@@ -17,14 +17,19 @@ import anyio
 import numpy as np
 
 from benchmarks.simulation.clock import VirtualClock
+from evolve.config.problem import Problem
 from evolve.core.errors import InfrastructureError
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Stage, Start, Usage
-from evolve.core.measures import Measure
 from evolve.core.program import Program
+from evolve.evaluate.cases import Cases
 from evolve.evaluate.probes import Alike, nobody
+from evolve.evaluate.scorer import ScorerLimits, ScorerPool
+from evolve.evaluate.service import EvaluationService
 from evolve.llm.base import Completion, Request, Tokens
 from evolve.sandbox.base import Slot
 
+#: Cases of an evaluation.
+CASES = 4
 #: A number in a line of code that an edit can change.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 _BLOCK = re.compile(
@@ -129,30 +134,29 @@ class _NoSlot:
 _NOTHING: Slot = _NoSlot()  # type: ignore[assignment]  # nobody but SimulatedEvaluate gets it
 
 
-@dataclass
-class SimulatedEvaluate:
+class SimulatedEvaluate(EvaluationService):
     """Scores that follow from a program's text, after the seconds that an evaluation takes.
 
-    Attributes:
-        version: As of a real evaluator.
-        stages: Those that have cases.
-        sizes: How many.
+    Args:
+        problem: Whose measures scores have; its evaluator is not started.
+        world: How evaluations go.
+        clock: Of the simulation.
+        pool: Where programs run.
     """
 
-    world: World
-    clock: VirtualClock
-    pool: SimulatedPool
-    measures: tuple[Measure, ...]
-    cases: int = 4
-    reseeds: bool = False
-    version: str = "s" * 64
-    stages: tuple[Stage, ...] = ("search",)
-    _faults: int = 0
-
-    @property
-    def sizes(self) -> Mapping[Stage, int]:
-        """How many cases there are."""
-        return {"search": self.cases, "held_out": 0}
+    def __init__(
+        self, problem: Problem, world: World, clock: VirtualClock, pool: SimulatedPool
+    ) -> None:
+        names = tuple(f"case {number}" for number in range(CASES))
+        cases: dict[Stage, Cases] = {
+            "search": Cases("search", names, (b"",) * CASES, ""),
+            "held_out": Cases("held_out", (), (), ""),
+        }
+        scorers = ScorerPool(problem, 1, ScorerLimits())
+        super().__init__(problem, scorers, cases, interactive=False, harness="")
+        self._world, self._clock, self._pool = world, clock, pool
+        self._axes, self._seed = problem.measures, problem.seed_program
+        self._count = 0
 
     async def __call__(
         self,
@@ -164,22 +168,24 @@ class SimulatedEvaluate:
         start: Start | None = None,  # noqa: ARG002 - nor do programs begin with anything
     ) -> Evaluation:
         """Wait as long as the program runs, and make up what comes of it."""
-        with self.clock.outside():
+        with self._clock.outside():
             rng = np.random.default_rng(int(program.id[:16], 16))
-            seconds = self.world.evaluation.draw(rng)
-            self._faults += 1
-            fault = np.random.default_rng(self._faults).random() < self.world.slot_fault
-            evaluation = self._judge(rng, seconds, stage)
-        self.clock.charge(self.world.slot_cpu_s)
-        await self.pool.run(seconds)
+            seconds = self._world.evaluation.draw(rng)
+            self._count += 1
+            fault = np.random.default_rng(self._count).random() < self._world.slot_fault
+            evaluation = self._judge(program, rng, seconds, stage)
+        self._clock.charge(self._world.slot_cpu_s)
+        await self._pool.run(seconds)
         if fault:
             raise InfrastructureError("the slot was lost")
         return evaluation
 
-    def _judge(self, rng: np.random.Generator, seconds: float, stage: Stage) -> Evaluation:
+    def _judge(
+        self, program: Program, rng: np.random.Generator, seconds: float, stage: Stage
+    ) -> Evaluation:
         used = Usage(int(seconds * 1e9), int(seconds * 1e9), 100_000_000)
         message = "ZeroDivisionError: division by zero\n  File seed.py, line 12, in pack"
-        if rng.random() < self.world.crash and self._faults > 1:  # the seed program works
+        if rng.random() < self._world.crash and program != self._seed:
             case = CaseResult("case 0", Outcome.EXCEPTION, None, used, message)
             return Evaluation(
                 Outcome.EXCEPTION,
@@ -190,9 +196,9 @@ class SimulatedEvaluate:
                 stage=stage,
                 stderr=message,
             )
-        measures = {m.name: float(rng.uniform(m.low, m.high)) for m in self.measures}
+        measures = {m.name: float(rng.uniform(m.low, m.high)) for m in self._axes}
         score = Score(float(rng.normal()), measures, {"residual": 0.1}, "circles 3 and 7 overlap")
-        cases = tuple(CaseResult(f"case {i}", Outcome.OK, score, used) for i in range(self.cases))
+        cases = tuple(CaseResult(f"case {i}", Outcome.OK, score, used) for i in range(CASES))
         return Evaluation(
             Outcome.OK, score, usage=used, cases=cases, evaluator=self.version, stage=stage
         )

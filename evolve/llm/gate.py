@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import anyio
 
@@ -59,7 +60,7 @@ class Gate:
         self._probe_at = 0.0
         self._probing = False
         self._dead = ""
-        self._changed = anyio.Event()
+        self._waiting: dict[object, anyio.Event] = {}  #: oldest first
 
     @property
     def out(self) -> bool:
@@ -89,7 +90,7 @@ class Gate:
         finally:
             self._in_flight -= 1
             self._probing &= not probe
-            self._wake()
+            self._wake(everybody=probe or self.out)
 
     def rate_limited(self, pause_s: float) -> None:
         """Halve the limit and hold new calls back for ``pause_s`` seconds."""
@@ -104,24 +105,35 @@ class Gate:
 
     async def _enter(self) -> bool:
         """Wait for a place; return whether the call is the probe of a model that is out."""
-        while True:
-            if self._dead:
-                raise (InfrastructureError if self.others() else ModelUnavailable)(self._dead)
-            now = anyio.current_time()
-            if self._out_since is not None:
-                wait = LAST_PROBE_S if self._probing else self._probe_at - now
-                if wait <= 0:
-                    return True
-                if self.others():
-                    raise InfrastructureError(f"{self.name} does not answer: {self._last}")
-            elif self._in_flight < int(self.limit):
-                wait = self._resume_at - now
-                if wait <= 0:
-                    return False
-            else:
-                wait = LAST_PROBE_S
-            with anyio.move_on_after(max(wait, 0.01)):
-                await self._changed.wait()
+        ticket = object()
+        try:
+            while (wait := self._wait_s()) > 0:
+                self._waiting[ticket] = turn = anyio.Event()
+                with anyio.move_on_after(max(wait, 0.01)):
+                    await turn.wait()
+        except BaseException:
+            self._waiting.pop(ticket, None)
+            self._wake()  # it may have been this one's turn
+            raise
+        self._waiting.pop(ticket, None)
+        return self._out_since is not None
+
+    def _wait_s(self) -> float:
+        """Return how long a call has to wait unless something changes; 0 or less if it may go.
+
+        Raises:
+            ModelUnavailable: the model is given up.
+            InfrastructureError: it is, or is out, and another one is not.
+        """
+        if self._dead:
+            raise (InfrastructureError if self.others() else ModelUnavailable)(self._dead)
+        now = anyio.current_time()
+        if self._out_since is not None:
+            wait = LAST_PROBE_S if self._probing else self._probe_at - now
+            if wait > 0 and self.others():
+                raise InfrastructureError(f"{self.name} does not answer: {self._last}")
+            return wait
+        return self._resume_at - now if self._in_flight < int(self.limit) else LAST_PROBE_S
 
     def _note_success(self) -> None:
         self.limit = min(self.limit + 1 / self.limit, float(self._most))
@@ -147,6 +159,8 @@ class Gate:
             self._out_since, self._probe_at = now, now + self._pause_s
             self._tell(f"{self.name}: {self._failed} calls in a row failed, trying on: {error}")
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+    def _wake(self, *, everybody: bool = False) -> None:
+        """Have those who wait look again: the first ones, as many as there are places."""
+        places = len(self._waiting) if everybody else max(int(self.limit) - self._in_flight, 0)
+        for turn in islice(self._waiting.values(), places):
+            turn.set()

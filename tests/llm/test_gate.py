@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from evolve.core.errors import CallRefused, EvolveError, InfrastructureError, ModelUnavailable
@@ -63,6 +64,53 @@ async def test_no_more_calls_than_the_limit_are_under_way() -> None:
     caller = Caller(most=3)
     assert await at_once(caller, 10) == 3
     assert caller.sent == 10
+
+
+async def test_calls_go_in_the_order_they_came_and_only_those_wake_whose_turn_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caller, looks, went = Caller(most=2), 0, []
+    wait_s = caller.gate._wait_s
+    monkeypatch.setattr(gate, "LAST_PROBE_S", 60.0)
+
+    def counted() -> float:
+        nonlocal looks
+        looks += 1
+        return wait_s()
+
+    async def call(number: int) -> None:
+        async with caller.gate.passage():
+            went.append(number)
+            await anyio.sleep(0.01)
+
+    monkeypatch.setattr(caller.gate, "_wait_s", counted)
+    async with anyio.create_task_group() as tasks:
+        for number in range(300):
+            tasks.start_soon(call, number)
+    assert went == list(range(300))
+    assert looks < 3 * 300  # all of them, whenever one ends, would be 300 * 300 / 4
+
+
+async def test_who_is_cancelled_when_its_turn_comes_lets_the_next_one_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "LAST_PROBE_S", 60.0)
+    caller, scope = Caller(most=1), anyio.CancelScope()
+
+    async def first() -> None:
+        async with caller.gate.passage():
+            await anyio.sleep(0.01)
+            scope.cancel()
+
+    async def second() -> None:
+        with scope:
+            await caller.call()
+
+    with anyio.fail_after(1.0):
+        async with anyio.create_task_group() as tasks:
+            for job in (first, second, caller.call):
+                tasks.start_soon(job)
+    assert caller.sent == 1
 
 
 async def test_the_limit_is_halved_by_a_refusal_and_grows_back_by_one_a_round() -> None:
