@@ -42,6 +42,7 @@ class Driver:
     def __init__(self, channel: Channel, tasks: TaskGroup) -> None:
         self._channel, self._tasks = channel, tasks
         self._actors: dict[int, Any] = {}
+        self._unwanted: set[int] = set()
         self._shared: OrderedDict[str, tuple[Any, int]] = OrderedDict()
 
     async def run(self) -> None:
@@ -105,8 +106,12 @@ class Driver:
         # Nothing restarts by itself: what was lost is the controller's to know first.
         options = {"max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
         actor_class: Any = ray.remote(SlotActor)
-        make = actor_class.options(**options, **head["resources"])
-        actor = self._actors[place] = make.remote(head["index"], head["blueprint"], head["version"])
+        make = actor_class.options(**options, **head["resources"]).remote
+        given = head["index"], head["blueprint"], head["version"]
+        # In a thread: it waits for the head, and slots that are there are called meanwhile.
+        actor = self._actors[place] = await anyio.to_thread.run_sync(make, *given)
+        if place in self._unwanted:
+            return await self._close({**head, "gently": False}, b"")
         answer: bytes = await actor.open.remote()
         self._tasks.start_soon(self._mourn, place, actor)
         return answer
@@ -157,6 +162,7 @@ class Driver:
 
         actor = self._actors.pop(head["place"], None)
         if actor is None:
+            self._unwanted.add(head["place"])  # in case it is only about to be there
             return pack({})
         try:
             if head["gently"]:

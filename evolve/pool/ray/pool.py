@@ -24,7 +24,7 @@ from evolve.pool.stopwatches import Stopwatches
 from evolve.sandbox.base import Slot
 
 #: Seconds between two tries to have a slot: the first, doubled each time up to the last.
-RETRY_S = (0.5, 30.0)
+RETRY_S = (0.5, 10.0)
 #: Seconds between two looks at what is missing.
 LOOK_S = 1.0
 #: Questions that a slot may leave unanswered in the time after which it counts as lost.
@@ -87,7 +87,8 @@ class RayPool:
         self._places: dict[int, Place] = {}
         self._lent, self._there = Stopwatches(slots), Stopwatches(slots)
         self._trouble: PrerequisiteError | None = None
-        self._missing, self._given_up = "", False
+        self._missing = self._told = ""
+        self._given_up = False
         self._change = anyio.Event()
         #: What the first slot is like, and all others have to be.
         self.facts: Mapping[str, Any] = {}
@@ -217,7 +218,6 @@ class RayPool:
                 await self._check(place)
             except EvolveError as error:
                 self._note(error)
-                self._report(f"{error}; next try in {wait:g} s")
                 await anyio.sleep(wait)
                 wait = min(2 * wait, longest)
                 continue
@@ -225,6 +225,10 @@ class RayPool:
             await self._attend(place)
 
     def _note(self, error: EvolveError) -> None:
+        """Tell of what keeps a slot from being there, once until something changes."""
+        if str(error) != self._told:
+            self._told = str(error)
+            self._report(self._told)
         if isinstance(error, PrerequisiteError):
             self._trouble = error
         self._stir()
@@ -253,7 +257,7 @@ class RayPool:
     async def _attend(self, place: Place) -> None:
         """Lend a slot for as long as it is there."""
         index = place.index
-        self._places[index] = place
+        self._places[index], self._told = place, ""
         self._there.start(index)
         self._give_back(place)
         self._stir()
@@ -299,7 +303,7 @@ class RayPool:
         try:
             self._missing = shortage(self._cluster.resources, await self._cluster.look())
         except EvolveError as error:
-            self._missing = str(error)
+            self._missing = f"the cluster does not tell what it has: {error}"
         text = f"slots {size} of {self._slots}, {self._slots - size} waiting for the cluster"
         if not size:
             text += f"; none for {waited.none_s:.0f} s, the run stops in {waited.left_s:.0f} s"

@@ -126,6 +126,7 @@ class Nodes:
             *inside,
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
             *("--disable-usage-stats", "--object-store-memory=100000000"),
+            "--include-log-monitor=false",
             f"--node-ip-address={host}",
             *options,
             *resources,

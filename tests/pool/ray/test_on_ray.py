@@ -349,17 +349,19 @@ def private_folders(pids: list[int]) -> list[Any]:
     return [path for pid in pids for path in Path(gettempdir()).glob(f"evolve-{pid}-*")]
 
 
-def test_a_run_waits_for_a_cluster_that_is_restarted(tmp_path: Path, nodes: Nodes) -> None:
-    """The head and all nodes are killed; another head at the same address takes over."""
-    config = configure(tmp_path, nodes.address, 60)
+def test_a_run_goes_on_without_a_head_and_waits_for_another(tmp_path: Path, nodes: Nodes) -> None:
+    """The head is killed, then all nodes; another head at the same address takes over."""
+    config = configure(tmp_path, nodes.address, 80)
     with Watched(tmp_path, config, nodes.env) as run:
         run.read(lambda: run.evaluated >= 15)
+        nodes.nodes[0].kill()
+        run.read(lambda: run.evaluated >= 50)
         nodes.stop()
         nodes.head(num_cpus=1)
         nodes.join(num_cpus=2).wait()
         nodes.join(num_cpus=2)
         run.end()
-    check_run(tmp_path, 60)
+    check_run(tmp_path, 80)
 
 
 async def nowhere(_: object) -> None:
