@@ -28,7 +28,6 @@ from evolve.store.archives import (
 from evolve.store.entries import program_hashes
 from evolve.store.facts import EvaluationFact, counted, facts, times, tried_in_vain
 from evolve.store.leads import Held, Lead, leads
-from evolve.store.patience import patient
 from evolve.store.records import ArchiveEvent, Elite, HeldOutPoint
 from evolve.store.rows import read_program
 from evolve.store.run_reader import RunReader
@@ -45,7 +44,6 @@ from evolve.store.schema import programs, proposals, samples
 from evolve.store.summaries import held_out
 
 
-@patient
 class ArchiveReader(RunReader):
     """Questions about archives: what they are made from, what entered them, what they hold."""
 

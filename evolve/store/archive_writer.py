@@ -10,7 +10,6 @@ from sqlalchemy import update
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.evaluation import Sample
 from evolve.store.archives import newest_evaluation, write_archive
-from evolve.store.patience import patient
 from evolve.store.reader import Reader
 from evolve.store.records import ArchiveEvent
 from evolve.store.results import write_events
@@ -18,7 +17,6 @@ from evolve.store.sampling import write_sample
 from evolve.store.schema import runs
 
 
-@patient
 class ArchiveWriter(Reader):
     """The part of a store that changes archives of programs evaluated before."""
 

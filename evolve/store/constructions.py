@@ -7,10 +7,12 @@ from sqlalchemy import Connection, select
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Start
 from evolve.store.database import Database
+from evolve.store.patience import patient
 from evolve.store.schema import blobs, constructions, evaluations, programs, proposals
 from evolve.store.text import unpack
 
 
+@patient
 class Constructions:
     """The constructions in one database, as evaluators verified them."""
 

@@ -99,7 +99,13 @@ def _cases_run(run_id: int, outcome: Outcome) -> Select[int]:
 
 @patient
 class CourseReader:
-    """Questions about the iterations of a run. Safe to use from several threads."""
+    """Questions about the iterations of a run. Safe to use from several threads.
+
+    The methods of this class, and of all that are made from it, are `patient`.
+    """
+
+    def __init_subclass__(cls) -> None:
+        patient(cls)
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, Text, cast, func, select
 
 from evolve.core.evaluation import Outcome
-from evolve.store.patience import patient
 from evolve.store.program_reader import ProgramReader
 from evolve.store.records import ArchiveEvent, RunRecord
 from evolve.store.results import LEFT
@@ -55,7 +54,6 @@ class Mark(NamedTuple):
     objective: float
 
 
-@patient
 class CurveReader(ProgramReader):
     """Questions about the course of a run. Safe to use from several threads."""
 

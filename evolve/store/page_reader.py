@@ -11,7 +11,6 @@ from evolve.core.evaluation import Outcome
 from evolve.store.curve_reader import CurveReader
 from evolve.store.database import BUSY_S
 from evolve.store.opening import open_database
-from evolve.store.patience import patient
 from evolve.store.program_reader import RELATIVES
 from evolve.store.records import RunRecord
 from evolve.store.rows import run_record
@@ -84,7 +83,6 @@ def open_page_reader(url: str, patience_s: float = BUSY_S) -> PageReader:
     return PageReader(database)
 
 
-@patient
 class PageReader(CurveReader):
     """A `Reader` that also answers in pages. Safe to use from several threads."""
 

@@ -12,7 +12,6 @@ from evolve.core.program import Program
 from evolve.store.calls import TokenCounts
 from evolve.store.entries import entries, read_entries
 from evolve.store.listing import Key, Order, Page, Wanted, count_matching, read_listed, read_page
-from evolve.store.patience import patient
 from evolve.store.reader import Reader
 from evolve.store.records import ProgramEntry, RunRecord
 from evolve.store.results import read_evaluation
@@ -38,7 +37,6 @@ class Call(NamedTuple):
     for_grade: bool = False
 
 
-@patient
 class ProgramReader(Reader):
     """A `Reader` that also answers in pages. Safe to use from several threads."""
 

@@ -21,7 +21,6 @@ from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
 from evolve.store.listing import as_known, read_listed
 from evolve.store.opening import open_database
 from evolve.store.past import PastCalls, PastPace, PastYield
-from evolve.store.patience import patient
 from evolve.store.progress import progress
 from evolve.store.records import (
     Failures,
@@ -53,7 +52,6 @@ def open_reader(url: str) -> Reader:
     return Reader(open_database(url, create=False, readonly=True))
 
 
-@patient
 class Reader(ArchiveReader):
     """Questions about the runs of one database. Safe to use from several threads."""
 

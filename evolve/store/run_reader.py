@@ -18,13 +18,11 @@ from evolve.store.database import Database
 from evolve.store.entries import unknown_run
 from evolve.store.inbox import Inbox
 from evolve.store.instructions import InstructionBook
-from evolve.store.patience import patient
 from evolve.store.records import RunKind, RunRecord
 from evolve.store.rows import run_record
 from evolve.store.schema import evaluations, runs
 
 
-@patient
 class RunReader(CourseReader):
     """Questions about runs as such."""
 

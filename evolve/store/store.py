@@ -18,7 +18,6 @@ from evolve.store.call_writer import CallWriter
 from evolve.store.database import SYNCHRONOUS, Database
 from evolve.store.membership import TICK_S, Membership, join
 from evolve.store.opening import open_database
-from evolve.store.patience import patient
 from evolve.store.records import AddedProgram, ArchiveEvent, NewRun, Recovery, RunRecord, RunStatus
 from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
@@ -58,7 +57,6 @@ def open_store(
     return Store(database, clock)
 
 
-@patient
 class Store(CallWriter):
     """The only writer of a database. Many runs may be in it, and a process may write several.
 
