@@ -87,21 +87,23 @@ class Filler:
         self.commit_s.append(end - middle)
 
 
+RUN = NewRun(
+    name="benchmark",
+    problem="none",
+    seed=0,
+    config_json="{}",
+    config_hash="c",
+    problem_hash="p",
+    evaluator_ref="none",
+    provenance={},
+    objective=Objective("x"),
+    measures=(Measure("length", 0, 10, 400),),
+)
+
+
 def measure(path: Path, size: int) -> None:
-    run = NewRun(
-        name="benchmark",
-        problem="none",
-        seed=0,
-        config_json="{}",
-        config_hash="c",
-        problem_hash="p",
-        evaluator_ref="none",
-        provenance={},
-        objective=Objective("x"),
-        measures=(Measure("length", 0, 10, 400),),
-    )
     with open_store(str(path)) as store:
-        run_id = store.create_run(run).id
+        run_id = store.create_run(RUN).id
         store.claim(run_id, "benchmark")
         filler = Filler(store, run_id)
         started = time.perf_counter()

@@ -19,7 +19,8 @@ _DEBIAN = Path("/usr/lib/postgresql")
 #: A user that needs a password and may do nothing, and the password: awkward in a URL.
 GUARDED, SECRET = "guarded", "hunter2/?@"
 #: Processes of a crashed server are gone when this returns; files need not survive the machine.
-_SETTINGS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=60"
+_SETTINGS = "-c listen_addresses='' -c max_connections=60"
+_QUICK = "-c fsync=off -c full_page_writes=off"
 
 
 def programs() -> Path | None:
@@ -32,9 +33,14 @@ def programs() -> Path | None:
 
 
 class Server:
-    """A cluster that is made, started, restarted and removed; its user is ``postgres``."""
+    """A cluster that is made, started, restarted and removed; its user is ``postgres``.
 
-    def __init__(self) -> None:
+    Args:
+        durable: Whether its commits wait for the disk.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = _SETTINGS if durable else f"{_SETTINGS} {_QUICK}"
         self.programs = programs()
         if self.programs is None:
             raise FileNotFoundError("no PostgreSQL server here: apt-get install postgresql")
@@ -56,7 +62,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = f"{_SETTINGS} -c unix_socket_directories={self.folder}"
+        settings = f"{self._settings} -c unix_socket_directories={self.folder}"
         log = self.folder / "log"
         self._call("pg_ctl", "start", "--wait", "--silent", f"--log={log}", f"--options={settings}")
 

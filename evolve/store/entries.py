@@ -19,6 +19,16 @@ AT_ONCE = 500
 NAMED = 10
 
 
+#: Rows are numbered below this.
+_BEYOND = 2**31
+
+
+def row_number(ref: int | str) -> int:
+    """Return the number of the row that people name so; 0, which no row has, if none can be."""
+    number = int(ref)
+    return number if number < _BEYOND else 0
+
+
 def entries(*, scored: bool = False) -> Select[Any]:
     """Select programs with their newest search evaluation.
 

@@ -10,6 +10,7 @@ from sqlalchemy import case, func, literal, select
 from evolve.core.evaluation import Outcome
 from evolve.store.curve_reader import CurveReader
 from evolve.store.database import BUSY_S
+from evolve.store.entries import row_number
 from evolve.store.opening import open_database
 from evolve.store.program_reader import RELATIVES
 from evolve.store.records import RunRecord
@@ -89,7 +90,9 @@ class PageReader(CurveReader):
     def find_run(self, run_id: int) -> RunRecord | None:
         """Return a run, or None when there is none of that number."""
         with self._database.read() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+            row = connection.execute(
+                select(runs).where(runs.c.id == row_number(run_id))
+            ).one_or_none()
         return None if row is None else run_record(row, self._clock())
 
     def run_page(self, size: int, before: int | None = None) -> tuple[RunRecord, ...]:

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,6 +34,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
 from sqlalchemy.engine import URL, Engine, ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.schema import Column
 from sqlalchemy.types import String
 
@@ -50,6 +54,8 @@ OLDEST = (12, 0)
 _LOCK = int.from_bytes(b"evol", "big")
 #: Seconds after which the server ends a transaction whose process stopped in its midst.
 _STALLED_S = 60
+#: Seconds after which a connection is tried before it is used, which costs a round trip.
+_IDLE_S = 1.0
 #: Seconds after which the mark of a connection that is gone is of no use to anybody.
 _FORGOTTEN_S = 86_400
 #: What libpq is told unless the URL says otherwise: above all to notice that a server is gone.
@@ -255,14 +261,34 @@ def _engine(url: URL) -> Engine:
             connect_args={key: value for key, value in _CONNECTION.items() if key not in given},
             json_serializer=to_json,
             hide_parameters=True,  # prompts and sources do not belong into error messages
-            pool_pre_ping=True,
         )
     except ImportError as error:
         raise PrerequisiteError(
             f"a PostgreSQL database needs: pip install 'evolve-engine[postgres]' ({error})"
         ) from error
     engine.dialect.ddl_compiler = _Collated
+    event.listen(engine, "checkin", _note_end)
+    event.listen(engine, "checkout", partial(_try_idle, engine))
     return engine
+
+
+def _note_end(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _try_idle(
+    engine: Engine,
+    connection: DBAPIConnection,
+    record: ConnectionPoolEntry,
+    _: PoolProxiedConnection,
+) -> None:
+    """Find out, before it is used, whether the server has ended a connection that was idle."""
+    now = time.monotonic()
+    if now - record.info.get("idle_since", now) > _IDLE_S:
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise DisconnectionError(str(error)) from error  # the pool then makes another one
 
 
 def _check_server(connection: Connection, name: str) -> None:

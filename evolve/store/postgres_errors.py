@@ -63,7 +63,7 @@ def explain(context: ExceptionContext, name: str, url: URL) -> StoreError | None
         url: Its URL, whose password is struck out wherever it may occur.
     """
     original = context.original_exception
-    text = str(original).strip()
+    text = " ".join(str(original).split())
     if url.password:
         text = text.replace(str(url.password), "***")
     state = getattr(original, "sqlstate", None) or ""

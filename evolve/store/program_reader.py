@@ -10,7 +10,7 @@ from sqlalchemy import func, literal, select
 from evolve.core.evaluation import Evaluation
 from evolve.core.program import Program
 from evolve.store.calls import TokenCounts
-from evolve.store.entries import entries, read_entries
+from evolve.store.entries import entries, read_entries, row_number
 from evolve.store.listing import Key, Order, Page, Wanted, count_matching, read_listed, read_page
 from evolve.store.reader import Reader
 from evolve.store.records import ProgramEntry, RunRecord
@@ -95,7 +95,8 @@ class ProgramReader(Reader):
     def entry(self, program_id: int) -> ProgramEntry | None:
         """Return one program as tables show it, or None when there is none of that number."""
         with self._database.read() as connection:
-            found = read_entries(connection, entries().where(programs.c.id == program_id))
+            this = programs.c.id == row_number(program_id)
+            found = read_entries(connection, entries().where(this))
         return found[0] if found else None
 
     def sources(self, program_id: int) -> Program:

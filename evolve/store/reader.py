@@ -17,7 +17,7 @@ from evolve.store import past, summaries
 from evolve.store.answers import Answer, Exchange, read_answers, read_exchange
 from evolve.store.archive_reader import ArchiveReader
 from evolve.store.calls import Spending
-from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries
+from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries, row_number
 from evolve.store.listing import as_known, read_listed
 from evolve.store.opening import open_database
 from evolve.store.past import PastCalls, PastPace, PastYield
@@ -255,7 +255,7 @@ class Reader(ArchiveReader):
         """Return the one program of that id or hash prefix."""
         scope = entries() if run_id is None else entries().where(programs.c.run_id == run_id)
         if isinstance(ref, int) or ref.isdecimal():
-            found = read_entries(connection, scope.where(programs.c.id == int(ref)))
+            found = read_entries(connection, scope.where(programs.c.id == row_number(ref)))
             if found:
                 return found[0]
         found = ()

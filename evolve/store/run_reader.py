@@ -15,7 +15,7 @@ from evolve.store.constructions import Constructions
 from evolve.store.controllers import ControllerRecord, read_controllers
 from evolve.store.course import CourseReader
 from evolve.store.database import Database
-from evolve.store.entries import unknown_run
+from evolve.store.entries import row_number, unknown_run
 from evolve.store.inbox import Inbox
 from evolve.store.instructions import InstructionBook
 from evolve.store.records import RunKind, RunRecord
@@ -96,7 +96,7 @@ class RunReader(CourseReader):
         if ref is None or ref == "latest":
             queries.append(searches)
         elif isinstance(ref, int) or ref.isdecimal():
-            queries.append(newest.where(runs.c.id == int(ref)))
+            queries.append(newest.where(runs.c.id == row_number(ref)))
         if isinstance(ref, str):
             queries.append(searches.where(runs.c.name == ref))
         with self._database.read() as connection:

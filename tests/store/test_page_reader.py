@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from evolve.core.errors import StoreError
 from evolve.core.evaluation import Outcome, Sample
 from evolve.store.listing import Key, Order, Wanted
 from evolve.store.page_reader import PageReader, open_page_reader
@@ -214,3 +215,12 @@ def test_where_scores_vary_the_list_goes_by_all_samples(store: Store, url: str) 
         (lucky, 12.0, 2),
     ]
     assert found[0].error == pytest.approx(8.5)
+
+
+@pytest.mark.parametrize("number", [2**31, 10**30])
+def test_no_row_has_a_number_that_no_database_can_hold(reader: PageReader, number: int) -> None:
+    assert reader.find_run(number) is None
+    assert reader.entry(number) is None
+    for ask in (reader.run, reader.program):
+        with pytest.raises(StoreError, match=f"no (run|program) '{number}'"):
+            ask(str(number))
