@@ -7,13 +7,12 @@ from sqlalchemy import Connection, select
 from evolve.core.errors import StoreError
 from evolve.core.evaluation import Start
 from evolve.store.database import Database
-from evolve.store.patience import patient
+from evolve.store.patience import Patient
 from evolve.store.schema import blobs, constructions, evaluations, programs, proposals
 from evolve.store.text import unpack
 
 
-@patient
-class Constructions:
+class Constructions(Patient):
     """The constructions in one database, as evaluators verified them."""
 
     def __init__(self, database: Database) -> None:

@@ -15,7 +15,7 @@ from evolve.store import summaries
 from evolve.store.calls import CompletionRecord
 from evolve.store.database import Database
 from evolve.store.ended import ended, ended_in_order
-from evolve.store.patience import patient
+from evolve.store.patience import Patient
 from evolve.store.probes import known_alike
 from evolve.store.records import Drawn, Ended, EvaluatedProgram, ProposalRecord, Standing
 from evolve.store.recovery import is_strict, read_draws, read_proposals
@@ -97,15 +97,8 @@ def _cases_run(run_id: int, outcome: Outcome) -> Select[int]:
     )
 
 
-@patient
-class CourseReader:
-    """Questions about the iterations of a run. Safe to use from several threads.
-
-    The methods of this class, and of all that are made from it, are `patient`.
-    """
-
-    def __init_subclass__(cls) -> None:
-        patient(cls)
+class CourseReader(Patient):
+    """Questions about the iterations of a run. Safe to use from several threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Row, select, update
 from evolve.core.errors import StoreError
 from evolve.core.program import Program
 from evolve.store.database import Database
-from evolve.store.patience import patient
+from evolve.store.patience import Patient
 from evolve.store.rows import get_blob, insert_row, put_blob, same
 from evolve.store.schema import inbox
 
@@ -44,8 +44,7 @@ class Post:
     last: int | None
 
 
-@patient
-class Inbox:
+class Inbox(Patient):
     """The posts of the runs of one database."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:

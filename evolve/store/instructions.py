@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import insert, select, update
 
 from evolve.store.database import Database
-from evolve.store.patience import patient
+from evolve.store.patience import Patient
 from evolve.store.schema import instructions, programs, proposals
 
 
-@patient
-class InstructionBook:
+class InstructionBook(Patient):
     """The instructions of the runs of one database, by run and number."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import isfunction, isgeneratorfunction
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from evolve.core.errors import StoreError, TransactionLost
 
 #: How often one transaction is begun; between two tries a server that is away is waited for.
 TRIES = 5
-_Class = TypeVar("_Class", bound=type[Any])
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def patient(cls: _Class) -> _Class:
-    """Have each public method of a class begin again when its transaction is lost.
+class Patient:
+    """A class each public method of which begins again when its transaction is lost.
 
     A method must make at most one transaction that writes, and change nothing else before that is
     committed. Methods that yield are left as they are: what they gave cannot be taken back.
     """
-    for name, method in list(vars(cls).items()):
-        public = not name.startswith("_") and name != "close"
-        if public and isfunction(method) and not isgeneratorfunction(method):
-            setattr(cls, name, _again(method))
-    return cls
+
+    def __init_subclass__(cls) -> None:
+        for name, method in list(vars(cls).items()):
+            public = not name.startswith("_") and name != "close"
+            if public and isfunction(method) and not isgeneratorfunction(method):
+                setattr(cls, name, _again(method))
 
 
 def _again(method: Callable[_P, _T]) -> Callable[_P, _T]:

@@ -30,7 +30,7 @@ from evolve.store.database import Database
 from evolve.store.ended import ended_among
 from evolve.store.facts import EvaluationFact, facts_among
 from evolve.store.membership import Membership, in_flight
-from evolve.store.patience import patient
+from evolve.store.patience import Patient
 from evolve.store.records import Ended, Recovery
 from evolve.store.recovery import recover
 from evolve.store.schema import (
@@ -111,8 +111,7 @@ _LAST_EVENT = select(func.max(archive_events.c.id))
 _ARCHIVE = select(runs.c.archive).where(runs.c.id == _RUN)
 
 
-@patient
-class Sharing:
+class Sharing(Patient):
     """What a controller of a shared run asks and tells; each method is a part of a `turn`.
 
     Args:
