@@ -275,7 +275,7 @@ def print_controllers(out: Console, reader: Reader, run: RunRecord) -> None:
         (
             each.id,
             each.holder,
-            "lost" if each.ended_at is None and not each.live else each.status,
+            each.state,
             _when(each.started_at),
             _when(each.seen_at),
             each.evaluations,

@@ -35,6 +35,11 @@ class ControllerRecord:
     evaluations: int
     live: bool
 
+    @property
+    def state(self) -> str:
+        """How it stands, in one word; one that is not heard of any more is lost."""
+        return "lost" if self.ended_at is None and not self.live else self.status
+
 
 def read_controllers(
     connection: Connection, run_id: int, now: float, *, unended: bool = False

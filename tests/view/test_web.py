@@ -372,3 +372,19 @@ def test_an_image_is_sent_as_one_only_if_it_is_one(client: TestClient) -> None:
     refused = [f"{place}/0", f"{place}/2", f"{place}/-1", f"{place}/x", "/programs/2/images/x/1"]
     for path in (*refused, "/programs/2/images/7/1", "/programs/999/images/0/1"):
         assert client.get(path).status_code == 404, path
+
+
+def test_who_shares_a_run_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    with open_store(str(path)) as one, open_store(str(path)) as two:
+        number = one.create_run(new_run()).id
+        added = one.add_program(number, program(0), operator="seed")
+        one.commit_evaluation(added.id, evaluation(1.0), [])
+        one.join(number, "first:1")
+        two.join(number, "<b>second:2</b>")
+        one.release(number, "interrupted", "Ctrl-C")
+        browser = client_of(path, Authorization=f"Bearer {TOKEN}")
+        page = browser.get(f"/runs/{number}").text
+    assert "1 at work on this run" in page
+    assert "first:1</td><td>interrupted" in page
+    assert "&lt;b&gt;second:2&lt;/b&gt;</td><td>working" in page

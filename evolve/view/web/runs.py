@@ -123,6 +123,7 @@ def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = 
         "leaders": reader.leaderboard(run.id, LEADERS),
         "in_flight": reader.in_flight(run.id),
         "slots": _slots(run),
+        "controllers": reader.controllers(run.id),
         "comparison": site.folds.comparison(reader, run) if run.status == "finished" else [],
         "query": site.links.query(
             run.id, "live", island=choice.island, x=choice.x, y=choice.y, stamp=stamp
