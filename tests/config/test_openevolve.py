@@ -40,6 +40,7 @@ print(json.dumps(metrics))
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not CLONE, reason="OPENEVOLVE names no clone of the project")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_scores_in_the_sandbox_what_it_scores_outside(tmp_path: Path, name: str) -> None:
