@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import RunLocked, StoreError, TransactionLost
@@ -25,10 +25,21 @@ from evolve.store.rows import (
     insert_row,
     known_program,
     run_values,
+    same,
     write_sources,
 )
 from evolve.store.schema import leases, programs, proposals, runs
 from evolve.store.sharing import Sharing
+
+# What every iteration executes is made once: making a statement takes longer than executing it.
+_BEGUN = select(proposals.c.id, proposals.c.status).where(
+    *same(proposals.c.run_id, proposals.c.iteration)
+)
+_ORIGIN = select(programs.c.run_id, programs.c.proposal_id).where(*same(programs.c.id))
+_END_LEASE = delete(leases).where(*same(leases.c.program_id))
+_OF_PROPOSAL = proposals.c.id == bindparam("proposal")
+_EVALUATED = update(proposals).where(_OF_PROPOSAL).values(status="evaluated")
+_END = update(proposals).where(_OF_PROPOSAL, proposals.c.status == "open")
 
 
 def open_store(
@@ -217,11 +228,8 @@ class Store(CallWriter):
             StoreError: the iteration has ended already.
         """
         with self._database.write() as connection:
-            begun = connection.execute(
-                select(proposals.c.id, proposals.c.status).where(
-                    proposals.c.run_id == run_id, proposals.c.iteration == iteration
-                )
-            ).one_or_none()
+            which = {"run_id": run_id, "iteration": iteration}
+            begun = connection.execute(_BEGUN, which).one_or_none()
             values = {
                 "operator": operator,
                 "model": model,
@@ -235,8 +243,7 @@ class Store(CallWriter):
                 "created_at": self._clock(),
             }
             if begun is None:
-                key = {"run_id": run_id, "iteration": iteration, "status": "open"}
-                return insert_row(connection, proposals, key | values)
+                return insert_row(connection, proposals, {**which, "status": "open", **values})
             if begun.status != "open":
                 raise StoreError(f"iteration {iteration} of run {run_id} is {begun.status} already")
             connection.execute(update(proposals).where(proposals.c.id == begun.id).values(values))
@@ -324,9 +331,7 @@ class Store(CallWriter):
             first = standing_evaluation(connection, program_id, evaluation)
             if first is not None:
                 return first
-            program = connection.execute(
-                select(programs.c.run_id, programs.c.proposal_id).where(programs.c.id == program_id)
-            ).one()
+            program = connection.execute(_ORIGIN, {"id": program_id}).one()
             columns = {
                 "run_id": program.run_id,
                 "program_id": program_id,
@@ -336,23 +341,16 @@ class Store(CallWriter):
             evaluation_id = write_evaluation(connection, evaluation, columns)
             write_events(connection, program.run_id, evaluation_id, archive)
             if evaluation.outcome is not Outcome.INFRASTRUCTURE:
-                connection.execute(delete(leases).where(leases.c.program_id == program_id))
-                connection.execute(
-                    update(proposals)
-                    .where(proposals.c.id == program.proposal_id)
-                    .values(status="evaluated")
-                )
+                connection.execute(_END_LEASE, {"program_id": program_id})
+                connection.execute(_EVALUATED, {"proposal": program.proposal_id})
             return evaluation_id
 
     def _end(
         self, connection: Connection, proposal_id: int, status: str, reason: str, message: str
     ) -> None:
         """End an open proposal; one that has ended stays as it is."""
-        connection.execute(
-            update(proposals)
-            .where(proposals.c.id == proposal_id, proposals.c.status == "open")
-            .values(status=status, reason=reason, message=message, ended_at=self._clock())
-        )
+        ended = {"status": status, "reason": reason, "message": message, "ended_at": self._clock()}
+        connection.execute(_END, {"proposal": proposal_id, **ended})
 
     def _elapsed_s(self, connection: Connection, run_id: int) -> float:
         claim = self._claims.get(run_id)
