@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from evolve.archive.islands import Plan
+from evolve.archive.islands import ALONE, Plan
 from evolve.archive.selection.plain import mixed
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import StopConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
@@ -54,6 +55,7 @@ class Fellow:
     clock: Callable[[], float]
     name: str = "fellow"
     evaluations: int = 1000
+    archive: ArchiveSpec | None = None
     left: Unfinished = NOTHING
     events: list[Event] = field(default_factory=list)
 
@@ -68,9 +70,13 @@ class Fellow:
             self.store.close()
             raise
         self.portfolio = Portfolio((FakeProposer(),), (1.0,))
-        policy = Policy(mixed(), inspirations=2, islands=ISLANDS)
+        plan = ISLANDS if self.archive is None else ALONE
+        policy = Policy(mixed(), inspirations=2, islands=plan)
         spec = self.store.archive(self.run_id, 0).spec
-        self.population = Population(self.individual, spec, problem.objective, policy)
+        now = self.store.archive(self.run_id)
+        self.population = Population(
+            self.individual, spec, problem.objective, policy, settled=now if now.number else None
+        )
         self.history = History(self.portfolio.proposers, Mail(self.store.inbox, self.run_id))
         self.counters = Counters()
         self.journal = Journal(
@@ -108,7 +114,8 @@ class Fellow:
                 provenance={},
                 objective=problem.objective,
                 measures=problem.measures,
-            )
+            ),
+            self.archive,
         ).id
 
     def individual(self, program_id: int) -> Individual:

@@ -53,7 +53,10 @@ class Controller:
 
     def end(self, code: int = 0) -> None:
         """Wait for its end."""
-        found = self.process.wait(timeout=300)
+        try:
+            found = self.process.wait(timeout=1200)
+        finally:
+            self.process.kill()
         for reader in self._readers:
             reader.join()
         for stream in (self.process.stdout, self.process.stderr):
@@ -207,7 +210,7 @@ def test_controllers_on_one_server_survive_its_restart(
 
 @pytest.mark.postgres
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_two_controllers_on_one_server_make_2000_evaluations(
     tmp_path: Path, postgres_url: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import anyio
 import numpy as np
 import pytest
 
+from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import BudgetExhausted, RunLocked
@@ -102,6 +104,37 @@ def test_all_controllers_know_the_same_after_any_course(make: Make) -> None:
     told = [each.evaluations for each in reader.controllers(1)]
     assert sum(told) == fellows[0].counters.evaluations
     assert min(told) > 5
+
+
+def test_cells_get_the_same_edges_for_all(make: Make, problem: Problem) -> None:
+    axes = tuple(replace(axis, scale="quantile") for axis in problem.measures)
+    spec = ArchiveSpec(axes, warm_up=12)
+    fellows = [make(name="a", archive=spec), make(name="b", archive=spec)]
+    rng = np.random.default_rng(5)
+    at_random(fellows, 70, rng)
+    fellows.append(make(name="c", archive=spec))
+    at_random(fellows, 20, rng)
+    first, *others = map(state, fellows)
+    assert others == [first, first]
+    assert [each.population.number for each in fellows] == [1, 1, 1]
+    assert {each.cell for each in fellows[0].store.elites(1)} == {
+        each.cell for each in fellows[2].population.archive.elites()
+    }
+
+
+def test_a_program_that_could_not_be_evaluated_is_left_to_a_later_session(make: Make) -> None:
+    one, two = make(name="one"), make(name="two")
+    pending = one.propose(3.0)
+    assert pending is not None
+    fault = Evaluation(Outcome.INFRASTRUCTURE, message="no", evaluator=FakeEvaluate.version)
+    one.record(pending, fault)
+    assert state(one) == state(two)
+    assert two.store.sharing is not None
+    assert two.store.sharing.in_flight() == 0
+    one.store.release(1, "interrupted", "Ctrl-C")
+    two.order._look_at = -1.0
+    assert not two.order.inherit().programs
+    assert [each.program_id for each in make(name="three").left.programs] == [pending.program_id]
 
 
 def test_a_budget_is_that_of_all(make: Make) -> None:
