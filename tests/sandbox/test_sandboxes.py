@@ -197,6 +197,10 @@ async def test_cpu_time_is_measured_outside(slot: Slot) -> None:
     assert reply.usage.wall_ns >= reply.usage.cpu_ns * 0.9
 
 
+#: Seconds for work of a fraction of a second; a machine that is busy gets more.
+ENOUGH_S = (0.4, 1.5, 8.0)
+
+
 async def test_work_between_calls_is_counted(slot: Slot) -> None:
     source = """
         import threading
@@ -205,10 +209,13 @@ async def test_work_between_calls_is_counted(slot: Slot) -> None:
         def solve():
             threading.Thread(target=burn, daemon=True).start()
     """
-    async with slot.session(job(source)) as session:
-        await session.call({})
-        await anyio.sleep(0.6)
-    assert session.report.usage.cpu_ns > 0.05e9
+    for seconds in ENOUGH_S:
+        async with slot.session(job(source)) as session:
+            await session.call({})
+            await anyio.sleep(seconds)
+        if session.report.usage.cpu_ns > 0.05e9:
+            return
+    pytest.fail(f"{session.report.usage.cpu_ns / 1e9:g} s in {seconds:g} s of work")
 
 
 async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> None:
@@ -217,24 +224,30 @@ async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> Non
         def burn():
             end = time.thread_time() + 0.15
             while time.thread_time() < end: pass
+        burner = threading.Thread(target=burn)
         def solve(x):
-            if x: threading.Thread(target=burn).start()
+            if x: burner.start()
+            return burner.is_alive()
     """
-    async with slot.session(job(source)) as session:
-        first = await session.call({"x": True})
-        await anyio.sleep(0.6)
-        second = await session.call({"x": False})
-        third = await session.call({"x": False})
+    for seconds in ENOUGH_S:
+        async with slot.session(job(source)) as session:
+            first = await session.call({"x": True})
+            await anyio.sleep(seconds)
+            second = await session.call({"x": False})
+            third = await session.call({"x": False})
+        if not second.value:
+            break
+    assert second.value is False, "it is through"
     assert first.usage.cpu_ns + second.usage.cpu_ns > 0.13e9
-    assert second.usage.cpu_ns > 0.05e9 > second.usage.wall_ns
+    assert second.usage.cpu_ns > max(0.05e9, second.usage.wall_ns)
     assert third.usage.cpu_ns < 0.05e9
     assert session.report.usage.cpu_ns > 0.13e9
 
 
 async def test_the_clock_stands_still_between_calls(slot: Slot) -> None:
-    async with slot.session(job("def solve(): return 1", wall_s=0.5)) as session:
+    async with slot.session(job("def solve(): return 1", wall_s=1.0)) as session:
         await session.call({})
-        await anyio.sleep(0.8)
+        await anyio.sleep(1.2)
         assert (await session.call({})).outcome is Outcome.OK
 
 
