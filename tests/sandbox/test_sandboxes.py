@@ -14,7 +14,7 @@ import pytest
 from evolve.core.errors import EvaluatorError
 from evolve.core.evaluation import Outcome
 from evolve.core.program import Program
-from evolve.sandbox.base import Job, Report, Sandbox, Slot
+from evolve.sandbox.base import Job, Reply, Report, Sandbox, Slot
 from tests.sandbox.conftest import SLOT_LIMITS
 
 pytestmark = pytest.mark.anyio
@@ -209,13 +209,15 @@ async def test_work_between_calls_is_counted(slot: Slot) -> None:
         def solve():
             threading.Thread(target=burn, daemon=True).start()
     """
+    used_ns = 0
     for seconds in ENOUGH_S:
         async with slot.session(job(source)) as session:
             await session.call({})
             await anyio.sleep(seconds)
-        if session.report.usage.cpu_ns > 0.05e9:
-            return
-    pytest.fail(f"{session.report.usage.cpu_ns / 1e9:g} s in {seconds:g} s of work")
+        used_ns = session.report.usage.cpu_ns
+        if used_ns > 0.05e9:
+            break
+    assert used_ns > 0.05e9
 
 
 async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> None:
@@ -229,19 +231,22 @@ async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> Non
             if x: burner.start()
             return burner.is_alive()
     """
+    replies: list[Reply] = []
+    used_ns = 0
     for seconds in ENOUGH_S:
         async with slot.session(job(source)) as session:
-            first = await session.call({"x": True})
+            replies = [await session.call({"x": True})]
             await anyio.sleep(seconds)
-            second = await session.call({"x": False})
-            third = await session.call({"x": False})
-        if not second.value:
+            replies += [await session.call({"x": False}) for _ in range(2)]
+        used_ns = session.report.usage.cpu_ns
+        if not replies[1].value:
             break
+    first, second, third = replies
     assert second.value is False, "it is through"
     assert first.usage.cpu_ns + second.usage.cpu_ns > 0.13e9
     assert second.usage.cpu_ns > max(0.05e9, second.usage.wall_ns)
     assert third.usage.cpu_ns < 0.05e9
-    assert session.report.usage.cpu_ns > 0.13e9
+    assert used_ns > 0.13e9
 
 
 async def test_the_clock_stands_still_between_calls(slot: Slot) -> None:
