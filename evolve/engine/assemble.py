@@ -207,10 +207,11 @@ def rotation_of(config: RunConfig, problem: Problem) -> int:
 
 
 def may_vary_unsaid(config: RunConfig, problem: Problem) -> bool:
-    """Return whether scores may vary for all that problem and configuration say."""
-    if (
-        problem.mode == "search"
-    ):  # they do, with the clock, and the best construction is none the worse
+    """Return whether scores may vary for all that problem and configuration say.
+
+    In search mode they do, with the clock, and the best construction is none the worse for it.
+    """
+    if problem.mode == "search":
         return False
     return config.noise is None and problem.noise is None and not problem.deterministic
 
