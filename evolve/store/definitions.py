@@ -16,6 +16,7 @@ from evolve.store.schema import (
     blobs,
     case_results,
     completions,
+    constructions,
     evaluations,
     instructions,
     parents,
@@ -173,7 +174,7 @@ def _scores(table: ReadOnlyColumnCollection[str, Column[Any]]) -> list[Field]:
 
 
 def _evaluations(run_id: int, _: tuple[Measure, ...]) -> Definition:
-    table = evaluations.c
+    table, texts, built = evaluations.c, blobs.alias("texts"), blobs.alias("built")
     return _table(
         "evaluations",
         "Every evaluation: a program on the cases of a stage by one evaluator version.",
@@ -194,13 +195,12 @@ def _evaluations(run_id: int, _: tuple[Measure, ...]) -> Definition:
             ("start", table.start, "mode search: the program whose construction it was given"),
             ("elapsed_s", table.elapsed_s, "running seconds of the run when it was committed"),
             ("created_at", table.created_at, "Unix seconds when it was committed"),
-            (
-                "texts",
-                blobs.c.data,
-                "JSON: feedback, artifacts, output and messages in full, by case",
-            ),
+            ("texts", texts.c.data, "JSON: feedback, artifacts, output, messages in full, by case"),
+            ("construction", built.c.data, "mode search: what it built, JSON by case"),
         ],
-        evaluations.outerjoin(blobs, blobs.c.id == table.texts_blob),
+        evaluations.outerjoin(texts, texts.c.id == table.texts_blob)
+        .outerjoin(constructions, constructions.c.evaluation_id == table.id)
+        .outerjoin(built, built.c.id == constructions.c.blob),
         table.run_id == run_id,
         table.id,
     )
@@ -282,6 +282,7 @@ def _proposals(run_id: int, _: tuple[Measure, ...]) -> Definition:
             ("parents", table.parents, "programs to vary"),
             ("inspirations", table.inspirations, "programs shown beside them"),
             ("instruction", table.instruction, "number of the instruction in its prompt; 0: none"),
+            ("start", table.start, "mode search: the program whose construction it is given"),
             ("status", table.status, "open, rejected, duplicate, added, evaluated, wrote, probed"),
             ("reason", table.reason, "why nothing came of it, in a word"),
             ("message", table.message, "why nothing came of it"),

@@ -26,7 +26,7 @@ from tests.view.export.conftest import HOSTILE
 LEFT_OUT = {
     "runs": {"inserted", "archive", "holder", "holder_process", "claimed_at", "expires_at"},
     "programs": {"syntax", "run_id", "proposal_id"},
-    "proposals": {"inserted", "run_id"},
+    "proposals": {"inserted", "run_id", "controller"},
     "evaluations": {"run_id"},
     "archives": {"run_id"},
     "samples": {"run_id"},
@@ -49,7 +49,9 @@ RENAMED = {
 }
 NAMES = {"program_files": "files", "case_results": "cases", "completions": "calls"}
 #: State of the process, not of the search.
-NOT_EXPORTED = {"blobs", "leases", "inbox"}
+NOT_EXPORTED = {"blobs", "leases", "inbox", "commits", "controllers", "notices"}
+#: Tables whose rows are a column of another one.
+JOINED = {"constructions": ("evaluations", "construction")}
 
 
 def export(reader: Reader, folder: Path, form: Format = "jsonl", **options: bool) -> dict[str, int]:
@@ -65,6 +67,10 @@ def test_every_column_of_the_database_is_in_a_table_or_left_out_on_purpose(reade
         found = {table.name: {c.name for c in table.columns} for table in snapshot.tables}
     for table in schema.metadata.sorted_tables:
         if table.name in NOT_EXPORTED:
+            continue
+        if table.name in JOINED:
+            other, column = JOINED[table.name]
+            assert column in found[other]
             continue
         name = NAMES.get(table.name, table.name)
         wanted = {column.name for column in table.columns} - LEFT_OUT.get(name, set())
