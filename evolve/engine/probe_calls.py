@@ -80,7 +80,8 @@ async def ask(
         RunLocked: another process is asking for the same configuration.
         ModelUnavailable, InfrastructureError: a model could not be asked.
     """
-    with open_store(db, **loaded.config.store.model_dump()) as store:
+    kept = loaded.config.store
+    with open_store(db, synchronous=kept.synchronous, wait_s=kept.wait_s) as store:
         identity, version = search_hash(loaded.config, parts.problem), parts.evaluate.version
         record = store.unfinished_run(identity, version, kind="probe")
         if record is None:

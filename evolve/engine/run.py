@@ -119,7 +119,8 @@ async def search(
         new: As of `run`.
         join: As of `run`.
     """
-    with open_store(db, **loaded.config.store.model_dump()) as store:
+    kept = loaded.config.store
+    with open_store(db, synchronous=kept.synchronous, wait_s=kept.wait_s) as store:
         opened = open_run(store, loaded, parts, new=new, join=join)
         emit.begin(partial(watched, store, opened.record, db))
         session = Session(loaded, parts, store, opened, emit, db)

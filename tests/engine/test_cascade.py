@@ -21,7 +21,13 @@ CASCADE = "cascade: [{cases: 1, no_worse_than: 1.5}, {cases: 3, no_worse_than: 2
 
 
 def judged(reader: Reader) -> dict[int, list[Evaluation]]:
-    return {entry.id: list(reader.program(entry.id).evaluations) for entry in reader.programs(1)}
+    """Return the evaluations of each program, that on the search cases first."""
+    return {
+        entry.id: sorted(
+            reader.program(entry.id).evaluations, key=lambda each: each.stage != "search"
+        )
+        for entry in reader.programs(1)
+    }
 
 
 def test_fewer_cases_are_run_and_the_course_does_not_depend_on_slots(tmp_path: Path) -> None:
