@@ -306,9 +306,13 @@ def test_hostile_texts_do_nothing_and_fit(
             summary.click()
         page.wait_for_timeout(50)
         assert page.evaluate("window.hacked") is None, path
-        assert page.locator("main img, main style, main iframe").count() == 0
+        assert page.locator("main img:not(.pictures img), main style, main iframe").count() == 0
         shot(page, f"hostile-{name}-{width}-{scheme}")
     page.goto(f"{base}/programs/2")
+    drawn = page.locator(".pictures img")
+    drawn.scroll_into_view_if_needed()
+    expect(drawn).to_have_js_property("complete", value=True)
+    assert drawn.evaluate("each => each.naturalWidth") > 0
     expect(page.locator("h3 code").first).to_have_text(NAME)
     page.locator("details[hx-get*=call]").first.locator("summary").click()
     expect(page.locator(".part pre").first).to_contain_text("<script>window.hacked=1</script>")
@@ -371,7 +375,7 @@ def test_a_static_copy_opens_from_disk(
     folder = tmp_path / "copy"
     written = write_bundle(str(hostile_database), folder, None, 5)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert all(re.fullmatch(r"(static/)?[a-z0-9-]+\.(html|css|js|svg)", name) for name in files)
+    assert all(re.fullmatch(r"(static/)?[a-z0-9-]+\.(html|css|js|svg|png)", name) for name in files)
     assert written == sum(name.endswith(".html") for name in files)
     page = open_page((folder / "index.html").as_uri())
     shot(page, "copy-runs")
