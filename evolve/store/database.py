@@ -94,9 +94,9 @@ class Database(ABC):
             yield
 
     @property
-    def within_write(self) -> bool:
-        """Whether this thread is inside a block of `write`."""
-        return self._joined.writing is not None
+    def joined(self) -> bool:
+        """Whether this thread is inside a block of `write` or `one_state`."""
+        return self._joined.reading is not None
 
     @abstractmethod
     def _read(self) -> AbstractContextManager[Connection]:

@@ -33,7 +33,7 @@ def _again(method: Callable[_P, _T]) -> Callable[_P, _T]:
     @wraps(method)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         database = getattr(args[0], "_database", None)
-        if database is not None and database.within_write:  # it is for who began it to begin again
+        if database is not None and database.joined:  # it is for who began it to begin again
             return method(*args, **kwargs)
         for _ in range(TRIES - 1):
             try:
