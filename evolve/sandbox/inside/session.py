@@ -134,10 +134,10 @@ class Session:
         self._most_threads = max(self._most_threads, threads)
         if self._meter.cpu_ns() > limits.cpu_ns:
             self._fail("cpu_timeout", f"used {limits.cpu_ns / 1e9:g} s of CPU time")
+        elif threads > limits.processes:  # before memory, which so many of them take up as well
+            self._fail("process_limit", f"had more than {limits.processes} processes and threads")
         elif memory_bytes > limits.memory_bytes:
             self._fail("out_of_memory", f"held more than {limits.memory_bytes >> 20} MiB of memory")
-        elif threads > limits.processes:
-            self._fail("process_limit", f"had more than {limits.processes} processes and threads")
 
     def _held(self) -> Held:
         """Return what the program holds, and note its memory.
