@@ -12,7 +12,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Dialect,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 
 from evolve.store.text import clip, printable
+from evolve.store.types import Real
 
 #: Newest migration; a database of another version is upgraded by a writer, refused by a reader.
 VERSION = "0020"
@@ -66,12 +66,12 @@ runs = Table(
     Column("seed", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),  # new, running, finished, interrupted, failed
     Column("reason", Excerpt(2000), nullable=False, default=""),
-    Column("created_at", Float, nullable=False),
-    Column("ended_at", Float),
-    Column("elapsed_s", Float, nullable=False, default=0.0),
+    Column("created_at", Real, nullable=False),
+    Column("ended_at", Real),
+    Column("elapsed_s", Real, nullable=False, default=0.0),
     Column("objective", Excerpt(200), nullable=False),
     Column("direction", String(16), nullable=False),
-    Column("objective_offset", Float, nullable=False),
+    Column("objective_offset", Real, nullable=False),
     Column("objective_unit", Excerpt(20), nullable=False, server_default=text("''")),
     Column("record", JSON(none_as_null=True)),  # best value known elsewhere: value, source
     Column("measures", JSON, nullable=False),
@@ -88,8 +88,8 @@ runs = Table(
     # no claimed_at.
     Column("holder", Excerpt(200)),
     Column("holder_process", Text),
-    Column("claimed_at", Float),
-    Column("expires_at", Float),
+    Column("claimed_at", Real),
+    Column("expires_at", Real),
     Index(None, "config_hash", "problem_hash"),
 )
 
@@ -122,8 +122,8 @@ proposals = Table(
     # Number of the instruction its prompt had, 0 for the empty one; null: it could have none.
     Column("instruction", Integer),
     Column("start", Integer),  # search mode: the program whose construction its candidate is given
-    Column("created_at", Float, nullable=False),
-    Column("ended_at", Float),
+    Column("created_at", Real, nullable=False),
+    Column("ended_at", Real),
     Column("controller", Integer),  # who is at work on it, where several share the run
     UniqueConstraint("run_id", "iteration"),
     Index(None, "run_id", "status", "reason"),
@@ -137,7 +137,7 @@ instructions = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("proposal_id", ForeignKey(proposals.c.id), unique=True),  # null: the configuration's
     Column("text", Excerpt(4000), nullable=False),
-    Column("created_at", Float, nullable=False),
+    Column("created_at", Real, nullable=False),
 )
 
 completions = Table(
@@ -151,8 +151,8 @@ completions = Table(
     Column("state", String(16), nullable=False, index=True),  # sent, received, failed, unknown
     Column("finish", String(16), nullable=False, default=""),
     Column("error", Excerpt(2000), nullable=False, default=""),
-    Column("reserved_usd", Float),  # null: the price is not known
-    Column("cost_usd", Float),  # null: not known, or not yet
+    Column("reserved_usd", Real),  # null: the price is not known
+    Column("cost_usd", Real),  # null: not known, or not yet
     Column("tokens_input", Integer, nullable=False, default=0),
     Column("tokens_cached", Integer, nullable=False, default=0),
     Column("tokens_output", Integer, nullable=False, default=0),
@@ -160,9 +160,9 @@ completions = Table(
     Column("tokens_written", Integer, nullable=False, server_default="0"),
     # 1: the most possible, since the server did not say, or said what cannot be
     Column("tokens_assumed", Integer, nullable=False, server_default="0"),
-    Column("latency_s", Float),
-    Column("sent_at", Float, nullable=False),
-    Column("ended_at", Float),
+    Column("latency_s", Real),
+    Column("sent_at", Real, nullable=False),
+    Column("ended_at", Real),
     Column("prompt_blob", ForeignKey(blobs.c.id), nullable=False, index=True),
     Column("reply_blob", ForeignKey(blobs.c.id)),
 )
@@ -179,7 +179,7 @@ programs = Table(
     Column("generation", Integer, nullable=False),
     Column("island", Integer, nullable=False),
     Column("summary", Excerpt(1000), nullable=False),
-    Column("created_at", Float, nullable=False),
+    Column("created_at", Real, nullable=False),
     UniqueConstraint("hash", "run_id"),
     Index(None, "run_id", "syntax"),
     Index(None, "run_id", "operator"),
@@ -212,8 +212,8 @@ inbox = Table(
     Column("kind", String(16), nullable=False),  # hint, program
     Column("text", Excerpt(2000), nullable=False),  # the hint, or the file's name
     Column("blob", ForeignKey(blobs.c.id)),  # the program's files as JSON
-    Column("created_at", Float, nullable=False),
-    Column("withdrawn_at", Float),
+    Column("created_at", Real, nullable=False),
+    Column("withdrawn_at", Real),
     Column("first", Integer),  # iteration from which a hint is told, or that took the program
     Column("last", Integer),  # iteration from which a hint is told no more
 )
@@ -225,7 +225,7 @@ leases = Table(
     Column("program_id", ForeignKey(programs.c.id), primary_key=True),
     Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
     Column("holder", Excerpt(200), nullable=False),
-    Column("leased_at", Float, nullable=False),
+    Column("leased_at", Real, nullable=False),
     Column("controller", Integer),  # in a shared run; null: set aside
 )
 
@@ -237,10 +237,10 @@ controllers = Table(
     Column("run_id", ForeignKey(runs.c.id), nullable=False, index=True),
     Column("holder", Excerpt(200), nullable=False),
     Column("process", Text, nullable=False),
-    Column("started_at", Float, nullable=False),
-    Column("seen_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Column("ended_at", Float),
+    Column("started_at", Real, nullable=False),
+    Column("seen_at", Real, nullable=False),
+    Column("expires_at", Real, nullable=False),
+    Column("ended_at", Real),
     # working, closing; then finished, interrupted, failed, lost
     Column("status", String(16), nullable=False),
     Column("reason", Excerpt(2000), nullable=False),
@@ -260,7 +260,7 @@ notices = Table(
     Column("kind", String(16), nullable=False),
     Column("subject", Integer, nullable=False),
     Column("text", Excerpt(2000), nullable=False, server_default=text("''")),
-    Column("at", Float, nullable=False),
+    Column("at", Real, nullable=False),
     Index(None, "run_id", "id"),
 )
 
@@ -279,17 +279,17 @@ evaluations = Table(
     Column("behaves_like", Integer),  # the program whose scores on the other cases it has
     Column("start", Integer),  # search mode: the program whose construction it was given
     Column("outcome", String(32), nullable=False),
-    Column("objective", Float),  # the mean of the samples
+    Column("objective", Real),  # the mean of the samples
     Column("samples", Integer, nullable=False, server_default="1"),
-    Column("error", Float),  # standard error of the objective; null with one sample
+    Column("error", Real),  # standard error of the objective; null with one sample
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("message", Excerpt(500), nullable=False),  # feedback, or why there is no score
     Column("wall_ns", BigInteger, nullable=False),
     Column("cpu_ns", BigInteger, nullable=False),
     Column("peak_memory_bytes", BigInteger, nullable=False),
-    Column("elapsed_s", Float, nullable=False),  # running seconds of the run at this moment
-    Column("created_at", Float, nullable=False),
+    Column("elapsed_s", Real, nullable=False),  # running seconds of the run at this moment
+    Column("created_at", Real, nullable=False),
     Column("texts_blob", ForeignKey(blobs.c.id)),
     UniqueConstraint("program_id", "stage", "evaluator"),
     Index(None, "run_id", "signature"),
@@ -318,9 +318,9 @@ samples = Table(
     Column("evaluator", String(64), nullable=False),  # version hash
     Column("repeat", Integer, nullable=False),  # from 0; equal ones have equal seeds
     Column("against_id", ForeignKey(programs.c.id)),  # measured beside it in the same slot
-    Column("reference", Float),  # that program's objective
+    Column("reference", Real),  # that program's objective
     Column("outcome", String(32), nullable=False),
-    Column("objective", Float),
+    Column("objective", Real),
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("message", Excerpt(500), nullable=False),
@@ -328,8 +328,8 @@ samples = Table(
     Column("cpu_ns", BigInteger, nullable=False),
     Column("peak_memory_bytes", BigInteger, nullable=False),
     Column("environment", String(64)),
-    Column("elapsed_s", Float, nullable=False),
-    Column("created_at", Float, nullable=False),
+    Column("elapsed_s", Real, nullable=False),
+    Column("created_at", Real, nullable=False),
     Column("details_blob", ForeignKey(blobs.c.id)),  # of the first one: texts and cases
     UniqueConstraint("program_id", "stage", "evaluator", "repeat"),
     CheckConstraint("(outcome = 'ok') = (objective IS NOT NULL)", name="scored"),
@@ -342,7 +342,7 @@ case_results = Table(
     Column("position", Integer, primary_key=True),
     Column("name", Excerpt(200), nullable=False),
     Column("outcome", String(32), nullable=False),
-    Column("objective", Float),
+    Column("objective", Real),
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("message", Excerpt(500), nullable=False),
@@ -360,7 +360,7 @@ archives = Table(
     Column("number", Integer, primary_key=True),
     Column("name", Excerpt(200), nullable=False),
     Column("definition", JSON, nullable=False),
-    Column("created_at", Float, nullable=False),
+    Column("created_at", Real, nullable=False),
 )
 
 #: What happened to the map, in order of ``id``: folding the events gives the archive.
@@ -376,7 +376,7 @@ archive_events = Table(
     Column("cell", Integer, nullable=False),
     # new, improve; measured: an elite has another fitness; left: only says who else left
     Column("status", String(16), nullable=False),
-    Column("fitness", Float, nullable=False),
+    Column("fitness", Real, nullable=False),
     Column("measures", JSON, nullable=False),
     Column("metrics", JSON, nullable=False, server_default="{}"),  # further objectives
     Column("archive", Integer, nullable=False, server_default="0"),
@@ -391,5 +391,5 @@ commits = Table(
     metadata,
     Column("writer", String(32), primary_key=True),
     Column("number", BigInteger, nullable=False),
-    Column("at", Float, nullable=False),
+    Column("at", Real, nullable=False),
 )

@@ -17,6 +17,7 @@ from evolve.core.measures import Measure
 from evolve.store.database import Database
 from evolve.store.definitions import TABLES, Definition
 from evolve.store.text import printable, unpack
+from evolve.store.types import Real
 
 #: ``json`` is a list or an object; ``real`` is a double, ``integer`` has 64 bits.
 Kind: TypeAlias = Literal["integer", "real", "text", "json"]
@@ -108,6 +109,7 @@ def _kind(stored: TypeEngine[Any]) -> Kind:
     kinds: tuple[tuple[type[TypeEngine[Any]], Kind], ...] = (
         (Integer, "integer"),
         (Float, "real"),
+        (Real, "real"),
         (JSON, "json"),
     )
     return next((kind for type_, kind in kinds if isinstance(stored, type_)), "text")

@@ -119,6 +119,17 @@ def test_an_evaluation_is_committed_once(store: Store, run_id: int) -> None:
     assert [event.cell for event in store.archive_events(run_id)] == [3]
 
 
+def test_zero_has_no_sign_in_any_database(store: Store, run_id: int) -> None:
+    seed = store.add_program(run_id, program(0), operator="seed").id
+    store.commit_evaluation(seed, scored(-0.0), [entering(seed, 3, -0.0)])
+    with store._database.read() as connection:
+        stored = [
+            connection.exec_driver_sql(f"SELECT {column} FROM {table}").scalar_one()
+            for table, column in (("evaluations", "objective"), ("archive_events", "fitness"))
+        ]
+    assert [math.copysign(1, each) for each in stored] == [1, 1]
+
+
 def test_an_infrastructure_fault_is_no_verdict(store: Store, run_id: int) -> None:
     seed = store.add_program(run_id, program(0), operator="seed").id
     child = propose(store, run_id, 0, 1, seed)
