@@ -34,17 +34,21 @@ from tests.fakes import write_problem
 
 def count_transactions(spent: dict[str, float]) -> None:
     """Have databases count transactions that write, and their seconds."""
-    write = Database.write
+    write, outermost = Database.write, [True]
 
     @contextmanager
     def timed(self: Database) -> Iterator[Connection]:
-        if self.within_write:
+        if not outermost[0]:
             with write(self) as connection:
                 yield connection
             return
         with write(self) as connection:
+            outermost[0] = False
             started, cpu = time.perf_counter(), time.process_time()
-            yield connection
+            try:
+                yield connection
+            finally:
+                outermost[0] = True
             spent["writing_cpu"] += time.process_time() - cpu
         spent["writing"] += time.perf_counter() - started
         spent["transactions"] += 1
