@@ -133,7 +133,7 @@ class _Check:
             yield finding
         async for finding in self._others():
             yield finding
-        honest = Honest.of(evaluations, self._problem.objective)
+        honest = Honest.of(evaluations, self._problem)
         if self._evaluate.reseeds:
             sets = [await self._scored(self._problem.seed_program, seed=n) for n in SEEDS]
             yield judge_reseeded(self._problem.objective, honest, sets[:2], sets[2:])

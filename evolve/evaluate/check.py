@@ -49,17 +49,21 @@ class Honest:
         objective: The first of its scores.
         spread: Largest minus smallest of its scores.
         better: The problem's objective.
+        by_clock: Whether the program stops by the clock, as in mode search: each of its runs comes
+            to something else, and few of them do not tell how far they lie apart.
     """
 
     objective: float
     spread: float
     better: Objective
+    by_clock: bool = False
 
     @classmethod
-    def of(cls, evaluations: Sequence[Evaluation], objective: Objective) -> Honest:
+    def of(cls, evaluations: Sequence[Evaluation], problem: Problem) -> Honest:
         """Read evaluations of one program, all of which have a score."""
         scores = [each.score.objective for each in evaluations if each.score is not None]
-        return cls(scores[0], max(scores) - min(scores), objective)
+        spread, by_clock = max(scores) - min(scores), problem.mode == "search"
+        return cls(scores[0], spread, problem.objective, by_clock)
 
     def gain(self, evaluation: Evaluation) -> float:
         """Return by how much a scored evaluation is better than honest ones; 0 within noise."""
@@ -113,6 +117,13 @@ def _impostor(impostor: Impostor, honest: Honest, evaluation: Evaluation) -> Fin
         return refused
     score = evaluation.score.objective if evaluation.score else float("nan")
     told = f"scored {score:.12g}, honest is {honest.objective:.12g}"
+    if honest.gain(evaluation) > 0 and honest.by_clock:
+        return Finding(
+            "warning",
+            about,
+            f"{told}: better",
+            "programs stop by the clock: see whether it repeats",
+        )
     if honest.gain(evaluation) > 0:
         return Finding("error", about, f"{told}: better", "find out how this can gain anything")
     return Finding("ok", about, told)
@@ -137,7 +148,7 @@ def _refused(about: str, evaluation: Evaluation) -> Finding | None:
 
 def judge_seed(problem: Problem, evaluations: Sequence[Evaluation]) -> Iterator[Finding]:
     """Yield what several evaluations of the seed program say; the first one has a score."""
-    honest = Honest.of(evaluations, problem.objective)
+    honest = Honest.of(evaluations, problem)
     first = evaluations[0]
     about = "seed program"
     yield Finding("ok", about, f"{problem.objective.name} {honest.objective:.12g}")
