@@ -26,8 +26,9 @@ from evolve.engine.stop import Counters
 from evolve.engine.unfinished import NOTHING, Unfinished
 from evolve.propose.base import Candidate, Individual, Proposed, Rejected
 from evolve.propose.portfolio import Portfolio
-from evolve.store.records import NewRun, ProposalRecord
+from evolve.store.records import ProposalRecord
 from evolve.store.store import open_store
+from tests.engine.laboratory import new_run
 from tests.fakes import FakeEvaluate, FakeProposer, numbered, scored
 
 #: Islands that exchange, are reset and appear all the time.
@@ -101,22 +102,8 @@ class Fellow:
             self.record(Pending(added.id, seed, "seed", None))
 
     def _create(self) -> int:
-        problem = self.problem
-        return self.store.create_run(
-            NewRun(
-                name="shared",
-                problem=problem.id,
-                seed=0,
-                config_json="{}",
-                config_hash="c",
-                problem_hash=FakeEvaluate.version,
-                evaluator_ref=problem.evaluator,
-                provenance={},
-                objective=problem.objective,
-                measures=problem.measures,
-            ),
-            self.archive,
-        ).id
+        new = new_run("shared", self.problem, FakeEvaluate.version)
+        return self.store.create_run(new, self.archive).id
 
     def individual(self, program_id: int) -> Individual:
         found = self.store.individual(program_id, FakeEvaluate.version)

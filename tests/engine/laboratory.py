@@ -43,6 +43,22 @@ from tests.fakes import FakeEvaluate, FakeProposer, InProcessSandbox, scored
 _Event = TypeVar("_Event")
 
 
+def new_run(name: str, problem: Problem, evaluator: str) -> NewRun:
+    """Return a run of ``problem`` that is judged by one version of an evaluator."""
+    return NewRun(
+        name=name,
+        problem=problem.id,
+        seed=0,
+        config_json="{}",
+        config_hash="c",
+        problem_hash=evaluator,
+        evaluator_ref=problem.evaluator,
+        provenance={},
+        objective=problem.objective,
+        measures=problem.measures,
+    )
+
+
 @dataclass
 class Laboratory:
     """One run in a database; what may vary of a search is an attribute, to be set before it.
@@ -76,21 +92,8 @@ class Laboratory:
 
     def __post_init__(self) -> None:
         problem = self.problem
-        self.run_id = self.store.create_run(
-            NewRun(
-                name="lab",
-                problem=problem.id,
-                seed=0,
-                config_json="{}",
-                config_hash="c",
-                problem_hash=problem.hash,
-                evaluator_ref=problem.evaluator,
-                provenance={},
-                objective=problem.objective,
-                measures=problem.measures,
-            ),
-            self.archive,
-        ).id
+        new = new_run("lab", problem, problem.hash)
+        self.run_id = self.store.create_run(new, self.archive).id
         self.store.claim(self.run_id, "lab:1")
         self.journal = self.new_journal()
 
