@@ -205,3 +205,16 @@ class _InProcessSession(Session):
     @property
     def report(self) -> Report:
         return Report()
+
+
+def short_run(problem: Path, **changes: object) -> dict[str, object]:
+    """Return a configuration of a run without a model and without processes for programs."""
+    return {
+        "problem": str(problem),
+        "slots": 2,
+        "proposals": 4,
+        "window": 4,
+        "sandbox": {"kind": f"{Path(__file__)}:InProcessSandbox"},
+        "proposers": [{"kind": "genetic"}],
+        **changes,
+    }

@@ -20,7 +20,7 @@ from evolve.engine.run import Result, run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
 from tests.command import evolve, evolve_here, start
-from tests.fakes import write_problem
+from tests.fakes import short_run, write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
 #: Scores vary by the seed of the repeat, which all programs share, and by the program.
@@ -66,17 +66,8 @@ def write(
 
 def config(folder: Path, **changes: object) -> dict[str, object]:
     """Return a configuration of a short run without a model."""
-    return {
-        "problem": str(folder / "noisy"),
-        "seed": 3,
-        "slots": 2,
-        "proposals": 4,
-        "window": 4,
-        "sandbox": {"kind": f"{Path(__file__).parents[1] / 'fakes.py'}:InProcessSandbox"},
-        "proposers": [{"kind": "genetic"}],
-        "stop": {"evaluations": 30},
-        **changes,
-    }
+    settings = {"seed": 3, "stop": {"evaluations": 30}, **changes}
+    return short_run(folder / "noisy", **settings)
 
 
 def search(folder: Path, name: str = "evolve.db", **changes: object) -> Result:

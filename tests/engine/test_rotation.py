@@ -23,7 +23,7 @@ from evolve.evaluate.scorer_main import case_seed
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
 from tests.command import evolve_here, start
-from tests.fakes import write_problem
+from tests.fakes import short_run, write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
 EVERY = 6
@@ -59,17 +59,8 @@ def write(folder: Path, evaluator: str = MOVING, more: str = "") -> None:
 
 
 def config(folder: Path, **changes: object) -> dict[str, object]:
-    return {
-        "problem": str(folder / "moving"),
-        "seed": 5,
-        "slots": 2,
-        "proposals": 4,
-        "window": 4,
-        "sandbox": {"kind": f"{Path(__file__).parents[1] / 'fakes.py'}:InProcessSandbox"},
-        "proposers": [{"kind": "genetic"}],
-        "stop": {"evaluations": 20},
-        **changes,
-    }
+    settings = {"seed": 5, "stop": {"evaluations": 20}, **changes}
+    return short_run(folder / "moving", **settings)
 
 
 def search(folder: Path, name: str = "evolve.db", **changes: object) -> Result:
