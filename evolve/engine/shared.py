@@ -73,6 +73,8 @@ class Shared:
         """Take the next number, unless the run is over or what is in flight uses the budget up."""
         sharing, counters = self.following.sharing, self.journal.counters
         with self.turn():
+            if self.rules.samples is not None:  # those of the others, too
+                counters.samples = self.journal.store.samples_made(self.journal.run_id)
             left = evaluations_left(self.rules, counters)
             over = stop_reason(self.rules, counters, self.journal.population.objective)
             if over or sharing.in_flight() >= left:

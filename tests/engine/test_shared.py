@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 from evolve.archive.spec import ArchiveSpec
-from evolve.config.models import ModelConfig
+from evolve.config.models import ModelConfig, StopConfig
 from evolve.config.problem import Problem
 from evolve.core.errors import BudgetExhausted, RunLocked
-from evolve.core.evaluation import Evaluation, Outcome
+from evolve.core.evaluation import Evaluation, Outcome, Sample
 from evolve.engine.journal import Pending
 from evolve.engine.recorder import StoreRecorder
 from evolve.engine.shared import SharedBudget
+from evolve.engine.stop import stop_reason
 from evolve.llm.base import Completion, Tokens
 from evolve.llm.budget import Caps, Reservation, Spent
 from evolve.store.store import open_store
 from tests.engine.fellows import Fellow
-from tests.fakes import FakeEvaluate
+from tests.fakes import FakeEvaluate, scored
 from tests.store.samples import Clock
 
 Make = Callable[..., Fellow]
@@ -148,6 +149,21 @@ def test_a_budget_is_that_of_all(make: Make) -> None:
     one.order._room_at = -1.0
     assert one.begin() is None
     assert one.counters.evaluations == 4
+
+
+def test_measurements_of_all_controllers_count(make: Make) -> None:
+    one, two = make(name="one"), make(name="two")
+    one.order.rules = two.order.rules = StopConfig(samples=3)
+    pending = one.propose(3.0)
+    assert pending is not None
+    for repeat in range(2):
+        sample = Sample(repeat, scored(pending.program))
+        one.store.add_sample(pending.program_id, sample, elapsed_s=0.0)
+    assert two.begin() is not None
+    assert two.counters.samples == 2
+    two.store.add_sample(pending.program_id, Sample(2, scored(pending.program)), elapsed_s=0.0)
+    assert one.begin() is None
+    assert stop_reason(one.order.rules, one.counters, one.problem.objective) == "samples"
 
 
 def test_a_program_is_evaluated_by_one_of_those_who_propose_it(make: Make) -> None:
