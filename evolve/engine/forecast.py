@@ -83,6 +83,25 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Calls of a model that write no program, such as grades.
+
+    Attributes:
+        what: They are.
+        model: Its id.
+        call: What is known of one.
+        proposals: Calls for each proposal, before its evaluation.
+        evaluations: Calls for each evaluation, after it.
+    """
+
+    what: str
+    model: str
+    call: ModelFacts
+    proposals: Span = NONE
+    evaluations: Span = NONE
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a forecast is made from.
 
@@ -99,6 +118,7 @@ class Facts:
         stop: When the run ends.
         sources: Where the numbers come from, one sentence each.
         samples: Measurements for each evaluation.
+        beside: Calls that write no program.
     """
 
     first_s: Span
@@ -114,6 +134,13 @@ class Facts:
     stop: StopConfig
     sources: tuple[str, ...] = ()
     samples: Span = ONE
+    beside: tuple[Beside, ...] = ()
+
+    @property
+    def calls(self) -> list[tuple[str, ModelFacts]]:
+        """What is known of all calls, and of which model they are."""
+        writing = [(each.model, self.models[each.model]) for each in self.operators if each.model]
+        return writing + [(each.model, each.call) for each in self.beside]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +201,7 @@ def forecast(facts: Facts, seed: int = 0) -> Forecast | None:
     if any(run is None for run in runs):
         return None
     reckoned = [run for run in runs if run is not None]
-    priced = all(facts.models[each.model].price for each in facts.operators if each.model)
+    priced = all(call.price for _, call in facts.calls)
     return Forecast(
         wall_s=_range([run.wall_s for run in reckoned]),
         evaluations=_range([run.evaluations for run in reckoned]),
@@ -239,19 +266,26 @@ def _reckon(facts: Facts, rng: np.random.Generator) -> _Run | None:
 def _needs(facts: Facts, fruitful: float, rng: np.random.Generator) -> _Needs:
     calls = tokens = usd = waiting_s = 0.0
     busy: defaultdict[str, float] = defaultdict(float)  # seconds of each model for one evaluation
+    at_once = {model: call.concurrency for model, call in facts.calls}
     drawn = {name: _call(model, rng) for name, model in facts.models.items()}
-    for operator in facts.operators:
-        if not operator.model:
-            continue
-        each = operator.share * operator.calls.draw(rng)
-        call_tokens, call_usd, latency_s = drawn[operator.model]
-        calls += each / fruitful
-        tokens += each / fruitful * call_tokens
-        usd += each / fruitful * call_usd
-        waiting_s += each * latency_s
-        busy[operator.model] += each / fruitful * latency_s
+    asked = [
+        (each.model, each.share * each.calls.draw(rng), 0.0, drawn[each.model])
+        for each in facts.operators
+        if each.model
+    ]
+    asked += [
+        (each.model, each.proposals.draw(rng), each.evaluations.draw(rng), _call(each.call, rng))
+        for each in facts.beside
+    ]
+    for model, proposing, grading, (call_tokens, call_usd, latency_s) in asked:
+        each_time = proposing / fruitful + grading
+        calls += each_time
+        tokens += each_time * call_tokens
+        usd += each_time * call_usd
+        waiting_s += proposing * latency_s
+        busy[model] += each_time * latency_s
     pace = min(
-        (facts.models[name].concurrency / seconds for name, seconds in busy.items() if seconds),
+        (at_once[name] / seconds for name, seconds in busy.items() if seconds),
         default=np.inf,
     )
     return _Needs(calls, tokens, usd, waiting_s, float(pace))

@@ -15,6 +15,7 @@ from evolve.config.models import ModelConfig, RunConfig
 from evolve.core.evaluation import Evaluation, Stage
 from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Parts, population_of
+from evolve.engine.beside import Asking, Known, assumed_call, calls_beside, characters
 from evolve.engine.draw import draw
 from evolve.engine.forecast import (
     NONE,
@@ -31,7 +32,7 @@ from evolve.engine.history import History
 from evolve.engine.probe_calls import Probe
 from evolve.engine.width import Width
 from evolve.llm.base import Completion, Request
-from evolve.propose.base import Individual, Proposer
+from evolve.propose.base import Individual
 from evolve.propose.llm import LLMProposer
 from evolve.propose.staged import StagedProposer
 from evolve.store.past import PastPace
@@ -43,8 +44,8 @@ from evolve.store.store import Store
 KEY = "forecast"
 #: Seconds that any evaluation takes.
 LEAST_S = 0.005
-#: Characters of a token, fewest and most; how much longer later prompts get.
-CHARACTERS, GROWTH = (2.8, 4.8), (0.9, 2.0)
+#: How much longer later prompts get.
+GROWTH = (0.9, 2.0)
 #: Tokens of a reply of which nothing is known; no longer than the model may write.
 REPLY = (150.0, 2000.0)
 #: How far means of earlier runs may be off.
@@ -67,7 +68,7 @@ async def _never(model: str, request: Request) -> Completion:
 
 def first_requests(
     loaded: Loaded[RunConfig], parts: Parts, evaluation: Evaluation
-) -> list[tuple[Proposer, str, Request]]:
+) -> list[tuple[LLMProposer, str, Request]]:
     """Return what each operator that asks a model would ask first, and which model.
 
     Args:
@@ -75,18 +76,31 @@ def first_requests(
         parts: Hold problem and operators.
         evaluation: Of the seed program; it has a score.
     """
+    return [
+        (each.operator, each.operator.model, each.operator.request(each.context))
+        for each in _asking(loaded, parts, evaluation)
+    ]
+
+
+def _asking(loaded: Loaded[RunConfig], parts: Parts, evaluation: Evaluation) -> list[Asking]:
+    """Return the operators that ask a model, and what they are given first."""
     seed = Individual(0, parts.problem.seed_program, evaluation)
     population = population_of(
         loaded, parts, configured_archive(loaded, parts.problem), lambda _: seed
     )
     population.insert(seed.id, evaluation)
     drawn = draw(loaded.config.seed, 0, parts.portfolio, population, History())
-    found: list[tuple[Proposer, str, Request]] = []
-    for operator in parts.portfolio.proposers:
-        if isinstance(operator, LLMProposer):
-            context = replace(drawn, operator=operator).context(parts.problem, _never)
-            found.append((operator, operator.model, operator.request(context)))
-    return found
+    portfolio = parts.portfolio
+    total = sum(portfolio.weights)
+    return [
+        Asking(
+            operator,
+            weight / total,
+            replace(drawn, operator=operator).context(parts.problem, _never),
+        )
+        for operator, weight in zip(portfolio.proposers, portfolio.weights, strict=True)
+        if isinstance(operator, LLMProposer)
+    ]
 
 
 def facts_of(
@@ -111,21 +125,21 @@ def facts_of(
     """
     config, version = loaded.config, parts.evaluate.version
     told: list[str] = []
-    requests = first_requests(loaded, parts, evaluation)
-    asked = {operator.name: model for operator, model, _ in requests}
+    asking = _asking(loaded, parts, evaluation)
+    requests = [(each.operator.model, each.operator.request(each.context)) for each in asking]
+    asked = {each.operator.name: each.operator.model for each in asking}
     models = {}
     for each in config.models:
         if each.id in asked.values():
             answers = [probe.completion for probe in probes if probe.model == each.id]
             models[each.id] = _model(each, requests, parts, reader, answers, told)
-    operators, fruitful = _operators(parts, asked, reader, told)
+    operators, fruitful, past = _operators(parts, asked, reader, told)
+    beside = calls_beside(Known(loaded, parts, asking, past, reader), told)
     pace = reader.past_pace(version) if reader else None
     evaluation_s = _evaluation(seconds, pace, told)
     closing_s = _held_out(seconds, evaluation_s, pace, parts.evaluate.sizes)
     if parts.rules is not None:
         evaluation_s, closing_s = _sampled(parts.rules, evaluation_s, closing_s, told)
-    if config.grades:
-        told.append("what models are asked for grades is not counted")
     strict = config.order == "strict"
     closing = 2 + len(parts.problem.baselines) if "held_out" in parts.evaluate.stages else 0
     return Facts(
@@ -142,6 +156,7 @@ def facts_of(
         stop=config.stop,
         sources=tuple(told),
         samples=ONE if parts.rules is None else _samples(parts.rules),
+        beside=beside,
     )
 
 
@@ -212,10 +227,10 @@ def _held_out(
 
 def _operators(
     parts: Parts, asked: Mapping[str, str], reader: Reader | None, told: list[str]
-) -> tuple[tuple[Operator, ...], Span]:
-    """Return the operators, and the share of their proposals that leads to an evaluation."""
+) -> tuple[tuple[Operator, ...], Span, frozenset[str]]:
+    """Return operators, the share of proposals that are evaluated, and whose past is known."""
     portfolio, total = parts.portfolio, sum(parts.portfolio.weights)
-    found, low, high = [], 0.0, 0.0
+    found, low, high, known = [], 0.0, 0.0, set()
     for proposer, weight in zip(portfolio.proposers, portfolio.weights, strict=True):
         past = reader.past_yield(parts.evaluate.version, proposer.name) if reader else None
         share = weight / total
@@ -225,17 +240,18 @@ def _operators(
                 f"{proposer.name}: of {past.proposals} earlier proposals {past.fruitful:.0%} led "
                 f"to an evaluation, with {past.calls:.2g} calls each"
             )
+            known.add(proposer.name)
             near = max(past.fruitful, 0.02)
             fruitful, calls = Span(near * 0.9, min(1.0, near * 1.1)), Span(past.calls, past.calls)
         model = asked.get(proposer.name, "")
         found.append(Operator(proposer.name, share, model, calls if model else NONE))
         low, high = low + share * fruitful.low, high + share * fruitful.high
-    return tuple(found), Span(low, high)
+    return tuple(found), Span(low, high), frozenset(known)
 
 
 def _model(
     config: ModelConfig,
-    requests: Sequence[tuple[Proposer, str, Request]],
+    requests: Sequence[tuple[str, Request]],
     parts: Parts,
     reader: Reader | None,
     answers: Sequence[Completion],
@@ -261,20 +277,15 @@ def _model(
         means = (past.input, past.output, past.latency_s)
         spans = [Span(mean, mean).times(*OFF) for mean in means]
         return ModelFacts(spans[0], spans[1], spans[2], price, config.concurrency)
-    lengths = [_characters(request) for _, model, request in requests if model == config.id]
-    prompt = Span(min(lengths) / CHARACTERS[1], max(lengths) / CHARACTERS[0])
-    reply = Span(min(REPLY[0], config.max_tokens), min(REPLY[1], config.max_tokens))
+    lengths = [characters(request) for model, request in requests if model == config.id]
+    call = assumed_call(config, parts, lengths, REPLY)
     told.append(
         f"{config.id}: the first prompt has {max(lengths)} characters; of its replies nothing is "
-        f"known, {reply.low:.0f} to {reply.high:.0f} tokens are assumed"
+        f"known, {call.output.low:.0f} to {call.output.high:.0f} tokens are assumed"
     )
-    return ModelFacts(prompt.times(*GROWTH), reply, None, price, config.concurrency)
+    return replace(call, input=call.input.times(*GROWTH))
 
 
 def _seen(values: Sequence[float]) -> Span:
     """Return a span around a few values, wider than they are."""
     return Span(min(values), max(values)).times(*OFF)
-
-
-def _characters(request: Request) -> int:
-    return sum(len(message.content) for message in request.messages)

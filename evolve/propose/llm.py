@@ -98,7 +98,7 @@ class LLMProposer(ABC):
             images=images if vision else 0,
         )
         self.novelty = novelty
-        self._verifier = Verifier(verifier, templates, tokens) if verifier else None
+        self.verifier = Verifier(verifier, templates, tokens) if verifier else None
 
     @abstractmethod
     def _edit(self, program: Program, reply: str) -> Program:
@@ -168,7 +168,7 @@ class LLMProposer(ABC):
 
     async def _checked(self, context: Context, candidate: Candidate) -> Candidate | Rejected:
         """Spend what checks were asked for before an evaluation."""
-        for check in (self.novelty, self._verifier):
+        for check in (self.novelty, self.verifier):
             refused = None if check is None else await check(context, candidate)
             if refused is not None:
                 return refused

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from evolve.core.program import Program
 from evolve.llm.base import Request
 from evolve.propose.base import Candidate, Context, Rejected
 from evolve.propose.prompt import PromptWriter, TokenBudget
@@ -27,15 +28,19 @@ class Verifier:
     """
 
     def __init__(self, model: str, template_dir: Path | None, tokens: TokenBudget) -> None:
-        self._model = model
+        self.model = model
         self._writer = PromptWriter("verify.j2", template_dir=template_dir, tokens=tokens)
+
+    def request(self, context: Context, program: Program) -> Request:
+        """Return what the model is asked about a program."""
+        checked = replace(context.parent, program=program)
+        shown = replace(context, parent=checked, inspirations=(), attempts=(), hints=())
+        return Request(self._writer.write(shown), seed=context.seed)
 
     async def __call__(self, context: Context, candidate: Candidate) -> Rejected | None:
         """Return the refusal of a candidate, with the model's reasons, or None."""
-        checked = replace(context.parent, program=candidate.program)
-        shown = replace(context, parent=checked, inspirations=(), attempts=(), hints=())
-        request = Request(self._writer.write(shown), seed=context.seed)
-        completion = await context.complete(self._model, request)
+        request = self.request(context, candidate.program)
+        completion = await context.complete(self.model, request)
         verdicts = _VERDICT.findall(completion.text)
         if not verdicts or verdicts[-1] == "ACCEPT":
             return None

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Float, case, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Float, Select, and_, case, cast, func, select
 
 from evolve.store.schema import completions, evaluations, programs, proposals, runs
+from evolve.store.summaries import FOR_GRADES
 
 #: Fewer than this tell nothing.
 ENOUGH = 5
+#: Calls that are not for grades, those of proposals that have not ended among them.
+_WRITING = case((FOR_GRADES, 0), else_=1) == 1
 
 
 class PastCalls(NamedTuple):
     """Answered calls of a model: how many, and their means."""
 
     calls: int
+    input: float
+    output: float
+    latency_s: float
+
+
+class PastGrades(NamedTuple):
+    """Answered calls of a model for grades: of each evaluation, and their means."""
+
+    each: float
     input: float
     output: float
     latency_s: float
@@ -30,25 +42,56 @@ class PastYield(NamedTuple):
 
 
 def past_calls(connection: Connection, model: str) -> PastCalls | None:
-    """Return what a model's calls came to, in all runs; None for too few."""
+    """Return what a model's calls came to, in all runs, but for grades; None for too few."""
     row = connection.execute(
+        _answered(model).join(proposals).where(_WRITING, completions.c.tokens_output > 0)
+    ).one()
+    return PastCalls(*row) if row[0] >= ENOUGH else None
+
+
+def past_grades(connection: Connection, evaluator: str, model: str) -> PastGrades | None:
+    """Return what a model's grades of a problem's programs came to; None for too few."""
+    graded = (
+        select(proposals.c.run_id)
+        .join(completions)
+        .join(runs, runs.c.id == proposals.c.run_id)
+        .where(runs.c.problem_hash == evaluator, completions.c.model == model, FOR_GRADES)
+        .distinct()
+    )
+    calls, *means = connection.execute(
+        _answered(model).join(proposals).where(FOR_GRADES, proposals.c.run_id.in_(graded))
+    ).one()
+    evaluated = connection.scalar(
+        select(func.count()).where(
+            proposals.c.run_id.in_(graded), proposals.c.status == "evaluated"
+        )
+    )
+    return PastGrades(calls / evaluated, *means) if calls >= ENOUGH and evaluated else None
+
+
+def _answered(model: str) -> Select[int, float, float, float]:
+    """Return how to count answered calls of a model, with their means."""
+    return (
         select(
             func.count(),
             _mean(completions.c.tokens_input),
             _mean(completions.c.tokens_output),
             _mean(completions.c.latency_s),
-        ).where(
+        )
+        .select_from(completions)
+        .where(
             completions.c.model == model,
             completions.c.state == "received",
             completions.c.tokens_assumed == 0,
-            completions.c.tokens_output > 0,
         )
-    ).one()
-    return PastCalls(*row) if row[0] >= ENOUGH else None
+    )
 
 
 def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYield | None:
-    """Return what an operator's proposals came to on a problem; None for too few."""
+    """Return what an operator's proposals came to on a problem; None for too few.
+
+    Calls are those of the model that writes.
+    """
     ended = (
         select(
             proposals.c.id,
@@ -56,7 +99,14 @@ def past_yield(connection: Connection, evaluator: str, operator: str) -> PastYie
             func.count(completions.c.id).label("calls"),
         )
         .join(runs, runs.c.id == proposals.c.run_id)
-        .outerjoin(completions, completions.c.proposal_id == proposals.c.id)
+        .outerjoin(
+            completions,
+            and_(
+                completions.c.proposal_id == proposals.c.id,
+                proposals.c.model.in_([completions.c.model, ""]),  # "": of a database of long ago
+                _WRITING,
+            ),
+        )
         .where(
             runs.c.problem_hash == evaluator,
             runs.c.kind == "search",

@@ -20,7 +20,7 @@ from evolve.store.calls import Spending
 from evolve.store.entries import AT_ONCE, NAMED, entries, read_entries, row_number
 from evolve.store.listing import as_known, read_listed
 from evolve.store.opening import open_database
-from evolve.store.past import PastCalls, PastPace, PastYield
+from evolve.store.past import PastCalls, PastGrades, PastPace, PastYield
 from evolve.store.progress import progress
 from evolve.store.records import (
     Failures,
@@ -235,9 +235,14 @@ class Reader(ArchiveReader):
             return rises(connection, run, unit)
 
     def past_calls(self, model: str) -> PastCalls | None:
-        """Return what a model's calls came to, in all runs; None for too few."""
+        """Return what a model's calls came to, in all runs, but for grades; None for too few."""
         with self._database.read() as connection:
             return past.past_calls(connection, model)
+
+    def past_grades(self, evaluator: str, model: str) -> PastGrades | None:
+        """Return what a model's grades came to under one evaluator; None for too few."""
+        with self._database.read() as connection:
+            return past.past_grades(connection, evaluator, model)
 
     def past_yield(self, evaluator: str, operator: str) -> PastYield | None:
         """Return what an operator's proposals came to under one evaluator; None for too few."""

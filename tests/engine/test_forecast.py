@@ -15,6 +15,7 @@ from evolve.config.file import load_run_config
 from evolve.config.models import PriceConfig, StopConfig
 from evolve.core.errors import ConfigError
 from evolve.engine.forecast import (
+    Beside,
     Facts,
     Forecast,
     ModelFacts,
@@ -110,6 +111,22 @@ def test_the_first_rule_to_be_met_ends_it(
     found = expect(stop=StopConfig.model_validate(stop))
     assert found.ends == {ends: 1.0}
     assert found.evaluations.middle == pytest.approx(evaluations)
+
+
+def test_calls_that_write_no_program_are_part_of_it() -> None:
+    small = ModelFacts(exactly(50), exactly(10), exactly(3.0), PriceConfig(input=1, output=10), 2)
+    check = Beside("checks", "m", replace(small, concurrency=8), proposals=exactly(0.5))
+    grade = Beside("grades", "judge", small, evaluations=exactly(1.0))
+    found = expect(beside=(check, grade), fruitful=exactly(0.5), slots=100)
+    assert found.calls.middle == pytest.approx(100 * (2 + 1 + 1))
+    assert found.tokens.middle == pytest.approx(100 * (2 * 1100 + 2 * 60))
+    assert found.cost_usd is not None
+    assert found.cost_usd.middle == pytest.approx(100 * (2 * 2e-3 + 2 * 1.5e-4))
+    assert found.limits == {"models": 1.0}
+    first, pace = 2.0 + 1.0 + 0.5 * 3.0, 2 / 3.0
+    assert found.wall_s.middle == pytest.approx(first + 101 / pace), "the judge is the narrowest"
+    unpriced = replace(grade, call=replace(small, price=None))
+    assert expect(beside=(unpriced,)).cost_usd is None
 
 
 def test_what_is_not_known_makes_ranges_and_what_has_no_price_has_no_cost() -> None:

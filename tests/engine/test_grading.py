@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from evolve.cli.plan import actual_of
+from evolve.config.file import load_run_config
 from evolve.core.errors import ConfigError
 from evolve.engine.events import Event, FaultOccurred, ProgramEvaluated
+from evolve.engine.forecast import Forecast
+from evolve.engine.foresight import expected_of
+from evolve.engine.plan import plan
 from evolve.engine.run import Result, run
 from evolve.store.page_reader import open_page_reader
 from evolve.store.reader import Reader, open_reader
@@ -271,3 +276,47 @@ def test_a_grade_is_no_objective(tmp_path: Path) -> None:
         config = configure(tmp_path, listening, archive={"objectives": [objective]})
         with pytest.raises(ConfigError, match="can be no objective"):
             run(config, db=str(tmp_path / "evolve.db"))
+
+
+def test_a_forecast_counts_grades_and_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    db = str(tmp_path / "evolve.db")
+
+    def expected(**changes: Any) -> Forecast:
+        return plan(load_run_config(configure(tmp_path, server, **changes)), db).forecast
+
+    with FakeLLMServer(Server(seven)) as server:
+        without, graded = expected(grades=[]), expected()
+        options = {"mends": 0, "verifier": "openai/judge"}
+        checked = expected(proposers=[{"kind": "diff", "options": options}])
+        written = expected(instructions={"every": 2})
+        for name in ("calls", "tokens", "cost_usd"):
+            less, more, most, lots = (
+                getattr(each, name).middle for each in (without, graded, checked, written)
+            )
+            assert less < more < most
+            assert more < lots
+        assert "grades by openai/judge are counted" in graded.sources
+        assert "checks by openai/judge are counted" in checked.sources
+        assert "instructions by openai/writer are counted" in written.sources
+        stop = {"evaluations": 12}
+        run(load_run_config(configure(tmp_path, server, stop=stop)), db=db)
+        later, of_writer = expected(stop=stop), expected(stop=stop, grades=[])
+    with open_reader(db) as reader:
+        came, record = actual_of(reader, reader.run()), reader.run()
+        past = reader.past_grades(record.problem_hash, "openai/judge")
+        assert past is not None
+        assert past[:3] == (1.0, 300.0, 15.0)
+        known = reader.past_calls("openai/writer")
+        assert known is not None
+        assert (known.calls, known.output) == (11, 20.0)
+    for forecast in (later, expected_of(record)):
+        assert forecast is not None
+        assert came["calls"] is not None
+        assert forecast.calls.low * 0.98 <= came["calls"] <= forecast.calls.high * 1.02
+    assert came["tokens"] is not None
+    assert later.tokens.low * 0.98 <= came["tokens"] <= later.tokens.high * 1.02
+    assert any("had 1 grades of 300 tokens in and 15 out" in text for text in later.sources)
+    assert of_writer.calls.high < later.calls.low, "earlier grades are none of the writer's calls"
