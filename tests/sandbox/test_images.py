@@ -85,6 +85,17 @@ async def test_what_is_not_installed_here_comes_from_pip(tmp_path: Path) -> None
     connection.close()
 
 
+async def test_python_that_a_program_starts_has_the_packages_of_the_image() -> None:
+    source = """
+import subprocess
+def solve():
+    ask = "import numpy; print(numpy.arange(7).sum())"
+    return subprocess.run(["python3", "-c", ask], capture_output=True, text=True).stdout
+"""
+    reply = await call(ImageRecipe(), source)
+    assert reply.value == "21\n", reply.message
+
+
 def test_a_requirement_that_cannot_be_had_says_so(client: docker.DockerClient) -> None:
     with pytest.raises(SandboxUnavailable, match="no-such-package-anywhere could not be installed"):
         ensure_image(client, ImageRecipe(requirements=("no-such-package-anywhere",)))

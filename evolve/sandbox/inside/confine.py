@@ -17,7 +17,14 @@ _OPEN_FILES = 256
 #: Limits of what gVisor does not have; the filter refuses the calls that would use it.
 _NOT_IN_GVISOR = (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)
 #: Variables of the runner's that programs need; besides those that limit threads.
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+#: Of the sandbox's own environment; PYTHONPATH is where an image has packages.
+_KEPT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+)
 _SPARE = 64  #: descriptors from here on are free while the five are put in place
 
 
