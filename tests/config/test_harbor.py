@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from evolve.cli.app import app
 from evolve.config.foreign.harbor import import_task, look_at_task
+from evolve.config.foreign.harbor_installs import Installs, installs_of
 from evolve.config.problem import load_problem
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Outcome
@@ -163,7 +164,7 @@ def test_named_rewards_and_none(tmp_path: Path) -> None:
 
 def test_what_cannot_be_had_here_is_refused_all_at_once(tmp_path: Path) -> None:
     described = TASK["task.toml"].replace('SCALE = "2"', 'JUDGE_KEY = "${OPENAI_API_KEY}"')
-    tests = "#!/bin/bash\n# apt-get install x\napt-get install -y curl\nuvx pytest /tests\n"
+    tests = "#!/bin/bash\n# apt-get install x\napk add curl\nuv run pytest /tests\n"
     task = write(tmp_path, task=described + '[[steps]]\nname = "one"\n', test=tests)
     (task / "environment/docker-compose.yaml").write_text("services: {}\n")
     with pytest.raises(ConfigError) as raised:
@@ -172,8 +173,8 @@ def test_what_cannot_be_had_here_is_refused_all_at_once(tmp_path: Path) -> None:
     assert "several steps" in said
     assert "docker-compose.yaml" in said
     assert "verifier.env.JUDGE_KEY = '${OPENAI_API_KEY}'" in said
-    assert "tests/test.sh:3 runs 'apt-get install'" in said
-    assert "tests/test.sh:4 runs 'uvx'" in said
+    assert "tests/test.sh:3 runs 'apk add'" in said
+    assert "tests/test.sh:4 runs 'uv run'" in said
     assert "tests/test.sh:2" not in said
     separate = TASK["task.toml"].replace("[verifier]", '[verifier]\nenvironment_mode = "separate"')
     with pytest.raises(ConfigError, match="tests run beside the program"):
@@ -184,6 +185,119 @@ def test_what_cannot_be_had_here_is_refused_all_at_once(tmp_path: Path) -> None:
         look_at_task(write(tmp_path / "d", instruction=None))
     with pytest.raises(ConfigError, match="not TOML"):
         look_at_task(write(tmp_path / "e", task="[verifier\n"))
+
+
+#: As most published tasks have it.
+CUSTOMARY = """
+#!/bin/bash
+set -e
+apt-get update > /dev/null 2>&1
+apt-get install -y curl gcc
+curl -LsSf https://astral.sh/uv/0.9.5/install.sh | sh
+source $HOME/.local/bin/env
+pip install --break-system-packages 'numpy>=1.26' > /dev/null 2>&1
+python3 solver.py
+if uvx \\
+  -p 3.13 \\
+  --from pytest==8.4.1 \\
+  unittest discover -v -s /tests/judge
+then
+  echo 1 > /logs/verifier/reward.txt
+else
+  echo 0 > /logs/verifier/reward.txt
+fi
+"""
+CHECK = """
+import unittest
+
+class Order(unittest.TestCase):
+    def test_the_order(self):
+        self.assertEqual(open("/app/out.txt").read(), "2 30 100")
+"""
+
+
+def test_what_tests_install_when_they_run_is_in_the_image(tmp_path: Path) -> None:
+    task = write(tmp_path, test=CUSTOMARY, check=None)
+    (task / "tests/judge").mkdir()
+    (task / "tests/judge/test_order.py").write_text(CHECK)
+    found = look_at_task(task)
+    assert any("curl, gcc, numpy>=1.26, pytest==8.4.1" in note for note in found.notes)
+    place = tmp_path / "mine"
+    import_task(found, place)
+    assert found.task["files"]["/tests/test.sh"] == CUSTOMARY.lstrip(), "they stay as they are"
+    original = TASK["environment/Dockerfile"].strip()
+    built = (place / "environment/Dockerfile").read_text()
+    assert built.startswith(original)
+    more = built.removeprefix(original)
+    assert "\nUSER root\nRUN apt-get update && apt-get install -y curl gcc\n" in more
+    assert "python3 -m pip install --no-cache-dir 'numpy>=1.26'\n" in more
+    assert "/bin/pip install --no-cache-dir pytest==8.4.1\n" in more
+
+    seed = judged(place, "solver.py")
+    assert seed.score is not None, seed.message
+    assert seed.score.objective == 0.0
+    assert "AssertionError: '30 100 2'" in seed.score.artifacts["verifier"], "it ran, no network"
+    sorts = "order = lambda each: sorted(each, key=int)"
+    better = (place / "solver.py").read_text().replace("order = list", sorts)
+    found_out = judged(place, "solver.py", better)
+    assert found_out.score is not None, found_out.message
+    assert found_out.score.objective == 1.0, found_out.score.artifacts
+
+    described = TASK["task.toml"] + 'docker_image = "somebody/sorting:1"\n'
+    named = tmp_path / "named"
+    import_task(look_at_task(write(tmp_path / "b", test=CUSTOMARY, task=described)), named)
+    assert (named / "environment/Dockerfile").read_text().startswith("FROM somebody/sorting:1\n")
+    assert load_problem(str(named)).image.dockerfile == named / "environment/Dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("script", "system", "python", "tools"),
+    [
+        (
+            "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq a-b=1.0+x c",
+            "a-b=1.0+x c",
+            "",
+            "",
+        ),
+        ("if ! apt-get update && apt install --yes d; then exit 1; fi", "d", "", ""),
+        ("python3 -m pip install -q pytest pytest", "", "pytest", ""),
+        (
+            'pip3 install "requests[socks]>=2,<3" >/dev/null 2>&1 || exit 1',
+            "",
+            "requests[socks]>=2,<3",
+            "",
+        ),
+        ("uvx --with pytest==8.4.1 --with=a,b pytest@8 /tests -w", "", "", "pytest==8.4.1 a b"),
+        ("uvx --from pytest==8 py.test", "", "", "pytest==8"),
+        ("uvx -p 3.13 -w pytest-cov pytest@8.4.1", "", "", "pytest-cov pytest==8.4.1"),
+        ("wget -qO- https://astral.sh/uv/install.sh | sh; echo '' # curl x", "", "", ""),
+    ],
+)
+def test_installs_are_read(script: str, system: str, python: str, tools: str) -> None:
+    assert installs_of(script) == Installs(
+        tuple(system.split()), tuple(python.split()), tuple(tools.split())
+    )
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "apt-get install -y $PACKAGES",
+        "apt-get install -y -t backports git",
+        "apt-get remove curl && apt-get install",
+        "pip install -r requirements.txt",
+        "pip install -U pytest",
+        "pip install git+https://example.org/x",
+        "x=$(curl https://example.org/answers)",
+        "curl -LsSf https://example.org/install.sh | sh",
+        "uvx --index-url https://example.org pytest",
+        "uvx --with",
+        "echo 'begun; curl https://example.org",
+        "git clone https://example.org/x",
+    ],
+)
+def test_what_cannot_be_told_is_refused(script: str) -> None:
+    assert [line for line, _ in installs_of(f"true\n{script}\n").refused] == [2]
 
 
 def test_of_several_sources_one_is_to_be_named(tmp_path: Path) -> None:

@@ -13,28 +13,28 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
+from evolve.config.foreign.harbor_installs import (
+    READ_BYTES,
+    Installs,
+    image_lines,
+    installs_of,
+    installs_of_tests,
+)
 from evolve.config.problem_new import check_free
 from evolve.config.text_file import read_text
 from evolve.core.errors import ConfigError
 from evolve.core.program import START
 
-_READ_BYTES = 1 << 20
 _MOST_BYTES = 700 * 1024
 _WORKDIR = "/app"
 _SECONDS, _MEMORY_MB = 600.0, 2048
 _SCRIPT = "solution/solve.sh"
-#: What needs the network when a script runs it.
-_NETWORK = re.compile(
-    r"\b(?:apt-get|apt|apk|dnf|yum)\s+(?:-\S+\s+)*(?:update|install|add)\b|\b(?:curl|wget|uvx)\b"
-    r"|\bpip3?\s+(?:install|download)\b|\buv\s+(?:pip|tool|add|sync|run)\b|\bgit\s+clone\b"
-    r"|\bnpm\s+(?:install|i|ci)\b|\bnpx\b"
-)
 _SOURCES = (".py", ".c", ".cc", ".cpp", ".rs", ".go", ".java", ".js", ".ts", ".jl", ".rb", ".sh")
 #: Reads the adapter and the task from standard input, and prints what comes of it.
 _BOOT = (
@@ -55,6 +55,7 @@ class HarborTask:
         task: What the adapter needs, see `evolve.config.foreign.harbor_adapter.run`.
         limits: Of the problem.
         image: Docker image that the task names, or empty.
+        installs: What its scripts install when they run.
         notes: What somebody should look at.
     """
 
@@ -65,6 +66,7 @@ class HarborTask:
     task: Mapping[str, Any]
     limits: Mapping[str, float]
     image: str = ""
+    installs: Installs = field(default=Installs())
     notes: tuple[str, ...] = field(default=())
 
 
@@ -84,8 +86,9 @@ def look_at_task(
     """
     described = _described(folder)
     docker = folder / "environment" / "Dockerfile"
-    layout = _Layout.of(read_text(docker, _READ_BYTES) if docker.is_file() else "")
-    if reasons := [*_not_here(folder, described)]:
+    layout = _Layout.of(read_text(docker, READ_BYTES) if docker.is_file() else "")
+    installs, reasons = installs_of_tests(folder)
+    if reasons := [*_not_here(folder, described), *reasons]:
         raise ConfigError(
             "this Harbor task cannot be imported:\n" + "\n".join(f"- {each}" for each in reasons)
         )
@@ -97,6 +100,8 @@ def look_at_task(
     if start.is_relative_to(folder / "environment"):
         place = layout.places(folder / "environment", start) or f"{layout.workdir}/{start.name}"
     texts.pop(place, None)
+    if not place:  # what the task's own solution installs, its successors will want
+        installs += replace(installs_of(read_text(start, READ_BYTES)), refused=())
     paths = (*texts, *binary, layout.workdir, *([place] if place else []))
     roots = {f"/{part}" for path in paths for part in PurePosixPath(path).parts[1:2]}
     verifier, wanted = described.get("verifier", {}), described.get("environment", {})
@@ -116,7 +121,8 @@ def look_at_task(
         },
         _limits(verifier, wanted),
         str(wanted.get("docker_image") or ""),
-        tuple(_notes(described, place)),
+        installs,
+        tuple(_notes(described, place, installs)),
     )
 
 
@@ -136,19 +142,29 @@ def import_task(found: HarborTask, place: Path) -> list[Path]:
     check_free(place)
     environment = found.folder / "environment"
     built = (environment / "Dockerfile").is_file() and not found.image
+    more = image_lines(found.installs) if found.installs.names and (built or found.image) else ""
     files = {
-        found.program.name: _marked(read_text(found.program, _READ_BYTES)),
+        found.program.name: _marked(read_text(found.program, READ_BYTES)),
         "evaluate.py": _evaluator(found),
         "prompt.md": _statement(found),
-        "problem.yaml": _description(found, place.name, built=built),
+        "problem.yaml": _description(found, place.name, built=built or bool(more)),
         "README.md": _readme(found, place.name),
     }
     place.mkdir(parents=True)
     if built:
         shutil.copytree(environment, place / "environment")
+    if more:
+        _extend(place / "environment" / "Dockerfile", f"FROM {found.image}\n", more)
     for name, text in files.items():
         (place / name).write_text(text, encoding="utf-8")
     return sorted(place / name for name in files)
+
+
+def _extend(file: Path, otherwise: str, more: str) -> None:
+    """Add lines to a Dockerfile, or to what is one instead."""
+    file.parent.mkdir(exist_ok=True)
+    before = read_text(file, READ_BYTES) if file.is_file() else otherwise
+    file.write_text(before.rstrip() + "\n" + more, encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +215,7 @@ def _described(folder: Path) -> dict[str, Any]:
             raise ConfigError(f"{folder} has no {name}: it is no Harbor task")
     place = folder / "task.toml"
     try:
-        return tomllib.loads(read_text(place, _READ_BYTES))
+        return tomllib.loads(read_text(place, READ_BYTES))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML: {error}", path=str(place)) from None
 
@@ -215,14 +231,6 @@ def _not_here(folder: Path, described: Mapping[str, Any]) -> Iterator[str]:
         if (folder / "environment" / name).is_file():
             yield f"environment/{name}: programs run in one container, without others beside it"
     yield from _settings_not_here(verifier, wanted)
-    for script in sorted((folder / "tests").rglob("*.sh")):
-        for number, line in enumerate(read_text(script, _READ_BYTES).splitlines(), start=1):
-            if (used := _NETWORK.search(line)) and not line.lstrip().startswith("#"):
-                where = script.relative_to(folder).as_posix()
-                yield (
-                    f"{where}:{number} runs {used[0]!r}, and a sandbox has no network: put what it "
-                    "installs into environment/Dockerfile and take the line out"
-                )
 
 
 def _settings_not_here(verifier: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -302,7 +310,7 @@ def _megabytes(text: object) -> int:
     return int(found[1]) * (1024 if found[2].upper() == "G" else 1) if found else 0
 
 
-def _notes(described: Mapping[str, Any], place: str) -> Iterator[str]:
+def _notes(described: Mapping[str, Any], place: str, installs: Installs) -> Iterator[str]:
     wanted = described.get("environment", {})
     if wanted.get("allow_internet", True):
         yield "the task allows its agent the network; a program here has none"
@@ -311,6 +319,11 @@ def _notes(described: Mapping[str, Any], place: str) -> Iterator[str]:
             yield f"environment.{key} is left out: there is no agent to use it"
     if not place:
         yield "the program is a script; it is run first, and the tests after it"
+    if installs.names:
+        yield (
+            f"scripts of the task install {', '.join(installs.names)} when they run: that is in "
+            "environment/Dockerfile now; the process sandbox has what its python3 has"
+        )
 
 
 def _marked(text: str) -> str:
@@ -331,7 +344,7 @@ def _evaluator(found: HarborTask) -> str:
 
 
 def _statement(found: HarborTask) -> str:
-    told = read_text(found.folder / "instruction.md", _READ_BYTES).strip()
+    told = read_text(found.folder / "instruction.md", READ_BYTES).strip()
     if found.place:
         what = f"The program is the file `{found.place}`"
     else:
@@ -358,10 +371,10 @@ def _description(found: HarborTask, name: str, *, built: bool) -> str:
         ],
         "limits": dict(found.limits),
     }
-    if found.image:
-        described["image"] = found.image
-    elif built:
+    if built:
         described["dockerfile"] = "environment/Dockerfile"
+    elif found.image:
+        described["image"] = found.image
     return yaml.safe_dump(described, sort_keys=False, width=100)
 
 

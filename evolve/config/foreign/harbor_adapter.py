@@ -20,6 +20,42 @@ from typing import Any
 
 _TAIL = 2000
 _TESTS, _LOGS, _VERIFIER, _SCRIPT = "/tests", "/logs", "/logs/verifier", "/solution/solve.sh"
+#: Where an image has what scripts run by ``uvx``.
+TOOLS = "/opt/task-tools"
+_STAND_IN = """\
+case " $* " in {what}) {then}exit 0 ;; esac
+PATH=${{PATH#*:}}
+export PATH
+exec "${{0##*/}}" "$@"
+"""
+_INSTALLER = _STAND_IN.format(
+    what='*" install "* | *" update "*',
+    then='echo "${0##*/}: left out, what the task installs is in the image"; ',
+)
+_FETCHER = _STAND_IN.format(what="*astral.sh/uv*", then="")
+_UVX = f"""\
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -p | --python | -w | --with | --from) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+  esac
+done
+tool=${{1%%@*}}
+shift
+if [ -x "{TOOLS}/bin/$tool" ]; then exec "{TOOLS}/bin/$tool" "$@"; fi
+exec python3 -m "$tool" "$@"
+"""
+#: What scripts find by the names of installers, which an image makes needless.
+_STAND_INS = {
+    "apt": _INSTALLER,
+    "apt-get": _INSTALLER,
+    "pip": _INSTALLER,
+    "pip3": _INSTALLER,
+    "curl": _FETCHER,
+    "wget": _FETCHER,
+    "uvx": _UVX,
+}
 
 
 def run(
@@ -61,12 +97,15 @@ def run(
         if root not in (_TESTS, _LOGS) and Path(root).is_dir():  # the image of the task has it
             shutil.copytree(root, private(root), symlinks=True, dirs_exist_ok=True)
     _write({private(path): data for path, data in contents.items()})
-    said = {} if place else {"solution": _bash(private(_SCRIPT), private(workdir), {})[1]}
+    said = {}
+    if not place:
+        said["solution"] = _bash(private(_SCRIPT), private(workdir), _stand_ins(base))[1]
     for folder in (_TESTS, _VERIFIER):  # nothing that the program planted there counts
         shutil.rmtree(private(folder), ignore_errors=True)
         private(folder).mkdir(parents=True)
     _write({private(path): data for path, data in tests.items()})
-    status, said["verifier"] = _bash(private(f"{_TESTS}/test.sh"), private(workdir), environment)
+    given = {**_stand_ins(base), **environment}
+    status, said["verifier"] = _bash(private(f"{_TESTS}/test.sh"), private(workdir), given)
     metrics = _reward(private(_VERIFIER))
     error = "" if metrics else f"test.sh wrote no reward (exit status {status}): {said['verifier']}"
     return {"metrics": metrics, "artifacts": {k: v for k, v in said.items() if v}, "error": error}
@@ -82,6 +121,18 @@ def _write(files: Mapping[Path, bytes]) -> None:
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def _stand_ins(base: Path) -> dict[str, str]:
+    """Lay out what scripts find instead of installers; return the environment to find it."""
+    folder = base / "_stand_ins"
+    start = f"#!{shutil.which('bash')}\n"
+    files = {folder / name: (start + text).encode() for name, text in _STAND_INS.items()}
+    _write(files)
+    for path in files:
+        path.chmod(0o755)
+    _write({Path.home() / ".local/bin/env": b""})  # what uv's installer leaves to be sourced
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
 def _bash(script: Path, folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
