@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from textwrap import dedent
 from threading import Thread
 
 import pytest
@@ -19,7 +20,48 @@ from tests.command import evolve_here, start, write_config
 from tests.engine.author import Author
 from tests.engine.test_resume import check_database
 from tests.fake_llm_server import FakeLLMServer
+from tests.fakes import PROBLEM, write_problem
 from tests.postgres_server import Server
+
+#: Programs that each controller judges before any one judges more than the second number.
+EACH, MOST = 10, 40
+#: Nothing is judged before all controllers are there, and none of them does it all: how quickly a
+#: process starts decides nothing.
+TOGETHER = f"""
+
+import os
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MINE = HERE / f"{{os.getppid()}}.judged"
+judge = Parabola.score
+
+
+def wait_for_the_others():
+    with MINE.open("a") as file:
+        file.write("x")
+    while not (HERE / "go").exists():
+        time.sleep(0.01)
+    while MINE.stat().st_size > {MOST}:
+        judged = list(HERE.glob("*.judged"))
+        if len(judged) == COUNT and all(map(has_its_share, judged)):
+            break
+        time.sleep(0.01)
+
+
+def has_its_share(judged):
+    return judged.stat().st_size >= {EACH} or not Path("/proc", judged.stem).exists()
+
+
+def score(self, case, output, usage):
+    if case.inputs["x"] == 0:
+        wait_for_the_others()
+    return judge(self, case, output, usage)
+
+
+Parabola.score = score
+"""
 
 
 class Controller:
@@ -65,11 +107,35 @@ class Controller:
         assert found == code, self._errors
 
 
+def write(folder: Path, count: int, **changes: object) -> Path:
+    """Write a configuration for so many controllers that work on the parabola together."""
+    evaluate = dedent(PROBLEM["evaluate.py"]) + TOGETHER.replace("COUNT", str(count))
+    write_problem(folder / "parabola", evaluate=evaluate)
+    return write_config(folder, **changes)
+
+
+def begin(folder: Path, config: Path, count: int, db: str) -> list[Controller]:
+    """Start controllers; return them when all are there and have been told to go."""
+    running = [Controller(folder, config, "--db", db) for _ in range(count)]
+    while here(db) < count:
+        assert all(each.process.poll() is None for each in running)
+        time.sleep(0.1)
+    (folder / "parabola" / "go").touch()
+    return running
+
+
+def here(db: str) -> int:
+    """Return how many controllers have joined; none where there is no database yet."""
+    with suppress(StoreError), open_reader(db) as reader:
+        return sum(len(reader.controllers(run.id)) for run in reader.runs())
+    return 0
+
+
 def together(
-    folder: Path, config: Path, count: int, *more: str, kill_after: int = 0
+    folder: Path, config: Path, count: int, *, db: str = "", kill_after: int = 0
 ) -> list[Controller]:
     """Have controllers share a run to its end; the last one is killed after some evaluations."""
-    running = [Controller(folder, config, *more) for _ in range(count)]
+    running = begin(folder, config, count, db or str(folder / "evolve.db"))
     if kill_after:
         running[-1].wait_for(kill_after)
         running[-1].process.kill()
@@ -94,12 +160,12 @@ def check_replay(folder: Path) -> None:
 
 
 def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
-    config = write_config(tmp_path, stop={"evaluations": 100})
+    config = write(tmp_path, 2, stop={"evaluations": 100})
     together(tmp_path, config, 2)
     check_database(tmp_path / "evolve.db", 100)
     check_replay(tmp_path)
     assert sum(shares(tmp_path)) == 100
-    assert min(shares(tmp_path)) > 10
+    assert min(shares(tmp_path)) >= EACH
     with pytest.raises(StoreError, match=r"is finished \(evaluations\), so there is nothing to"):
         run(config, db=str(tmp_path / "evolve.db"), join=True)
     listed = evolve_here(tmp_path, "show", "1")
@@ -107,8 +173,8 @@ def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
 
 
 def test_a_killed_controllers_work_is_finished_by_the_other(tmp_path: Path) -> None:
-    config = write_config(tmp_path, slots=3, stop={"evaluations": 120})
-    together(tmp_path, config, 2, kill_after=10)
+    config = write(tmp_path, 2, slots=3, stop={"evaluations": 120})
+    together(tmp_path, config, 2, kill_after=EACH)
     check_database(tmp_path / "evolve.db", 120)
     check_replay(tmp_path)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
@@ -123,7 +189,7 @@ def test_a_run_in_strict_order_is_not_shared(tmp_path: Path) -> None:
 
 def test_controllers_share_a_budget_of_calls(tmp_path: Path) -> None:
     with FakeLLMServer(Author(1000)) as server:
-        config = write_config(tmp_path, **of_models(server), stop={"calls": 24})
+        config = write(tmp_path, 2, **of_models(server), stop={"calls": 24})
         together(tmp_path, config, 2)
         assert len(server.calls) == 24
     check_calls(tmp_path, 24)
@@ -161,13 +227,14 @@ def check_calls(folder: Path, most: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_three_controllers_one_of_them_killed(tmp_path: Path) -> None:
-    config = write_config(
+    config = write(
         tmp_path,
+        3,
         slots=2,
         islands={"count": 3, "migration": {"interval": 20}, "reset": {"interval": 90}},
         stop={"evaluations": 600},
     )
-    together(tmp_path, config, 3, kill_after=60)
+    together(tmp_path, config, 3, kill_after=EACH)
     check_replay(tmp_path)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         assert sum(reader.totals(1).evaluations.values()) == 600
@@ -184,8 +251,8 @@ def test_three_controllers_one_of_them_killed(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
     with FakeLLMServer(Author(1000)) as server:
-        config = write_config(tmp_path, **of_models(server), slots=2, stop={"calls": 300})
-        together(tmp_path, config, 3, kill_after=10)
+        config = write(tmp_path, 3, **of_models(server), slots=2, stop={"calls": 300})
+        together(tmp_path, config, 3, kill_after=EACH)
         assert len(server.calls) <= 300
     check_calls(tmp_path, 300)
     check_replay(tmp_path)
@@ -196,8 +263,8 @@ def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
 def test_controllers_on_one_server_survive_its_restart(
     tmp_path: Path, postgres: Server, postgres_url: str
 ) -> None:
-    config = write_config(tmp_path, stop={"evaluations": 240})
-    running = [Controller(tmp_path, config, "--db", postgres_url) for _ in range(2)]
+    config = write(tmp_path, 2, stop={"evaluations": 240})
+    running = begin(tmp_path, config, 2, postgres_url)
     for mode in ("immediate", "fast", "immediate"):
         running[0].wait_for(running[0].evaluated + 25)
         postgres.stop(mode)
@@ -214,13 +281,14 @@ def test_controllers_on_one_server_survive_its_restart(
 def test_two_controllers_on_one_server_make_2000_evaluations(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    config = write_config(
+    config = write(
         tmp_path,
+        2,
         slots=2,
         islands={"count": 3, "migration": {"interval": 40}},
         stop={"evaluations": 2000},
     )
-    together(tmp_path, config, 2, "--db", postgres_url)
+    together(tmp_path, config, 2, db=postgres_url)
     check_run(tmp_path, postgres_url, 2000)
 
 
