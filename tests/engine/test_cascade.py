@@ -133,7 +133,10 @@ def test_noise_and_a_cascade_exclude_each_other(tmp_path: Path) -> None:
         search(tmp_path, CASCADE, noise={"repeats": 2})
 
 
-def test_a_problem_with_a_cascade_is_checked_and_evaluated(tmp_path: Path) -> None:
+def test_a_problem_with_a_cascade_is_checked_and_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evolve.engine.check.MARGIN_S", 4.7)  # of 5 s
     problem = PROBLEM["problem.yaml"].rstrip() + f"\n        {CASCADE}\n        "
     folder = write_problem(tmp_path / "parabola", problem=problem)
     found = json.loads(evolve_here(tmp_path, "problem", "check", "./parabola", "--json").stdout)
