@@ -23,6 +23,11 @@ from tests.pool.fake_devices import FakeDevices, gpu
 AUTO = PoolConfig()
 
 
+@pytest.fixture
+def anyio_backend(virtual_time: object) -> object:
+    return virtual_time
+
+
 def need(slots: int = 1, *, timed: bool = False, **limits: float) -> Need:
     return Need(slots, Limits(**limits), timed=timed)  # type: ignore[arg-type] # by name, as given
 
@@ -32,6 +37,7 @@ def eight_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four cores of two threads; the affinity of this process is another matter."""
     cpus = [Cpu(0, number % 4, number) for number in range(8)]
     monkeypatch.setattr(allot, "usable_cpus", lambda: sorted(cpus))
+    monkeypatch.setattr(allot, "slow_governors", lambda cpus: [])
 
 
 def cpus_of(resources: tuple[Resources, ...]) -> list[tuple[int, ...]]:

@@ -31,6 +31,12 @@ from evolve.sandbox.base import Job, Reply, Report
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend(virtual_time: object) -> object:
+    return virtual_time
+
+
 JOB = Job(Program({"p.py": "def f(x):\n    return x\n"}), "f", Limits(wall_s=5))
 FACTS = {
     "guarantees": ["g"],
