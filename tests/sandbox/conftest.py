@@ -11,7 +11,7 @@ from evolve.sandbox.base import Sandbox, Slot
 from evolve.sandbox.docker import DockerSandbox
 from evolve.sandbox.process import ProcessSandbox
 
-SLOT_LIMITS = Limits(wall_s=3.0, memory_mb=192, processes=16, disk_mb=16, output_kb=4, result_mb=4)
+SLOT_LIMITS = Limits(wall_s=30.0, memory_mb=192, processes=16, disk_mb=16, output_kb=4, result_mb=4)
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,8 @@ async def test_a_build_comes_first_and_its_failure_is_explained(slot: Slot) -> N
 async def test_ways_to_fail_are_told_apart(
     slot: Slot, source: str, outcome: Outcome, message: str
 ) -> None:
-    limits = Limits(wall_s=1.5, memory_mb=192, processes=16, disk_mb=16, result_mb=4)
+    wall_s = 1.5 if outcome is Outcome.WALL_TIMEOUT else 30.0
+    limits = Limits(wall_s=wall_s, memory_mb=192, processes=16, disk_mb=16, result_mb=4)
     reply, _ = await call(slot, source, limits=limits)
     assert reply.outcome is outcome, reply.message
     assert message in reply.message
@@ -96,10 +97,10 @@ async def test_ways_to_fail_are_told_apart(
 
 
 async def test_too_much_memory_or_cpu_is_seen_from_outside(slot: Slot) -> None:
-    limits = Limits(wall_s=9.0, memory_mb=96, processes=16, disk_mb=16)
+    limits = Limits(wall_s=60.0, memory_mb=96, processes=16, disk_mb=16)
     reply, _ = await call(slot, "b = b'x' * (600 << 20); print(len(b))", limits=limits)
     assert reply.outcome in (Outcome.OUT_OF_MEMORY, Outcome.EXIT), reply.message
-    limits = Limits(wall_s=9.0, cpu_s=0.5, memory_mb=96, processes=16, disk_mb=16)
+    limits = Limits(wall_s=60.0, cpu_s=0.5, memory_mb=96, processes=16, disk_mb=16)
     reply, _ = await call(slot, "while True: pass", limits=limits)
     assert reply.outcome is Outcome.CPU_TIMEOUT, reply.message
 

@@ -239,21 +239,28 @@ async def test_work_between_calls_is_charged_to_the_next_call(slot: Slot) -> Non
             await anyio.sleep(seconds)
             replies += [await session.call({"x": False}) for _ in range(2)]
         used_ns = session.report.usage.cpu_ns
-        if not replies[1].value:
+        second = replies[1].usage
+        charged = second.cpu_ns > max(0.05e9, second.wall_ns)
+        if charged and not replies[1].value:
             break
-    first, second, third = replies
-    assert second.value is False, "it is through"
-    assert first.usage.cpu_ns + second.usage.cpu_ns > 0.13e9
-    assert second.usage.cpu_ns > max(0.05e9, second.usage.wall_ns)
-    assert third.usage.cpu_ns < 0.05e9
+    first, second, third = (reply.usage for reply in replies)
+    assert replies[1].value is False, "it is through"
+    assert first.cpu_ns + second.cpu_ns > 0.13e9
+    assert second.cpu_ns > max(0.05e9, second.wall_ns)
+    assert third.cpu_ns < 0.05e9
     assert used_ns > 0.13e9
 
 
 async def test_the_clock_stands_still_between_calls(slot: Slot) -> None:
-    async with slot.session(job("def solve(): return 1", wall_s=1.0)) as session:
-        await session.call({})
-        await anyio.sleep(1.2)
-        assert (await session.call({})).outcome is Outcome.OK
+    outcomes = []
+    for wall_s in ENOUGH_S:
+        async with slot.session(job("def solve(): return 1", wall_s=wall_s)) as session:
+            await session.call({})
+            await anyio.sleep(1.2 * wall_s)
+            outcomes.append((await session.call({})).outcome)
+        if outcomes[-1] is Outcome.OK:
+            break
+    assert outcomes[-1] is Outcome.OK
 
 
 async def test_peak_memory_is_measured(slot: Slot) -> None:
@@ -269,14 +276,14 @@ async def test_peak_memory_is_measured(slot: Slot) -> None:
         def solve():
             if os.fork() == 0:
                 held = b"x" * 80_000_000
-                time.sleep(0.7)
+                time.sleep(SECONDS)
                 os._exit(0)
             os.wait()
         """,
         """
         def solve():
             held = bytearray(b"x") * 80_000_000
-            time.sleep(0.3)
+            time.sleep(SECONDS)
             del held
             with open("/proc/self/clear_refs", "w") as file:
                 file.write("5")  # resets the peak that the kernel keeps
@@ -286,9 +293,15 @@ async def test_peak_memory_is_measured(slot: Slot) -> None:
 )
 async def test_peak_memory_cannot_be_hidden(slot: Slot, hidden: str) -> None:
     _, small = await run(slot, "import os, time\ndef solve(): pass")
-    reply, large = await run(slot, "import os, time\n" + textwrap.dedent(hidden))
-    assert reply.outcome is Outcome.OK, reply.message
-    assert large.usage.peak_memory_bytes - small.usage.peak_memory_bytes > 60_000_000
+    more = 0
+    for seconds in ENOUGH_S:
+        source = textwrap.dedent(hidden).replace("SECONDS", str(seconds))
+        reply, large = await run(slot, "import os, time\n" + source)
+        assert reply.outcome is Outcome.OK, reply.message
+        more = large.usage.peak_memory_bytes - small.usage.peak_memory_bytes
+        if more > 60_000_000:
+            break
+    assert more > 60_000_000
 
 
 async def test_an_error_that_only_looks_like_the_process_limit_is_an_exception(slot: Slot) -> None:

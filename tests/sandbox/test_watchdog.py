@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -53,21 +54,25 @@ def folders(pid: int) -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"evolve-{pid}-*"))
 
 
-def processes(pid: int) -> list[str]:
-    """Return what runs with a private folder of a controller, or as its watchdog."""
-    found = []
+def commands() -> Iterator[tuple[int, str]]:
+    """Yield what all processes of this machine run, by their numbers."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if f"/evolve-{pid}-" in line or (f":{pid}:" in line and "watchdog" in line):
-                found.append(line)
-    return found
+            with suppress(OSError):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(entry.name), line.decode(errors="replace")
 
 
-def soon(nothing: Callable[[], object], seconds: float = 20.0) -> None:
+def processes(pid: int) -> list[str]:
+    """Return what runs with a private folder of a controller, or as its watchdog."""
+    return [
+        line
+        for _, line in commands()
+        if f"/evolve-{pid}-" in line or (f":{pid}:" in line and "watchdog" in line)
+    ]
+
+
+def soon(nothing: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until ``nothing`` is left."""
     deadline = time.monotonic() + seconds
     while nothing() and time.monotonic() < deadline:
@@ -97,14 +102,10 @@ def test_folders_and_runners_of_a_killed_controller_go() -> None:
 def test_a_frozen_runner_goes_too() -> None:
     with started(PROCESS) as controller:
         read(controller, 3)
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    mine = f"/evolve-{controller.pid}-" in (entry / "cmdline").read_text()
-                except OSError:
-                    continue
-                if mine:
-                    os.kill(int(entry.name), signal.SIGSTOP)
+        for pid, line in commands():
+            if f"/evolve-{controller.pid}-" in line:
+                with suppress(ProcessLookupError):  # a program that has ended
+                    os.kill(pid, signal.SIGSTOP)
         controller.kill()
         soon(lambda: [*folders(controller.pid), *processes(controller.pid)])
 
