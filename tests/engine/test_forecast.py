@@ -143,7 +143,10 @@ def test_a_target_alone_bounds_nothing() -> None:
 
 
 class Counting:
-    """A model that takes a while, and three of whose four replies are another program each."""
+    """A model that takes a while, and three of whose four replies are another program each.
+
+    Asked again, it has one.
+    """
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s, self.count = delay_s, 0
@@ -151,7 +154,7 @@ class Counting:
     def __call__(self, call: Call) -> Reply:
         self.count += 1
         tokens = (len(str(call.body["messages"])) // 4, 40)
-        if self.count % 4 == 0:
+        if self.count % 4 == 0 and "could not be used" not in call.prompt:
             return Reply("I have no idea.", tokens=tokens, delay_s=self.delay_s)
         body = f"# EVOLVE-BLOCK-START\ndef f(x):\n    return {self.count}\n# EVOLVE-BLOCK-END\n"
         return Reply(f"```python\n{body}```", tokens=tokens, delay_s=self.delay_s)

@@ -116,25 +116,27 @@ def test_instructions_are_written_shown_credited_and_made_again(tmp_path: Path, 
 def test_a_killed_strict_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     asked: list[bool] = []
+    stalls = False
 
-    def stalls(call: Call) -> Reply:
-        asked.append("Write one new instruction" in call.prompt)
-        return author(call) if len(asked) != 12 else Reply("too late", delay_s=60)
+    def answer(call: Call) -> Reply:
+        if stalls:
+            asked.append("Write one new instruction" in call.prompt)
+            if len(asked) == 12:
+                return Reply("too late", delay_s=60)
+        return author(call)
 
-    with FakeLLMServer(author) as server:
-        port = int(server.url.rpartition(":")[2])
+    with FakeLLMServer(answer) as server:
         run(begin(folder(whole), server, 16, "strict"), db=str(whole / "evolve.db"))
-    with FakeLLMServer(stalls, port) as server:
-        config = begin(folder(parts), server, 16, "strict")
+        config, stalls = begin(folder(parts), server, 16, "strict"), True
         with start(parts, "run", config, TEST_KEY="sk-test-0123456789-secret") as process:
             deadline = time.monotonic() + 60
             while len(asked) < 12 and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             process.kill()
             process.communicate()
-    assert sum(asked) > 1, "instructions were written before the kill"
-    with FakeLLMServer(author, port):
+        stalls = False
         run(config, db=str(parts / "evolve.db"))
+    assert sum(asked) > 1, "instructions were written before the kill"
     with (
         open_reader(str(whole / "evolve.db")) as one,
         open_reader(str(parts / "evolve.db")) as two,

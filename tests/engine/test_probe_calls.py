@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,7 @@ def test_an_answer_survives_the_kill_of_its_asker(tmp_path: Path) -> None:
         with start(tmp_path, *words, TEST_KEY=KEY) as child:
             while not stalled:
                 assert child.poll() is None
+                time.sleep(0.02)
             child.kill()
         with closing(sqlite3.connect(db)) as connection:
             states = connection.execute("SELECT state FROM completions ORDER BY id").fetchall()

@@ -112,7 +112,7 @@ def test_what_was_changed_in_the_database_is_found(tmp_path: Path, order: str) -
     config = write_config(tmp_path, order=order, stop={"evaluations": 30})
     run(config, db=str(tmp_path / "evolve.db"))
     assert again(tmp_path).same
-    elite = "(SELECT program_id FROM archive_events ORDER BY id DESC LIMIT 1)"
+    elite = "(SELECT program_id FROM archive_events WHERE fitness < 0 ORDER BY id DESC LIMIT 1)"
     forged = (
         "UPDATE evaluations SET objective = {} WHERE stage = 'search' AND program_id = " + elite
     )

@@ -248,14 +248,16 @@ async def check_the_ledger(one: Fellow, two: Fellow) -> None:
     mine = SharedBudget(Caps(), Spent(), one.order, (model,))
     theirs = SharedBudget(Caps(), Spent(), two.order, (model,))
 
-    async def hold(fellow: Fellow, caps: Caps) -> tuple[Reservation, StoreRecorder]:
+    async def hold(
+        fellow: Fellow, caps: Caps, within_s: float = 60.0
+    ) -> tuple[Reservation, StoreRecorder]:
         begun = fellow.begin()
         assert begun is not None
         budget = mine if fellow is one else theirs
         budget.caps = caps
         recorder = StoreRecorder(fellow.store, fellow.counters, begun[0].id)
         send = partial(recorder.sent, "openai/m", "{}", {}, Tokens(90, output=10), 0.4)
-        with anyio.fail_after(0.3):
+        with anyio.fail_after(within_s):
             reserved = await stack.enter_async_context(budget.reserve("openai/m", amount, send))
         return reserved, recorder
 
@@ -264,7 +266,7 @@ async def check_the_ledger(one: Fellow, two: Fellow) -> None:
         await hold(two, Caps(cost_usd=1.0))
         for caps in (Caps(cost_usd=1.0), Caps()):  # 0.8 are held; two calls at once are all
             with pytest.raises(TimeoutError):
-                await hold(two, caps)
+                await hold(two, caps, 0.3)
         reply = Completion("text", tokens=Tokens(10, output=5), cost_usd=0.3)
         recorder.received(reservation.call, reply)
         two.order.inherit()

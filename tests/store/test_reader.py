@@ -253,7 +253,9 @@ def test_views_say_the_same_in_plain_sql(store: Store, run_id: int, family: list
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(tries=st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), max_size=20))
 def test_the_elites_view_is_the_fold_of_the_events(
