@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
-from evolve.core.errors import RunLocked, StoreError
+from evolve.core.errors import RunLocked
 from evolve.engine.recorder import StoreRecorder
 from evolve.engine.run import run
 from evolve.llm.base import Tokens
@@ -26,16 +27,37 @@ from tests.engine.laboratory import Laboratory
 from tests.fakes import write_problem
 from tests.postgres_server import Server
 
+#: For a run that is not to end by itself before it is stopped.
+ENDLESS = ("--set", "stop.evaluations=1000000")
 
-def killed(folder: Path, config: Path, url: str, after_s: float) -> None:
-    """Begin or resume the run and kill it so long after it got to work."""
-    with start(folder, "run", config, "--json", EVOLVE_DB=url) as child:
-        assert child.stdout is not None
-        first = child.stdout.readline()
-        assert json.loads(first or "{}").get("event") == "RunStarted", child.communicate()
+
+def read_until(child: subprocess.Popen[str], event: str, count: int = 1) -> None:
+    """Read what a run says until it has told of so many events, or has ended."""
+    assert child.stdout is not None
+    while count and (line := child.stdout.readline()):
+        count -= json.loads(line)["event"] == event
+    assert not count, child.communicate()
+
+
+def killed(folder: Path, config: Path, url: str, evaluations: int, after_s: float) -> None:
+    """Begin or resume the run and kill it some time after it has evaluated so many programs."""
+    with start(folder, "run", config, "--json", *ENDLESS, EVOLVE_DB=url) as child:
+        read_until(child, "RunStarted")
+        read_until(child, "ProgramEvaluated", evaluations)
         time.sleep(after_s)
         child.kill()
         child.communicate()
+
+
+def finish(folder: Path, config: Path, url: str, **variables: str) -> int:
+    """Resume the run and take it some evaluations further; return how many it has then."""
+    with open_reader(url) as reader:
+        budget = sum(reader.totals(1).evaluations.values()) + 30
+    more = ("--set", f"stop.evaluations={budget}")
+    ended = evolve(folder, "run", config, *more, EVOLVE_DB=url, **variables)
+    assert ended.returncode == 0, ended.stderr
+    assert "resuming run 1" in ended.stdout
+    return budget
 
 
 def rows_of(connection: Connection, query: str) -> list[tuple[Any, ...]]:
@@ -104,33 +126,17 @@ def test_a_configuration_may_ask_for_commits_that_reach_the_disk(
     assert set(levels) == {1}
 
 
-def is_finished(url: str) -> bool:
-    try:
-        with open_reader(url) as reader:
-            return any(record.status == "finished" for record in reader.runs())
-    except StoreError:  # killed before there was a database
-        return False
-
-
-def torture(folder: Path, config: Path, url: str, kills: int, longest_s: float) -> None:
-    """Kill a run at random moments until it is through; a quick machine gets there early."""
-    happened = 0
-    for delay in np.random.default_rng(kills).uniform(0.0, longest_s, kills):
-        if is_finished(url):
-            break
-        killed(folder, config, url, float(delay))
-        happened += 1
-    assert happened >= min(kills, 5)
-    if not is_finished(url):
-        ended = evolve(folder, "run", config, EVOLVE_DB=url)
-        assert ended.returncode == 0, ended.stderr
-        assert "resuming run 1" in ended.stdout
+def torture(folder: Path, config: Path, url: str, kills: int, most: int) -> None:
+    """Kill a run at random moments, after up to so many evaluations each; then let it finish."""
+    rng = np.random.default_rng(kills)
+    for _ in range(kills):
+        evaluations, delay = int(rng.integers(most + 1)), float(rng.uniform(0.0, 0.2))
+        killed(folder, config, url, evaluations, delay)
+    check_database(url, finish(folder, config, url))
 
 
 def test_a_killed_run_is_finished_by_the_same_command(tmp_path: Path, url: str) -> None:
-    config = write_config(tmp_path, stop={"evaluations": 80})
-    torture(tmp_path, config, url, kills=2, longest_s=0.4)
-    check_database(url, 80)
+    torture(tmp_path, write_config(tmp_path), url, kills=2, most=20)
 
 
 @pytest.mark.slow
@@ -140,31 +146,30 @@ def test_a_run_killed_many_times_is_finished_by_the_same_command(
     tmp_path: Path, url: str, sandbox: str
 ) -> None:
     changes = {"sandbox": {"kind": "process"}} if sandbox == "process" else {}
-    config = write_config(tmp_path, slots=3, stop={"evaluations": 1000}, **changes)
-    torture(tmp_path, config, url, kills=25, longest_s=1.0)
-    check_database(url, 1000)
+    torture(tmp_path, write_config(tmp_path, slots=3, **changes), url, kills=25, most=50)
 
 
 @pytest.mark.postgres
 def test_a_run_outlives_restarts_of_its_server(
     tmp_path: Path, postgres_url: str, postgres: Server
 ) -> None:
-    config = write_config(tmp_path, stop={"evaluations": 200})
-    with start(tmp_path, "run", config, "--json", EVOLVE_DB=postgres_url) as child:
-        assert child.stdout is not None
-        assert json.loads(child.stdout.readline())["event"] == "RunStarted"
+    config = write_config(tmp_path)
+    with start(tmp_path, "run", config, "--json", *ENDLESS, EVOLVE_DB=postgres_url) as child:
+        assert child.stderr is not None
         for mode in ("immediate", "fast"):
-            time.sleep(0.5)
+            read_until(child, "ProgramEvaluated", 10)
             before = len(evaluated(postgres_url))
-            assert before < 200
             postgres.stop(mode)
-            time.sleep(0.5)
+            while "trying again for" not in (told := child.stderr.readline()):
+                assert told, "it ended"
             postgres.start()
             assert len(evaluated(postgres_url)) >= before, "nothing that was committed is lost"
+        read_until(child, "ProgramEvaluated", 10)
+        child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=100)
-    assert child.returncode == 0, err
+    assert child.returncode == 130, err
     assert "there again after" in err
-    check_database(postgres_url, 200)
+    check_database(postgres_url, finish(tmp_path, config, postgres_url))
 
 
 def evaluated(url: str) -> list[int]:
