@@ -23,10 +23,10 @@ from tests.fake_llm_server import FakeLLMServer
 from tests.fakes import PROBLEM, write_problem
 from tests.postgres_server import Server
 
-#: Programs that each controller judges before any one judges more than the second number.
+#: Programs that each controller evaluates before any one judges more than the second number.
 EACH, MOST = 10, 40
-#: Nothing is judged before all controllers are there, and none of them does it all: how quickly a
-#: process starts decides nothing.
+#: Nothing is judged before all controllers are there, and none of them judges all: how quickly a
+#: process starts, or the test looks, decides nothing.
 TOGETHER = f"""
 
 import os
@@ -38,25 +38,13 @@ MINE = HERE / f"{{os.getppid()}}.judged"
 judge = Parabola.score
 
 
-def wait_for_the_others():
-    with MINE.open("a") as file:
-        file.write("x")
-    while not (HERE / "go").exists():
-        time.sleep(0.01)
-    while MINE.stat().st_size > {MOST}:
-        judged = list(HERE.glob("*.judged"))
-        if len(judged) == COUNT and all(map(has_its_share, judged)):
-            break
-        time.sleep(0.01)
-
-
-def has_its_share(judged):
-    return judged.stat().st_size >= {EACH} or not Path("/proc", judged.stem).exists()
-
-
 def score(self, case, output, usage):
     if case.inputs["x"] == 0:
-        wait_for_the_others()
+        with MINE.open("a") as file:
+            file.write("x")
+        for sign in ("begin", "go on") if MINE.stat().st_size > {MOST} else ("begin",):
+            while not (HERE / sign).exists():
+                time.sleep(0.01)
     return judge(self, case, output, usage)
 
 
@@ -107,20 +95,27 @@ class Controller:
         assert found == code, self._errors
 
 
-def write(folder: Path, count: int, **changes: object) -> Path:
-    """Write a configuration for so many controllers that work on the parabola together."""
-    evaluate = dedent(PROBLEM["evaluate.py"]) + TOGETHER.replace("COUNT", str(count))
-    write_problem(folder / "parabola", evaluate=evaluate)
+def write(folder: Path, **changes: object) -> Path:
+    """Write a configuration for controllers that work on the parabola together."""
+    write_problem(folder / "parabola", evaluate=dedent(PROBLEM["evaluate.py"]) + TOGETHER)
     return write_config(folder, **changes)
 
 
-def begin(folder: Path, config: Path, count: int, db: str) -> list[Controller]:
-    """Start controllers; return them when all are there and have been told to go."""
+def begin(
+    folder: Path, config: Path, count: int, db: str, *, kill: bool = False
+) -> list[Controller]:
+    """Start controllers; return them when each has done something, the last one was killed."""
     running = [Controller(folder, config, "--db", db) for _ in range(count)]
     while here(db) < count:
         assert all(each.process.poll() is None for each in running)
         time.sleep(0.1)
-    (folder / "parabola" / "go").touch()
+    (folder / "parabola" / "begin").touch()
+    for each in running:
+        each.wait_for(EACH)
+    if kill:
+        running[-1].process.kill()
+        running.pop().end(-9)
+    (folder / "parabola" / "go on").touch()
     return running
 
 
@@ -131,18 +126,10 @@ def here(db: str) -> int:
     return 0
 
 
-def together(
-    folder: Path, config: Path, count: int, *, db: str = "", kill_after: int = 0
-) -> list[Controller]:
-    """Have controllers share a run to its end; the last one is killed after some evaluations."""
-    running = begin(folder, config, count, db or str(folder / "evolve.db"))
-    if kill_after:
-        running[-1].wait_for(kill_after)
-        running[-1].process.kill()
-        running[-1].end(-9)
-    for each in running[: -1 if kill_after else None]:
+def together(folder: Path, config: Path, count: int, *, db: str = "", kill: bool = False) -> None:
+    """Have controllers share a run to its end; one may be killed on the way."""
+    for each in begin(folder, config, count, db or str(folder / "evolve.db"), kill=kill):
         each.end()
-    return running
 
 
 def shares(folder: Path) -> list[int]:
@@ -160,7 +147,7 @@ def check_replay(folder: Path) -> None:
 
 
 def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
-    config = write(tmp_path, 2, stop={"evaluations": 100})
+    config = write(tmp_path, stop={"evaluations": 100})
     together(tmp_path, config, 2)
     check_database(tmp_path / "evolve.db", 100)
     check_replay(tmp_path)
@@ -173,8 +160,8 @@ def test_two_controllers_work_on_one_run(tmp_path: Path) -> None:
 
 
 def test_a_killed_controllers_work_is_finished_by_the_other(tmp_path: Path) -> None:
-    config = write(tmp_path, 2, slots=3, stop={"evaluations": 120})
-    together(tmp_path, config, 2, kill_after=EACH)
+    config = write(tmp_path, slots=3, stop={"evaluations": 120})
+    together(tmp_path, config, 2, kill=True)
     check_database(tmp_path / "evolve.db", 120)
     check_replay(tmp_path)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
@@ -189,7 +176,7 @@ def test_a_run_in_strict_order_is_not_shared(tmp_path: Path) -> None:
 
 def test_controllers_share_a_budget_of_calls(tmp_path: Path) -> None:
     with FakeLLMServer(Author(1000)) as server:
-        config = write(tmp_path, 2, **of_models(server), stop={"calls": 24})
+        config = write(tmp_path, **of_models(server), stop={"calls": 24})
         together(tmp_path, config, 2)
         assert len(server.calls) == 24
     check_calls(tmp_path, 24)
@@ -229,12 +216,11 @@ def check_calls(folder: Path, most: int) -> None:
 def test_three_controllers_one_of_them_killed(tmp_path: Path) -> None:
     config = write(
         tmp_path,
-        3,
         slots=2,
         islands={"count": 3, "migration": {"interval": 20}, "reset": {"interval": 90}},
         stop={"evaluations": 600},
     )
-    together(tmp_path, config, 3, kill_after=EACH)
+    together(tmp_path, config, 3, kill=True)
     check_replay(tmp_path)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         assert sum(reader.totals(1).evaluations.values()) == 600
@@ -251,8 +237,8 @@ def test_three_controllers_one_of_them_killed(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
     with FakeLLMServer(Author(1000)) as server:
-        config = write(tmp_path, 3, **of_models(server), slots=2, stop={"calls": 300})
-        together(tmp_path, config, 3, kill_after=EACH)
+        config = write(tmp_path, **of_models(server), slots=2, stop={"calls": 300})
+        together(tmp_path, config, 3, kill=True)
         assert len(server.calls) <= 300
     check_calls(tmp_path, 300)
     check_replay(tmp_path)
@@ -263,7 +249,7 @@ def test_a_killed_controllers_calls_are_paid_for_once(tmp_path: Path) -> None:
 def test_controllers_on_one_server_survive_its_restart(
     tmp_path: Path, postgres: Server, postgres_url: str
 ) -> None:
-    config = write(tmp_path, 2, stop={"evaluations": 240})
+    config = write(tmp_path, stop={"evaluations": 240})
     running = begin(tmp_path, config, 2, postgres_url)
     for mode in ("immediate", "fast", "immediate"):
         running[0].wait_for(running[0].evaluated + 25)
@@ -283,7 +269,6 @@ def test_two_controllers_on_one_server_make_2000_evaluations(
 ) -> None:
     config = write(
         tmp_path,
-        2,
         slots=2,
         islands={"count": 3, "migration": {"interval": 40}},
         stop={"evaluations": 2000},
