@@ -11,7 +11,10 @@ from evolve.cli import render
 
 def doctor(
     ping: list[str] = typer.Option(
-        [], "--ping", metavar="MODEL", help="Also ask this model for one word, such as openai/NAME."
+        [],
+        "--ping",
+        metavar="MODEL",
+        help="Also ask this model for one word, such as openai/NAME; the call is committed.",
     ),
     ray: str = typer.Option(
         "",

@@ -223,15 +223,21 @@ def _print_run(out: Console, reader: Reader, run: RunRecord, archive: Archive, t
     lines = [
         f"{what} {run.id} ({run.name}): {run.problem}, seed {run.seed}, {state}",
         f"started {_when(run.created_at)}, ran {render.duration(totals.elapsed_s)}",
-        *_search(run),
-        f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
-        f"({totals.duplicates} duplicates)",
-        *_behaviours(reader, run),
-        f"archive: {describe(archive)}, QD score {render.text(stats.qd_score)}, "
-        f"digest {reader.archive_digest(run.id)[:16]}",
     ]
+    if run.kind == "search":
+        lines += [
+            *_search(run),
+            f"{sum(totals.evaluations.values())} evaluations of {totals.proposals} proposals "
+            f"({totals.duplicates} duplicates)",
+            *_behaviours(reader, run),
+            f"archive: {describe(archive)}, QD score {render.text(stats.qd_score)}, "
+            f"digest {reader.archive_digest(run.id)[:16]}",
+        ]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
+    if run.kind != "search":  # nothing is evaluated in it
+        print_spending(out, reader, run)
+        return
     print_controllers(out, reader, run)
     _print_measures(out, reader, run, archive)
     print_islands(out, reader, run)

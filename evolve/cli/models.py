@@ -11,7 +11,8 @@ from evolve.cli import render
 
 if TYPE_CHECKING:
     from evolve.config.models import ModelConfig
-    from evolve.engine.models import ModelFacts, Pinged
+    from evolve.engine.models import ModelFacts
+    from evolve.engine.pings import Pinged
 
 
 def models(
@@ -26,8 +27,12 @@ def models(
         [], "--set", metavar="KEY=VALUE", help="Override a key of the configuration."
     ),
     ping: bool = typer.Option(
-        False, "--ping", help="Ask each model for one word: this calls it, and may cost a little."
+        False,
+        "--ping",
+        help="Ask each model for one word: this calls it, and may cost a little. The calls are "
+        "committed to the database as a run of kind 'probe'.",
     ),
+    db: str = render.DATABASE,
     json: bool = render.JSON,
 ) -> None:
     """List models: server, API, whether the key's variable is set, price, limits.
@@ -35,15 +40,15 @@ def models(
     Keys are never read out. The exit code is 3 when a key is missing or a ping fails.
 
     JSON: a list of {id, api, server, key_env, key, price {source, price}, max_tokens, concurrency,
-    timeout_s, retries, vision, ping {model, finish, latency_s, tokens_input, tokens_output,
-    cost_usd, error}}.
+    timeout_s, retries, vision, ping {run_id, model, finish, latency_s, tokens_input,
+    tokens_output, cost_usd, error}}.
 
     Example: evolve models --model openai/NAME --ping
     """
     from evolve.engine.models import list_models
 
     configs, folder = _configured(config, settings, model)
-    found = list_models(configs, folder, ping=ping)
+    found = list_models(configs, folder, db if ping else None)
     if json:
         render.echo_json([each.as_dict() for each in found])
     else:
@@ -91,6 +96,8 @@ def _print(found: list[ModelFacts]) -> None:
             lines.append(f"  ping: {_said(each.ping)}")
         for line in lines:
             out.print(line, markup=False, soft_wrap=True)
+    for run_id in {each.ping.run_id for each in found if each.ping and each.ping.run_id}:
+        out.print(f"the calls are committed: `evolve show {run_id}` says what they cost")
 
 
 def _said(ping: Pinged) -> str:

@@ -8,13 +8,15 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import anyio
 
 from evolve.core.errors import EvolveError
+
+if TYPE_CHECKING:
+    from evolve.engine.pings import Pinged
 
 Verdict: TypeAlias = Literal["ok", "missing", "problem"]
 #: Free space below which a run is at risk, in bytes.
@@ -34,13 +36,13 @@ def examine(db: str, models: tuple[str, ...] = (), ray: str = "") -> list[Check]
     """Look at everything; ask the ``models`` for one word each, and nobody else.
 
     Args:
-        db: Database to look into.
+        db: Database to look into, and to commit the calls of ``models`` to.
         models: References such as ``openai/NAME``.
         ray: Address of a Ray cluster to look at, if any.
     """
     checks = [_python(), _cpus(), *_sandboxes(), _gpus(), *_keys(), _plot(), _disk(), _database(db)]
     checks += _cluster(ray) if ray else [_ray()]
-    checks += [anyio.run(partial(_ping, name)) for name in models]
+    checks += _answers(models, db) if models else []
     return checks
 
 
@@ -181,13 +183,20 @@ def _cluster(address: str) -> Iterator[Check]:
         yield Check(f"node {node.address}", "problem" if node.trouble else "ok", detail)
 
 
-async def _ping(name: str) -> Check:
+def _answers(models: tuple[str, ...], db: str) -> list[Check]:
+    """Ask each model for one word."""
     from evolve.config.models import ModelConfig
-    from evolve.llm.registry import open_models, ping
+    from evolve.engine.pings import ping_models
 
+    names = list(dict.fromkeys(models))
     try:
-        async with open_models([ModelConfig(id=name, max_tokens=16)], Path.cwd()) as models:
-            reply = await ping(models[name])
-    except EvolveError as error:
-        return Check(name, "problem", str(error))
-    return Check(name, "ok", f"{reply.model or name} answered in {reply.latency_s:.1f} s")
+        said = ping_models([ModelConfig(id=name) for name in names], Path.cwd(), db)
+    except EvolveError as error:  # the database: then nobody was asked
+        return [Check(name, "problem", str(error)) for name in names]
+    return [_answer(name, each) for name, each in zip(names, said, strict=True)]
+
+
+def _answer(name: str, ping: Pinged) -> Check:
+    if ping.error:
+        return Check(name, "problem", ping.error)
+    return Check(name, "ok", f"{ping.model or name} answered in {ping.latency_s:.1f} s")

@@ -1,32 +1,22 @@
-"""Calls that `evolve plan` makes to find out: committed and paid like those of a search.
+"""Calls that `evolve plan` makes to find out, in a run of kind ``probe``.
 
-They have a run of their own, of kind ``probe``: no search goes on from it, nothing is evaluated in
-it, and what it cost is in the tables of spending. Killed, it is gone on with, and what was answered
-is not asked again. See ``docs/plan.md``.
+Killed, it is gone on with, and what was answered is not asked again. See ``docs/plan.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import anyio
 
 from evolve.config.file import Loaded
 from evolve.config.models import RunConfig
 from evolve.core.errors import BudgetExhausted
 from evolve.engine.assemble import Parts
-from evolve.engine.recorder import completer
-from evolve.engine.resume import create_run, holder, search_hash
-from evolve.engine.stop import Counters
+from evolve.engine.probing import probing
+from evolve.engine.resume import create_run, search_hash
 from evolve.llm.base import Completion, Request
-from evolve.llm.budget import Budget, Caps, Spent
-from evolve.llm.ledger import Ledger
-from evolve.store.store import Store, open_store
-
-#: Seconds between two renewals of the claim.
-RENEW_S = 1.0
+from evolve.llm.budget import Caps
+from evolve.store.store import open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,61 +70,29 @@ async def ask(
         RunLocked: another process is asking for the same configuration.
         ModelUnavailable, InfrastructureError: a model could not be asked.
     """
-    kept = loaded.config.store
+    config, kept = loaded.config, loaded.config.store
     with open_store(db, synchronous=kept.synchronous, wait_s=kept.wait_s) as store:
-        identity, version = search_hash(loaded.config, parts.problem), parts.evaluate.version
+        identity, version = search_hash(config, parts.problem), parts.evaluate.version
         record = store.unfinished_run(identity, version, kind="probe")
         if record is None:
             prices = {name: quoted.as_dict() for name, quoted in parts.prices.items()}
             record = create_run(store, loaded, parts, {"prices": prices}, kind="probe")
-        store.claim(record.id, holder())
-        recovery, totals = store.recover(record.id), store.totals(record.id)
-        counters = Counters(
-            calls=sum(totals.completions.values()),
-            unpriced_calls=totals.unpriced_calls,
-            cost_usd=totals.cost_usd,
-            tokens=totals.tokens.input + totals.tokens.output,
-        )
-        ledger = _ledger(loaded.config, parts, counters)
-        begun = {each.iteration: each for each in (*recovery.replies, *recovery.unanswered)}
-        first = min(begun, default=recovery.next_iteration)
-        probes, stopped = [], ""
-        async with _renewing(store, record.id):
-            for iteration, target in enumerate(targets, first):
+        stop, probes = config.stop, list[Probe]()
+        caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
+        async with probing(
+            store, record.id, parts.models, config.models, parts.prices, caps
+        ) as probe:
+            left = probe.recovery
+            begun = {each.iteration: each for each in (*left.replies, *left.unanswered)}
+            for iteration, target in enumerate(targets, min(begun, default=left.next_iteration)):
                 earlier = begun[iteration].completions if iteration in begun else ()
-                proposal = store.begin_proposal(
-                    record.id, iteration, target.operator, 0, (), (), target.model
-                )
-                complete = completer(ledger, store, counters, proposal, earlier)
+                complete = probe.asking(iteration, target.operator, target.model, earlier)
                 try:
                     answer = await complete(target.model, target.request)
                 except BudgetExhausted as error:
-                    stopped = str(error)
+                    probe.stopped = str(error)
                     break
                 probes.append(Probe(target.model, answer))
-        store.end_probes(record.id)
-        store.release(record.id, "finished", stopped or "asked what a search would ask first")
+        counters = probe.counters
         spent = None if counters.unpriced_calls else counters.cost_usd
-        return Probed(record.id, tuple(probes), counters.calls, spent, stopped)
-
-
-def _ledger(config: RunConfig, parts: Parts, counters: Counters) -> Ledger:
-    stop = config.stop
-    caps = Caps(cost_usd=stop.cost_usd, tokens=stop.tokens, calls=stop.calls)
-    spent = Spent(counters.cost_usd, counters.tokens, counters.calls)
-    return Ledger(parts.models, config.models, parts.prices, Budget(caps, spent))
-
-
-@asynccontextmanager
-async def _renewing(store: Store, run_id: int) -> AsyncIterator[None]:
-    """Keep the claim on a run alive: a reply may take minutes."""
-
-    async def renew() -> None:
-        while True:
-            await anyio.sleep(RENEW_S)
-            store.heartbeat(run_id)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(renew)
-        yield
-        tasks.cancel_scope.cancel()
+        return Probed(record.id, tuple(probes), counters.calls, spent, probe.stopped)

@@ -1,4 +1,4 @@
-"""From the configuration's ``models`` to open models, and a way to try one."""
+"""From the configuration's ``models`` to open models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import anyio
 from evolve.config.models import ModelConfig
 from evolve.config.plugins import build, known_names, resolve
 from evolve.core.errors import ConfigError
-from evolve.llm.base import Completion, Message, Model, Request
+from evolve.llm.base import Model
 
 #: What stands before the slash of a model's id. SDKs are imported by the constructors.
 MODELS = {
@@ -23,7 +23,6 @@ MODELS = {
     "agent": "evolve.propose.agent:AgentModel",
     "replay": "evolve.llm.replay:ReplayModel",
 }
-PING = Request((Message("user", "Reply with the single word: ok"),))
 
 
 @asynccontextmanager
@@ -68,16 +67,6 @@ def open_model(config: ModelConfig, folder: Path) -> Model:
     offered = {"config": config, "folder": folder}
     options = {name: value for name, value in offered.items() if name in taken}
     return cast("Model", build(maker, options, what=f"model {config.id}"))
-
-
-async def ping(model: Model) -> Completion:
-    """Ask for one word; the reply tells the latency and the server's name of the model.
-
-    Raises:
-        ModelUnavailable: no key, no server or no such model.
-        InfrastructureError: the call failed after the SDK's own retries.
-    """
-    return await model.complete(PING)
 
 
 async def _close(model: Model) -> None:

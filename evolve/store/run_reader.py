@@ -120,7 +120,7 @@ class RunReader(CourseReader):
         if found.kind == "search":
             return found
         raise StoreError(
-            f"run {found.id} is no search: it holds calls that `evolve plan` made to find out. "
+            f"run {found.id} is no search: it holds calls that were made to find out. "
             f"`evolve show {found.id}` says what they cost"
         )
 

@@ -7,9 +7,11 @@ import pytest
 
 from evolve.config.models import ModelConfig
 from evolve.core.errors import ConfigError, ModelUnavailable
-from evolve.llm.registry import open_models, ping
+from evolve.llm.base import Message, Request
+from evolve.llm.registry import open_models
 from tests.fake_llm_server import FakeLLMServer, Reply
 
+PING = Request((Message("user", "Reply with the single word: ok"),))
 OWN_MODEL = """
 from evolve.llm.base import Completion
 
@@ -29,7 +31,7 @@ class Echo:
 def open_and_ping(folder: Path, *configs: ModelConfig) -> dict[str, str]:
     async def main() -> dict[str, str]:
         async with open_models(configs, folder) as models:
-            return {name: (await ping(model)).text for name, model in models.items()}
+            return {name: (await model.complete(PING)).text for name, model in models.items()}
 
     return anyio.run(main)
 
