@@ -24,23 +24,37 @@ def evaluator_sources(target: Target) -> dict[str, str]:
         PluginError: the source is not there, or does not define the attribute.
         ConfigError: a file cannot be read or is not Python.
     """
+    texts = _texts(target)
+    return {name: hashlib.sha256(texts[name].encode()).hexdigest() for name in sorted(texts)}
+
+
+def evaluator_imports(target: Target) -> set[str]:
+    """Return the first parts of the names of all modules that an evaluator's code imports.
+
+    Raises:
+        PluginError: as `evaluator_sources`, and ``ConfigError`` likewise.
+    """
+    return {name for path, text in _texts(target).items() for name in imported(text, path)}
+
+
+def _texts(target: Target) -> dict[str, str]:
+    """Return the files of `evaluator_sources` with their texts."""
     file = target.source_file()
     if file is None:
         raise PluginError(f"the source of {target.module}:{target.attribute} is not to be found")
     _check_defines(file, target.attribute)
     folder = file.parent
-    sources: dict[str, str] = {}
+    texts: dict[str, str] = {}
     pending = [file]
     while pending:
         path = pending.pop()
         name = path.relative_to(folder).as_posix()
-        if name in sources:
+        if name in texts:
             continue
-        text = read_text(path, MAX_SOURCE_BYTES)
-        sources[name] = hashlib.sha256(text.encode()).hexdigest()
-        for module in sorted(_imported(text, str(path))):
+        texts[name] = text = read_text(path, MAX_SOURCE_BYTES)
+        for module in sorted(imported(text, str(path))):
             pending += _sibling(folder, module)
-    return dict(sorted(sources.items()))
+    return texts
 
 
 def _check_defines(file: Path, attribute: str) -> None:
@@ -50,8 +64,12 @@ def _check_defines(file: Path, attribute: str) -> None:
         raise PluginError(f"{file} has no '{wanted}'{did_you_mean(wanted, names)}")
 
 
-def _imported(text: str, path: str) -> set[str]:
-    """Return the first parts of all module names imported anywhere in ``text``."""
+def imported(text: str, path: str) -> set[str]:
+    """Return the first parts of all module names imported anywhere in ``text``.
+
+    Raises:
+        ConfigError: it is not Python; ``path`` is what messages call it.
+    """
     names: set[str] = set()
     for node in ast.walk(parse_python(text, path)):
         if isinstance(node, ast.Import):

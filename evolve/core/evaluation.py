@@ -156,7 +156,7 @@ class Evaluation:
     evaluator: str = ""  #: version hash of the evaluator and problem that judged
     stage: Stage = "search"
     signature: str = ""  #: hash of the outputs on all cases; programs that do the same share it
-    environment: str = ""  #: hash of the sandbox it ran in
+    environment: str = ""  #: hash of the sandbox it ran in, and of packages
     samples: int = 1  #: how often it was measured; the score is the mean
     error: float | None = None  #: standard error of the objective; None with one sample
     copied_from: int | None = None  #: the stored evaluation it was taken over from

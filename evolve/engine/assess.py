@@ -82,7 +82,7 @@ class Assessor:
         evaluate: Runs the cases in a slot and scores them outside.
         emit: Told of every fault.
         timed: Told the seconds every evaluation took in its slot.
-        environment: Hash of the sandbox that programs run in.
+        environment: Hash of the sandbox that programs run in, and of the packages around it.
         known: Finds an evaluation that was made before and may be taken over.
         alike: Finds a known program that does the same as a program on the probes.
         given: Finds what a program of a problem in search mode goes on from, by its id.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evolve.config.models import SandboxConfig
@@ -14,9 +14,15 @@ from evolve.sandbox.base import SANDBOXES, Sandbox
 from evolve.sandbox.spec import SandboxSpec
 
 
-def environment_of(sandbox: Sandbox) -> str:
-    """Return a hash of a sandbox: its kind, image, isolation, and all else it says of itself."""
+def environment_of(sandbox: Sandbox, packages: Mapping[str, str]) -> str:
+    """Return a hash of what a score may depend on beside the program and the evaluator's version.
+
+    Args:
+        sandbox: Its kind, image, isolation, and all else it says of itself count.
+        packages: Versions of installed packages, see `evolve.engine.packages`.
+    """
     described = [sandbox.name, sorted(sandbox.provenance().items()), sorted(sandbox.guarantees())]
+    described.append(sorted(packages.items()))
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 

@@ -19,6 +19,7 @@ from evolve.config.problem import Problem
 from evolve.core.errors import StoreError
 from evolve.engine.archives import configured_archive
 from evolve.engine.assemble import Bench, Parts
+from evolve.engine.packages import PACKAGES, changed_packages, packages_of
 from evolve.engine.reported import KEY
 from evolve.store.archives import ArchiveRecord
 from evolve.store.records import NewRun, RunKind, RunRecord
@@ -209,13 +210,18 @@ def holder() -> str:
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    """Say when programs no longer run in the image they ran in when the run began."""
+    """Say when image or packages are no longer those that a run began with."""
     old, new = before.get("digest"), now.get("digest")
     if old != new and (old or new):
         yield (
             f"the sandbox image has changed since this run began: {old or 'none'} then, "
             f"{new or 'none'} now; scores from both are compared with each other. `--new` begins "
             "a run of its own"
+        )
+    if moved := changed_packages(before, now):
+        yield (
+            f"packages that scores depend on have changed since this run began: {moved}; scores "
+            "made with both are compared with each other. `--new` begins a run of its own"
         )
 
 
@@ -240,6 +246,7 @@ def provenance(loaded: Loaded[RunConfig], bench: Bench) -> dict[str, object]:
         "platform": platform.platform(),
         "folder": str(loaded.folder.resolve()),
         **{name: version(name) for name in packages},
+        PACKAGES: packages_of(bench.problem, bench.sandbox),
         **bench.slots.hardware,
         "evaluator": bench.evaluate.version,
         **({} if bench.rules is None else {"noise": asdict(bench.rules)}),

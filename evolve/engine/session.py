@@ -34,6 +34,7 @@ from evolve.engine.isolation import environment_of
 from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.loop import Loop
 from evolve.engine.mail import Mail
+from evolve.engine.packages import packages_of
 from evolve.engine.progress import progress_of
 from evolve.engine.recorder import completer
 from evolve.engine.reported import reported
@@ -77,7 +78,7 @@ class Session:
         self.counters = Counters()
         answered = sum(model.concurrency for model in config.models) or None
         self.width = Width(lambda: parts.pool.size, config.proposals, answered)
-        self.environment = environment_of(parts.sandbox)
+        self.environment = environment_of(parts.sandbox, packages_of(parts.problem, parts.sandbox))
         parent_of = partial(store.evaluation_of_parent, self.run_id, parts.evaluate.version)
         self.assess = Assessor(
             parts.pool,

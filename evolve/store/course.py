@@ -250,7 +250,7 @@ class CourseReader(Patient):
             program_hash: The program in question, which the run has.
             probe: Signature of its outputs on the probes.
             evaluator: The version.
-            environment: Hash of the sandbox.
+            environment: Hash of the sandbox and of packages.
         """
         with self._database.read() as connection:
             found = known_alike(connection, run_id, program_hash, probe, evaluator, environment)

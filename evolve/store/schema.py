@@ -273,7 +273,7 @@ evaluations = Table(
     Column("stage", String(16), nullable=False),
     Column("evaluator", String(64), nullable=False),  # version hash
     Column("signature", String(64)),  # hash of the outputs on all cases; null without a score
-    Column("environment", String(64)),  # hash of the sandbox it ran in
+    Column("environment", String(64)),  # hash of sandbox and packages
     Column("copied_from", Integer),  # the evaluation it was taken over from
     Column("probe", String(64)),  # hash of the outputs on the probe cases
     Column("behaves_like", Integer),  # the program whose scores on the other cases it has
