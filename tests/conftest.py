@@ -9,9 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from benchmarks.simulation.clock import VirtualClock
 from tests.postgres_server import GUARDED, Server
+
+# Other work on the machine is no fault of what is tested.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
@@ -86,8 +93,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def virtual_time() -> Iterator[tuple[str, dict[str, Callable[..., object]]]]:
     """Give an asynchronous backend for tests without processes, to be their `anyio_backend`.
 
-    Waits are skipped, and time passes in them alone: how busy the machine is changes nothing.
+    Waits are skipped, and time passes in them alone: how busy the machine is changes nothing, nor
+    does how long it has been on, which decides how sums of seconds are rounded.
     """
-    clock = VirtualClock(work=lambda: 0.0)
+    clock = VirtualClock(work=lambda: 0.0, start=1000.0)
     with clock.installed():
         yield "asyncio", {"loop_factory": clock.loop}

@@ -20,18 +20,21 @@ class VirtualClock:
 
     Args:
         work: Tells seconds that the simulated code has used, so far.
+        start: The time at which it begins; that of `time.monotonic` unless given.
 
     Attributes:
         waited_s: Seconds that were skipped because there was nothing to do.
         charged_s: Seconds that were added for work which the simulation leaves out.
     """
 
-    def __init__(self, work: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self, work: Callable[[], float] = time.thread_time, start: float | None = None
+    ) -> None:
         self._work = work
         self._outside = 0.0  #: of what `work` tells, seconds that are not the simulated code's
         self._stopped: float | None = None
         self.waited_s = self.charged_s = 0.0
-        self._start = time.monotonic() - work()
+        self._start = (time.monotonic() if start is None else start) - work()
 
     @property
     def worked_s(self) -> float:
@@ -39,7 +42,7 @@ class VirtualClock:
         return (self._work() if self._stopped is None else self._stopped) - self._outside
 
     def now(self) -> float:
-        """Return the time; it begins at that of `time.monotonic`."""
+        """Return the time."""
         return self._start + self.worked_s + self.waited_s + self.charged_s
 
     def charge(self, seconds: float) -> None:

@@ -91,7 +91,7 @@ def test_a_fold_of_what_was_added_rebuilds_the_archive_and_its_clip_counts(
     assert rebuilt.clipped == live.clipped
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 100),

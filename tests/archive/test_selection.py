@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.archive.base import Elite
@@ -114,7 +114,6 @@ def test_frequencies_that_make_no_sense_are_refused(options: dict[str, float]) -
         mixed(**options)
 
 
-@settings(deadline=None)
 @given(
     fitness=st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=30),
     count=st.integers(0, 12),

@@ -251,7 +251,7 @@ configs = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(config=configs)
 def test_a_resolved_configuration_is_written_and_read_back_equal(
     tmp_path_factory: pytest.TempPathFactory, config: RunConfig

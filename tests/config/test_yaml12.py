@@ -6,7 +6,7 @@ import math
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -97,13 +97,11 @@ def test_every_float_reads_as_itself(number: float) -> None:
     assert found.hex() == number.hex()
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_what_is_written_reads_back_unchanged(data: JsonValue) -> None:
     assert repr(parse(dump(data), "x").data) == repr(data)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_data_or_a_config_error(text: str) -> None:
     with suppress(ConfigError):

@@ -77,7 +77,7 @@ def pairs(draw: st.DrawFn) -> tuple[Program, Program]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs())
 def test_applying_a_difference_gives_the_other_program(pair: tuple[Program, Program]) -> None:
     a, b = pair
@@ -132,7 +132,7 @@ def result(edit: Callable[[], Program]) -> Program | PatchError:
         return error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PROGRAMS, REPLIES)
 def test_replies_never_change_what_is_outside(program: Program, reply: str) -> None:
     for edited in (
@@ -147,7 +147,7 @@ def test_replies_never_change_what_is_outside(program: Program, reply: str) -> N
             assert edited != program
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PROGRAMS, st.data())
 def test_hunks_of_program_lines_never_change_what_is_outside(
     program: Program, data: st.DataObject

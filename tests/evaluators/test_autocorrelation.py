@@ -75,7 +75,6 @@ def test_feedback_tells_where_the_maximum_is() -> None:
 
 
 @given(WHOLE)
-@settings(deadline=None)
 def test_convolutions_are_exact(heights: list[int]) -> None:
     function = autocorrelation.StepFunction(heights)
     assert function.value == schoolbook(heights)
@@ -85,7 +84,6 @@ def test_convolutions_are_exact(heights: list[int]) -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30).filter(any))
 @example([2.2250738585e-313])
-@settings(deadline=None)
 def test_the_objective_is_the_value_of_the_rounded_heights_rounded_up(heights: list[float]) -> None:
     whole = autocorrelation.integers(np.array(heights))
     assert 2**43 <= max(whole) <= 2**44
@@ -107,14 +105,12 @@ SCALABLE = st.lists(
 
 
 @given(SCALABLE, st.integers(-900, 900))
-@settings(deadline=None)
 def test_scaling_by_powers_of_two_changes_nothing(heights: list[float], power: int) -> None:
     scaled = [math.ldexp(height, power) for height in heights]
     assert score(scaled).objective == score(heights).objective
 
 
 @given(SCALABLE, st.floats(1e-3, 1e3))
-@settings(deadline=None)
 def test_other_scaling_mirroring_and_splitting_change_next_to_nothing(
     heights: list[float], factor: float
 ) -> None:
@@ -125,7 +121,6 @@ def test_other_scaling_mirroring_and_splitting_change_next_to_nothing(
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20).filter(any))
-@settings(deadline=None)
 def test_no_function_beats_the_proven_lower_bound(heights: list[float]) -> None:
     assert score(heights).objective > 1.28
 
@@ -202,7 +197,6 @@ def test_thirty_thousand_cells_take_a_moment() -> None:
 
 
 @given(st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=25).filter(any))
-@settings(deadline=None)
 def test_convolutions_with_negative_heights_are_exact(heights: list[int]) -> None:
     function = autocorrelation.StepFunction(heights)
     assert function.convolution == knots(heights)
@@ -212,7 +206,7 @@ def test_convolutions_with_negative_heights_are_exact(heights: list[int]) -> Non
 
 
 @given(st.lists(st.integers(0, 2**30), min_size=1, max_size=12).filter(any))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_flatness_is_the_integral_of_the_piecewise_linear_function(heights: list[int]) -> None:
     values = [0, *knots(heights), 0]
     thirds = sum(Fraction(a * a + a * b + b * b, 3) for a, b in itertools.pairwise(values))
@@ -257,7 +251,6 @@ def test_overlaps_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_any_heights_become_admissible(heights: list[float]) -> None:
     one = autocorrelation.ONE
     whole = [round(Fraction(height) * one) for height in heights]

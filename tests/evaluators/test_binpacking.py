@@ -214,7 +214,7 @@ def test_what_is_no_packing_is_refused(evaluator: Any, output: Any, message: str
         packed(evaluator, output)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 3), min_size=3, max_size=3))
 def test_the_scorer_agrees_with_a_plain_count(output: list[int]) -> None:
     evaluator = binpacking.OnlineBinPacking(search=GROUPS, held_out=GROUPS)

@@ -74,7 +74,7 @@ def test_an_overlap_within_a_customary_tolerance_earns_nothing() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_separation_agrees_with_sampled_polygons(number: int) -> None:
     """Compare with another method: two convex polygons overlap if a corner or a side is inside."""
     rng = np.random.default_rng(number)
@@ -108,7 +108,7 @@ def _depth(outline: NDArray[np.float64], degrees: float, centre: tuple[float, fl
 
 
 @given(st.floats(0, 360), st.floats(0, 360))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_turning_everything_changes_next_to_nothing(turn: float, first: float) -> None:
     places = np.array([[0.0, 0.0], [2.1, 0.3], [0.4, 2.2]])
     angles = np.array([first, 2 * first, 0.0])

@@ -59,7 +59,7 @@ def test_the_published_sums_and_differences_come_out_exactly() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_caps_have_no_lines_and_no_word_was_left_out_for_nothing(number: int) -> None:
     rng = np.random.default_rng(number)
     words = rng.integers(3, size=(40, 3)).tolist()
@@ -74,7 +74,7 @@ def test_caps_have_no_lines_and_no_word_was_left_out_for_nothing(number: int) ->
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_independent_words_differ_somewhere_by_two_or_more(number: int) -> None:
     words = np.random.default_rng(number).integers(5, size=(30, 2)).tolist()
     taken = [words[i] for i in independent.CycleIndependence(5, 2).kept(np.array(words))]
@@ -88,7 +88,7 @@ def test_independent_words_differ_somewhere_by_two_or_more(number: int) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_admissible_words_agree_with_the_definition(number: int) -> None:
     rng = np.random.default_rng(number)
     words = []
@@ -140,7 +140,7 @@ def test_options_are_checked() -> None:
 
 
 @given(st.sets(st.integers(0, 400), min_size=2, max_size=40))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_sums_and_differences_are_counted_exactly(elements: set[int]) -> None:
     found = score(sumsets.SumsAndDifferences(), sorted(elements, key=lambda x: (x * 7) % 11))
     assert found.metrics["sums"] == len({a + b for a in elements for b in elements})
@@ -155,7 +155,7 @@ def test_counts_are_right_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @given(st.sets(st.integers(0, 60), min_size=2, max_size=20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_reach_of_a_difference_base_is_found(elements: set[int]) -> None:
     differences = {a - b for a in elements for b in elements}
     reach = next(v for v in itertools.count(1) if v not in differences) - 1
@@ -228,7 +228,7 @@ def test_irrational_coordinates_are_exact() -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(-9, 9)] * 4), min_size=2, max_size=6))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_signs_over_the_root_of_two_agree_with_doubles(rows: list[tuple[int, ...]]) -> None:
     rows = [row for row in rows if any(row)]
     if not rows:

@@ -102,7 +102,7 @@ def test_last_roots_are_bounded_from_above_and_tightly() -> None:
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=4, unique=True))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_beyond_the_last_root_the_function_keeps_its_sign(roots: list[int]) -> None:
     try:
         found = score(roots)

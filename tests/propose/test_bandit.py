@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolve.config.models import PortfolioConfig, ProposerConfig, RunConfig
@@ -171,7 +171,6 @@ def test_it_forgets_what_helped_long_ago() -> None:
     assert choices(made)[1] > 300
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([A, B, C, ("other", "")]), st.none() | st.floats(-9, 9))))
 def test_the_same_facts_make_the_same_choices(told: list[tuple[tuple[str, str], float]]) -> None:
     one, two = bandit(), bandit()

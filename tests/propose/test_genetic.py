@@ -238,7 +238,7 @@ def features(text: str) -> set[str]:
 ALLOWED = CLOSED | CLOSED_STATEMENTS | {f"call {name}" for name in CLOSED}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(sorted(PROGRAMS)),
     seed=st.integers(0, 2**32),

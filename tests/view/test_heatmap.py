@@ -186,7 +186,7 @@ MEASURES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     measures=MEASURES,
     rows=st.lists(st.tuples(st.floats(-1e6, 1e6), *[st.floats(-0.2, 1.2)] * 3), max_size=20),
