@@ -49,5 +49,10 @@ trap 'kill -TERM "$run"' TERM
 while :; do
     status=0
     wait "$run" || status=$?
-    kill -0 "$run" 2>/dev/null || exit "$status"
+    kill -0 "$run" 2>/dev/null || break
 done
+# The signal may have ended that wait just before the run ended: then its status is still to be had.
+again=0
+wait "$run" 2>/dev/null || again=$?
+[ "$again" -eq 127 ] || status=$again
+exit "$status"

@@ -95,7 +95,7 @@ def test_secrets_come_from_outside() -> None:
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_the_slurm_job_starts_nodes_and_then_the_run(tmp_path: Path, nodes: int) -> None:
     with slurm_job(tmp_path, nodes, "sleep 1; exit 3") as job:
-        assert job.wait(30) == 3
+        assert job.wait(60) == 3
     said = (tmp_path / "said").read_text()
     assert said.count("\nray start --head") == 1
     workers = said.count("\nray start --address=")
@@ -105,14 +105,20 @@ def test_the_slurm_job_starts_nodes_and_then_the_run(tmp_path: Path, nodes: int)
 
 
 def test_a_slurm_job_whose_time_is_up_lets_the_run_finish(tmp_path: Path) -> None:
-    with slurm_job(
-        tmp_path, 1, "trap 'sleep 0.5; exit 130' TERM; while :; do sleep 0.1; done"
-    ) as job:
-        while "evolve" not in (tmp_path / "said").read_text():
+    run = f"trap 'sleep 0.5; exit 130' TERM; touch {tmp_path}/runs; while :; do sleep 0.1; done"
+    with slurm_job(tmp_path, 1, run) as job:
+        while not ((tmp_path / "runs").exists() and catches(job.pid, signal.SIGTERM)):
             time.sleep(0.05)
-        time.sleep(0.3)
         job.send_signal(signal.SIGTERM)
-        assert job.wait(30) == 130
+        assert job.wait(60) == 130
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Return whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\t([0-9a-f]+)$", status, re.MULTILINE)
+    assert caught
+    return bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def slurm_job(folder: Path, nodes: int, run: str) -> subprocess.Popen[bytes]:
