@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def evolve(
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
 
@@ -88,3 +89,19 @@ def start(folder: Path, *arguments: str | Path, **variables: str) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs: one that has ended and nobody waits for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def gone_soon(pid: int) -> bool:
+    """Return whether a killed process ends: the kernel takes a moment."""
+    deadline = time.monotonic() + 30
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)

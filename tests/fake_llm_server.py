@@ -15,6 +15,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -160,13 +161,18 @@ class FakeLLMServer:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._stopping = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._http = _Server(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,))
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._http.server_port
 
     @property
     def url(self) -> str:
         """Root of the server."""
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def openai_url(self) -> str:
@@ -192,9 +198,15 @@ class FakeLLMServer:
         self._http.shutdown()
         with self._lock:
             for connection in self._open:
-                connection.shutdown(socket.SHUT_RDWR)
+                _hang_up(connection)
         self._thread.join()
         self._http.server_close()  # joins the threads of all connections
+
+    def _opened(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
+            if self._stopping.is_set():
+                _hang_up(connection)
 
     def _respond(self, call: Call) -> Reply:
         with self._lock:
@@ -219,8 +231,7 @@ class FakeLLMServer:
 
             def setup(self) -> None:
                 super().setup()
-                with fake._lock:
-                    fake._open.add(self.connection)
+                fake._opened(self.connection)
 
             def finish(self) -> None:
                 with fake._lock:
@@ -257,6 +268,16 @@ class FakeLLMServer:
                 """Keep quiet."""
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  #: so that they are waited for at the end
+    request_queue_size = 128  #: of those who connect at once nobody has to try again
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # the client was quicker
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _in_order(script: Iterable[Reply]) -> Callable[[Call], Reply]:

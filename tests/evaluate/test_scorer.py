@@ -19,6 +19,7 @@ from evolve.core.errors import ConfigError, EvaluatorError, InfrastructureError
 from evolve.core.evaluation import Outcome
 from evolve.evaluate.scorer import ScorerLimits
 from evolve.evaluate.service import EvaluationService, open_evaluation
+from tests.command import alive, gone_soon
 from tests.evaluate.problems import PROGRAM, FunctionSlot, problem, returning
 
 pytestmark = pytest.mark.anyio
@@ -53,14 +54,6 @@ async def pid(service: EvaluationService) -> int:
     evaluation = await service(returning(WHO), PROGRAM)
     assert evaluation.score is not None
     return int(evaluation.score.objective)
-
-
-def alive(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_a_scorer_sees_no_keys(evaluate: EvaluationService) -> None:
@@ -279,10 +272,3 @@ def test_a_busy_scorer_dies_with_its_controller(tmp_path: Path) -> None:
         assert alive(scorer)
         controller.kill()
     assert gone_soon(scorer)
-
-
-def gone_soon(number: int) -> bool:
-    deadline = time.monotonic() + 30
-    while alive(number) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not alive(number)

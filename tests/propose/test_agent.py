@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,13 @@ async def test_an_agent_gets_no_secret_but_its_own(monkeypatch: pytest.MonkeyPat
 
 async def test_what_is_done_when_the_time_is_up_counts() -> None:
     slow = EDIT.replace("print(", "import time; time.sleep(60); print(", 1)
-    reply = json.loads((await agent(slow, timeout_s=1.5).complete(request())).text)
-    assert set(reply["files"]) == {"solve.py"}
+    found: Completion | None = None
+    for timeout_s in (1, 5, 25):  # on a busy machine it takes a while to change anything
+        with suppress(ReplyLost):
+            found = await agent(slow, timeout_s=timeout_s).complete(request())
+            break
+    assert found is not None
+    assert set(json.loads(found.text)["files"]) == {"solve.py"}
     with pytest.raises(ReplyLost, match="had changed nothing"):
         await agent("import time; time.sleep(60)", timeout_s=0.5).complete(request())
     with pytest.raises(InfrastructureError, match="ended with 3"):
