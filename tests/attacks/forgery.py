@@ -223,7 +223,7 @@ FORGERY = {
         atexit.register(os.write, 4, b"\\x08" * 100)
         gc.callbacks.append(lambda *a: None)
         def solve():
-            threading.Thread(target=lambda: (time.sleep(0.5), os.write(4, b"\\x08" * 100))).start()
+            threading.Thread(target=lambda: (time.sleep(2), os.write(4, b"\\x08" * 100))).start()
             return []
         """,
     ),
@@ -356,10 +356,16 @@ FORGERY = {
     ),
     "an answer from a child after the end": attack(
         """
+        import fcntl, termios
+        def unread():
+            return int.from_bytes(fcntl.ioctl(4, termios.FIONREAD, bytes(4)), sys.byteorder)
         def solve():
             if os.fork() == 0:
-                time.sleep(0.3)
                 body = b"\\0\\0\\0\\x031.0"
+                while not unread():
+                    pass
+                while unread():
+                    pass
                 while True:
                     os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
             return []

@@ -66,7 +66,7 @@ RESOURCES = {
             time.sleep(60)
         """,
         Outcome.OUT_OF_MEMORY,
-        wall_s=1.5,
+        wall_s=4.0,
     ),
     "disk filled": attack(
         """
@@ -414,7 +414,7 @@ RESOURCES = {
                 if os.fork() == 0:
                     with open("/proc/self/oom_score_adj", "w") as file:
                         file.write("0")  # the fork server is larger now
-                    held = b"".join(os.urandom(1 << 20) for _ in range(30))
+                    held = [b"x" * (1 << 20) for _ in range(60)]
                     time.sleep(60)
             time.sleep(60)
         """,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,8 +74,9 @@ def below(pid: int) -> list[int]:
     """Return the processes below one, the dead that nobody has waited for included."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += [int(child), *below(int(child))]
+        with suppress(OSError):  # it has just ended
+            for child in task.read_text().split():
+                found += [int(child), *below(int(child))]
     return found
 
 
