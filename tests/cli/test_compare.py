@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import textwrap
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +21,7 @@ from evolve.store.reader import open_reader
 from evolve.store.store import open_store
 from evolve.view.study import Asked, read_study
 from tests.command import evolve, start, write_config
-from tests.fakes import write_problem
+from tests.fakes import PROBLEM, write_problem
 
 STUDY = ("--presets", "greedy,best_of_n", "--seeds", "2", "--evaluations", "8")
 
@@ -142,18 +143,31 @@ def test_many_problems_are_ranked(tmp_path: Path) -> None:
     assert {"cliff", "magnitude"} <= set(found["pairs"][0])
 
 
+#: An evaluator that pauses after 60 scores, which is in the second run: the first makes at most 42.
+PAUSES = textwrap.dedent(PROBLEM["evaluate.py"]).replace("error = abs", "pause(); error = abs")
+PAUSES += """
+import os, time
+
+def pause():
+    with open(__file__ + ".scored", "a") as file:
+        file.write(".")
+    while os.path.getsize(__file__ + ".scored") > 60 and not os.path.exists(__file__ + ".free"):
+        time.sleep(0.1)
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    write_problem(tmp_path / "parabola", evaluate=PAUSES)
     write_config(tmp_path)
     arguments = ("compare", "search.yaml", *STUDY, "--db", "study.db")
     with start(tmp_path, *arguments) as process:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (
-            (tmp_path / "study.db").exists() and len(_evaluated(tmp_path)) >= 10
-        ):
+        while not (tmp_path / "study.db").exists() or len(_evaluated(tmp_path)) < 10:
+            assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+    (tmp_path / "parabola" / "evaluate.py.free").touch()
     before = set(_evaluated(tmp_path))
     assert any(status != "finished" for _, status in names(tmp_path)) or len(names(tmp_path)) < 4
     done = evolve(tmp_path, *arguments)
@@ -223,7 +237,8 @@ def test_runs_of_the_same_search_are_not_told_apart(tmp_path: Path) -> None:
             seeds = range(100 * study + 50 * (arm == "b"), 100 * study + 50 * (arm == "b") + 6)
             for number, seed in enumerate(seeds):
                 changes = {"seed": seed, "name": f"{arm}/{number}", "stop": {"evaluations": 6}}
-                write_config(tmp_path, **changes)
+                # One by one, so that the seeds decide everything, and with that what is claimed.
+                write_config(tmp_path, slots=1, proposals=1, **changes)
                 run(tmp_path / "search.yaml", db=str(tmp_path / f"{study}.db"))
         with open_reader(str(tmp_path / f"{study}.db")) as reader:
             names = [f"{arm}/{number}" for arm in "ab" for number in range(6)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from evolve.cli import watch
+from evolve.engine.events import ProgramEvaluated
 from evolve.engine.run import run
 from tests.cli.conftest import Invoke
 from tests.command import write_config
@@ -93,18 +96,29 @@ def test_watching_goes_with_the_map_as_it_is_now_only(invoke: Invoke, tmp_path: 
 def test_a_live_run_is_drawn_until_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
 ) -> None:
-    monkeypatch.setattr(watch, "INTERVAL", 0.05)
-    began = threading.Event()
-    config = write_config(tmp_path, stop={"evaluations": 150})
+    began, drawn = threading.Event(), threading.Event()
+
+    def wait_to_be_drawn(event: object) -> None:
+        if isinstance(event, ProgramEvaluated):
+            began.set()
+            drawn.wait(60)
+
+    def sleep(_: float) -> None:
+        drawn.set()
+        time.sleep(0.05)
+
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    config = write_config(tmp_path, stop={"evaluations": 40})
     db = str(tmp_path / "live.db")
     searching = threading.Thread(
-        target=run, args=(config,), kwargs={"db": db, "observers": [lambda _: began.set()]}
+        target=run, args=(config,), kwargs={"db": db, "observers": [wait_to_be_drawn]}
     )
     searching.start()
     try:
-        assert began.wait(30)
+        assert began.wait(60)
         watched = invoke("heatmap", "--watch", "--db", db)
     finally:
+        drawn.set()
         searching.join()
     assert watched.out.endswith("run 1: finished\n")
     assert watched.out.count("mean (maximize)") + watched.out.count("error (minimize)") > 1

@@ -79,9 +79,10 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_resumes(tmp_path
     with start(tmp_path, "run", config) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith("starting run 1")
-        time.sleep(0.3)
+        while not child.stdout.readline().startswith("new best"):
+            assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=250)
     assert child.returncode == 130, err
     assert "stopping: interrupted; finishing what is in flight" in out
     assert "\ninterrupted\n" in out
@@ -118,8 +119,8 @@ def test_ctrl_c_twice_stops_at_once(tmp_path: Path, condition: str) -> None:
         assert child.poll() is None, "the first one waits for what is in flight"
         asked = time.monotonic()
         child.send_signal(signal.SIGTERM)
-        _, err = child.communicate(timeout=60)
-    assert time.monotonic() - asked < 50, "an evaluation takes 100 s"
+        _, err = child.communicate(timeout=250)
+    assert time.monotonic() - asked < 50, "an evaluation takes 60 s at least"
     assert child.returncode == 130, err
     assert "Traceback" not in err
     with open_reader(str(tmp_path / "evolve.db")) as reader:

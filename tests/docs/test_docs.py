@@ -60,7 +60,7 @@ def test_the_generated_parts_of_the_reference_pages_are_up_to_date() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_what_the_pages_tell_a_reader_to_do_works(tmp_path: Path) -> None:
     evaluated, checked, searched, ran, read = follow("problems.md", tmp_path)
     assert "objective: 6.657269542558757" in evaluated

@@ -136,7 +136,7 @@ def test_the_record_line_is_above_every_certified_value() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_certificates_agree_with_another_method(number: int) -> None:
     rng = np.random.default_rng(number)
     n = int(rng.integers(2, 6))
@@ -153,7 +153,7 @@ def test_certificates_agree_with_another_method(number: int) -> None:
 
 
 @given(st.floats(1e-15, 1e-3), st.integers(0, 25))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_growing_a_tight_circle_never_gains(extra: float, which: int) -> None:
     discs = seed.pack(26)
     before = score(discs).objective
@@ -164,7 +164,7 @@ def test_growing_a_tight_circle_never_gains(extra: float, which: int) -> None:
 
 
 @given(st.permutations(range(26)), st.booleans())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_order_and_reflection_do_not_matter(order: list[int], swap: bool) -> None:
     discs = seed.pack(26)[order]
     if swap:
@@ -264,10 +264,12 @@ def test_there_is_one_case_and_nothing_held_out() -> None:
 
 
 def test_scoring_takes_milliseconds() -> None:
-    started = time.process_time()
+    took = []
     for _ in range(5):
+        started = time.process_time()
         score(GRID)
-    assert (time.process_time() - started) / 5 < 0.1
+        took.append(time.process_time() - started)
+    assert min(took) < 0.1, "at best: what else this process does in between is not meant"
 
 
 def test_a_drawing_shows_discs_and_what_they_touch() -> None:

@@ -84,7 +84,7 @@ def test_ratios_are_rounded_up_and_areas_down() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(-19, 19))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_scale_by_powers_of_two_and_order_change_nothing(number: int, power: int) -> None:
     drawn = np.random.default_rng(number).random((6, 2))
     moved = np.ldexp(drawn[::-1], power)
@@ -93,7 +93,7 @@ def test_scale_by_powers_of_two_and_order_change_nothing(number: int, power: int
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_points_outside_the_triangle_never_gain(number: int) -> None:
     rng = np.random.default_rng(number)
     corners = np.array([[0, 0], [1, 0], [0.5, math.sqrt(3) / 2]])
@@ -105,8 +105,8 @@ def test_points_outside_the_triangle_never_gain(number: int) -> None:
     best = smallest(centre + (inside - centre) / reach, 6, "triangle").objective
     for factor in (1.0, 1.5, 40.0):
         found = smallest(centre + (inside - centre) / reach * factor, 6, "triangle")
-        assert found.objective <= best * (1 + 1e-9)
-        assert found.objective == pytest.approx(best, rel=1e-9)
+        assert found.objective <= best * (1 + 1e-9) + 1e-14
+        assert found.objective == pytest.approx(best, rel=1e-9, abs=1e-14)  # one may be tiny
         assert (found.metrics["pull"] > 1e-9) == (factor > 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def test_pages_show_texts_escaped_and_no_bytes(path: Path) -> None:
 def test_other_databases_are_left_as_they_are(tmp_path: Path) -> None:
     import sqlite3
 
-    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (x)")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE t (x)")
     database = json.loads(get(tmp_path / "other.db", "/other.json"))
     assert database["queries"] == []

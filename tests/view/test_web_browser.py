@@ -23,7 +23,7 @@ from evolve.view.web.bundle import write_bundle
 from tests.command import start, write_config
 from tests.view.hostile import NAME
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 expect.set_options(timeout=20_000)  # milliseconds; a busy machine is slow
 
 CHROMIUM = "/usr/bin/chromium"
@@ -210,6 +210,8 @@ def test_a_selection_outlives_an_update(live: str, open_page: Open) -> None:
 
 def test_from_the_map_to_a_program_and_on(live: str, open_page: Open, shot: Shot) -> None:
     page = open_page(live)
+    page.route(re.compile("/live"), lambda route: route.fulfill(status=204))  # nothing is new
+    page.wait_for_load_state("networkidle")
     cell = page.locator("#map [data-x]").first
     tip = str(cell.get_attribute("data-tip"))
     program = tip.splitlines()[0].removeprefix("program ")
