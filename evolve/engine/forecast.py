@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from evolve.config.models import PriceConfig, StopConfig
+from evolve.engine.turns import NO_TURNS, Turns
 from evolve.llm.base import Tokens
 from evolve.llm.prices import cost_usd
 
@@ -101,6 +102,22 @@ class Beside:
     evaluations: Span = NONE
 
 
+class Rotation(NamedTuple):
+    """Cases that rotate: every so many iterations all elites are measured once more.
+
+    Attributes:
+        every: Iterations on one set of cases.
+        elites: How many there are in the end, on all islands.
+        first: New elites of an evaluation at the beginning.
+        seconds: Of one measurement.
+    """
+
+    every: int
+    elites: Span
+    first: Span
+    seconds: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a forecast is made from.
@@ -119,6 +136,7 @@ class Facts:
         sources: Where the numbers come from, one sentence each.
         samples: Measurements for each evaluation.
         beside: Calls that write no program.
+        rotation: How cases rotate; None: they stay.
     """
 
     first_s: Span
@@ -135,6 +153,7 @@ class Facts:
     sources: tuple[str, ...] = ()
     samples: Span = ONE
     beside: tuple[Beside, ...] = ()
+    rotation: Rotation | None = None
 
     @property
     def calls(self) -> list[tuple[str, ModelFacts]]:
@@ -246,11 +265,13 @@ def _reckon(facts: Facts, rng: np.random.Generator) -> _Run | None:
         paces["width"] = facts.in_flight * fruitful / (needs.waiting_s + evaluation_s)
     limit = min(paces, key=lambda name: paces[name])
     first_s = facts.first_s.draw(rng) + needs.waiting_s
-    ends, evaluations = _end(facts, needs, paces[limit], first_s, rng)
+    turns = _turns(facts.rotation, fruitful, rng)
+    ends, evaluations = _end(facts, needs, paces[limit], first_s, turns, rng)
     if not np.isfinite(evaluations):
         return None
     closing_s = facts.closing_s.draw(rng) * np.ceil(facts.closing / facts.slots)
-    wall_s = first_s + evaluations / paces[limit] + closing_s
+    again_s = turns.measurements(evaluations) * turns.seconds / facts.slots
+    wall_s = first_s + evaluations / paces[limit] + again_s + closing_s
     bought = max(0.0, evaluations - 1)  # the seed program needs no proposal
     return _Run(
         float(wall_s),
@@ -261,6 +282,13 @@ def _reckon(facts: Facts, rng: np.random.Generator) -> _Run | None:
         ends,
         limit,
     )
+
+
+def _turns(rotation: Rotation | None, fruitful: float, rng: np.random.Generator) -> Turns:
+    if rotation is None:
+        return NO_TURNS
+    every, *spans = rotation
+    return Turns(every * fruitful, *(span.draw(rng) for span in spans))
 
 
 def _needs(facts: Facts, fruitful: float, rng: np.random.Generator) -> _Needs:
@@ -302,13 +330,18 @@ def _call(model: ModelFacts, rng: np.random.Generator) -> tuple[float, float, fl
 
 
 def _end(
-    facts: Facts, needs: _Needs, pace: float, first_s: float, rng: np.random.Generator
+    facts: Facts,
+    needs: _Needs,
+    pace: float,
+    first_s: float,
+    turns: Turns,
+    rng: np.random.Generator,
 ) -> tuple[str, float]:
     """Return the stop rule that ends a run first, and the evaluations it then has had."""
-    stop = facts.stop
+    stop, samples = facts.stop, facts.samples.draw(rng) if facts.stop.samples else 1.0
     rules: dict[str, tuple[float | None, float]] = {
         "evaluations": (stop.evaluations, 1.0),
-        "samples": (stop.samples, facts.samples.draw(rng) if stop.samples else 1.0),
+        "samples": (stop.samples, samples),
         "tokens": (stop.tokens, needs.tokens),
         "cost_usd": (stop.cost_usd, needs.cost_usd),
         "calls": (stop.calls, needs.calls),
@@ -318,6 +351,10 @@ def _end(
     }
     if stop.wall_s is not None:
         ends["wall_s"] = max(1.0, (stop.wall_s - first_s) * pace)
+    slower = turns.seconds / facts.slots
+    for name, each, again in (("samples", samples, 1.0), ("wall_s", 1 / pace, slower)):
+        if name in ends and turns is not NO_TURNS:
+            ends[name] = turns.reached(ends[name], again / each)
     if stop.no_improvement is not None:
         ends["no_improvement"] = stop.no_improvement * Span(*PATIENCE).draw(rng)
     if not ends:

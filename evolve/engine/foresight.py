@@ -24,6 +24,7 @@ from evolve.engine.forecast import (
     Forecast,
     ModelFacts,
     Operator,
+    Rotation,
     Span,
     forecast,
     forecast_from,
@@ -57,6 +58,8 @@ OFF_S, OTHERS = (0.8, 1.8), (0.6, 3.0)
 FRUITFUL, ONE_CALL, TWO_CALLS = Span(0.5, 1.0), Span(1.0, 1.3), Span(2.0, 2.6)
 #: Seconds of the controller for one proposal with all that is committed of it.
 OVERHEAD_S = Span(0.008, 0.05)
+#: Elites at the end of a run, as shares of the cells; new ones of an evaluation at its beginning.
+ELITES, NEW_ELITES = (0.02, 0.6), Span(0.1, 0.9)
 #: Seconds of a held-out case, as multiples of those of a search case.
 HELD_OUT = (0.7, 4.0)
 
@@ -137,6 +140,7 @@ def facts_of(
     beside = calls_beside(Known(loaded, parts, asking, past, reader), told)
     pace = reader.past_pace(version) if reader else None
     evaluation_s = _evaluation(seconds, pace, told)
+    rotation = _rotation(loaded, parts, evaluation_s, reader, told)
     closing_s = _held_out(seconds, evaluation_s, pace, parts.evaluate.sizes)
     if parts.rules is not None:
         evaluation_s, closing_s = _sampled(parts.rules, evaluation_s, closing_s, told)
@@ -157,6 +161,7 @@ def facts_of(
         sources=tuple(told),
         samples=ONE if parts.rules is None else _samples(parts.rules),
         beside=beside,
+        rotation=rotation,
     )
 
 
@@ -199,15 +204,35 @@ def _sampled(
     rules: Rules, evaluation_s: Span, closing_s: Span, told: list[str]
 ) -> tuple[Span, Span]:
     """Return how long evaluations take that are made of samples, in the search and at its end."""
-    if rules.rotate:
-        told.append(
-            f"cases rotate: every {rules.rotate} iterations all elites are measured once more, "
-            "which is not counted here"
-        )
     if rules.most == 1:
         return evaluation_s, closing_s
     told.append(f"scores vary: every program has {rules.repeats} samples, at most {rules.most}")
     return evaluation_s.times(*_samples(rules)), closing_s.times(rules.most, rules.most)
+
+
+def _rotation(
+    loaded: Loaded[RunConfig], parts: Parts, sample_s: Span, reader: Reader | None, told: list[str]
+) -> Rotation | None:
+    """Return how cases rotate, and how many elites are measured again at a turn."""
+    rules = parts.rules
+    if rules is None or not rules.rotate:
+        return None
+    cells = configured_archive(loaded, parts.problem).build().cells or 1
+    elites = Span(cells, cells).times(*ELITES).times(*[loaded.config.islands.count] * 2)
+    earlier = [
+        run.id
+        for run in (reader.runs() if reader else ())
+        if (run.kind, run.status, run.problem_hash)
+        == ("search", "finished", parts.evaluate.version)
+    ]
+    if earlier and reader:
+        past = max(1, len(reader.elites(max(earlier))))
+        elites = Span(past, past).times(*OFF)
+    told.append(
+        f"cases rotate: every {rules.rotate} iterations all elites are measured once more, at the "
+        f"end {elites.low:.0f} to {elites.high:.0f}{', by the last run' if earlier else ''}"
+    )
+    return Rotation(rules.rotate, elites, NEW_ELITES, sample_s)
 
 
 def _samples(rules: Rules) -> Span:

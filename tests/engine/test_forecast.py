@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from evolve.engine.forecast import (
     ModelFacts,
     Operator,
     Range,
+    Rotation,
     Span,
     forecast,
     forecast_from,
@@ -28,6 +30,7 @@ from evolve.engine.forecast import (
 from evolve.engine.foresight import expected_of
 from evolve.engine.plan import plan
 from evolve.engine.run import run
+from evolve.engine.turns import NO_TURNS, Turns
 from evolve.store.reader import open_reader
 from tests.command import write_config
 from tests.fake_llm_server import Call, FakeLLMServer, Reply
@@ -127,6 +130,29 @@ def test_calls_that_write_no_program_are_part_of_it() -> None:
     assert found.wall_s.middle == pytest.approx(first + 101 / pace), "the judge is the narrowest"
     unpriced = replace(grade, call=replace(small, price=None))
     assert expect(beside=(unpriced,)).cost_usd is None
+
+
+def test_turns_of_rotating_cases_take_measurements() -> None:
+    turns = Turns(every=4.0, most=30.0, first=0.8, seconds=2.0)
+    at_turns = [30 * (1 - math.exp(-0.8 * 4 * turn / 30)) for turn in range(1, 101)]
+    assert turns.measurements(400.0) == pytest.approx(sum(at_turns), rel=0.01)
+    assert turns.measurements(0.0) == 0.0
+    assert NO_TURNS.measurements(1e6) == 0.0
+
+    rotation = Rotation(
+        8, exactly(30.0), exactly(0.8), exactly(2.0)
+    )  # every 8 iterations, 4 fruitful
+    genetic = (Operator("genetic", 1.0),)
+    changes = {"operators": genetic, "fruitful": exactly(0.5), "rotation": rotation}
+    found = expect(**changes, stop=StopConfig(evaluations=400))
+    again_s = turns.measurements(400.0) * 2.0 / 4
+    assert found.wall_s.middle == pytest.approx(2.0 + 400 * 2.0 / 4 + again_s)
+    for stop in (
+        StopConfig(samples=round(400 + turns.measurements(400.0))),
+        StopConfig(wall_s=found.wall_s.middle),
+    ):
+        ended = expect(**changes, stop=stop)
+        assert ended.evaluations.middle == pytest.approx(400, rel=0.001)
 
 
 def test_what_is_not_known_makes_ranges_and_what_has_no_price_has_no_cost() -> None:

@@ -10,10 +10,13 @@ import pytest
 
 from evolve.archive.base import fold
 from evolve.archive.contests import Rules
+from evolve.config.file import load_run_config
 from evolve.config.models import RunConfig
 from evolve.config.problem import load_problem
 from evolve.core.errors import ConfigError
 from evolve.engine.events import CasesRotated, Event, ProgramEvaluated
+from evolve.engine.forecast import Forecast
+from evolve.engine.plan import plan
 from evolve.engine.replay import replay
 from evolve.engine.replayed import Replayed
 from evolve.engine.resume import search_hash
@@ -131,6 +134,26 @@ def test_show_says_what_the_turns_took(tmp_path: Path) -> None:
         programs = [e for e in reader.programs(1) if not e.operator.startswith("baseline")]
         assert counted - len(result.comparison) + 2 == len(programs)
     assert "search cases that rotate" in evolve_here(tmp_path, "show").stdout
+
+
+def test_a_forecast_counts_the_measurements_of_turns(tmp_path: Path) -> None:
+    write(tmp_path)
+    db = str(tmp_path / "evolve.db")
+
+    def expected(samples: int) -> Forecast:
+        (tmp_path / "plan.yaml").write_text(json.dumps(config(tmp_path, stop={"samples": samples})))
+        return plan(load_run_config(tmp_path / "plan.yaml"), db).forecast
+
+    assert "every 6 iterations all elites are measured once more" in str(expected(90).sources)
+    search(tmp_path, order="strict", stop={"evaluations": 40})
+    with open_reader(db) as reader:
+        made = reader.samples_made(reader.run().id)
+    assert made > 60, "a good part of them are elites again"
+    found = expected(made)
+    assert "by the last run" in str(found.sources)
+    assert found.ends == {"samples": 1.0}
+    assert found.evaluations.low < 40 < found.evaluations.high, made
+    assert found.evaluations.high < made
 
 
 def test_each_epoch_has_the_cases_of_its_own_seed(tmp_path: Path) -> None:
