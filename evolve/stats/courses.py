@@ -45,7 +45,8 @@ def profile(costs: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Return, for each way, its cost over the least cost of all, in every instance, sorted.
 
     The performance profile of Dolan and More (2002): the share of instances in which a way is at
-    most so many times as costly as the best one is the share of its ratios up to there.
+    most so many times as costly as the best one is the share of its ratios up to there. Beside a
+    way that spent nothing, as one does whose first program is good enough, any cost is infinite.
 
     Args:
         costs: For every instance (a problem and seed) what each way spent until it reached the
@@ -56,7 +57,7 @@ def profile(costs: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     for instance in costs:
         least = min(instance.values())
         for way in ways:
-            ratios[way].append(instance[way] / least if math.isfinite(least) else math.inf)
+            ratios[way].append(_ratio(instance[way], least))
     return {way: sorted(found) for way, found in ratios.items()}
 
 
@@ -68,6 +69,12 @@ def profile_score(ratios: Sequence[float], farthest: float = FARTHEST) -> float:
     if not ratios:
         return 0.0
     return float(np.mean([max(0.0, farthest - ratio) for ratio in ratios])) / (farthest - 1)
+
+
+def _ratio(cost: float, least: float) -> float:
+    if not math.isfinite(cost):
+        return math.inf
+    return 1.0 if cost == least else cost / least if least else math.inf
 
 
 def _reaches(value: float, target: float, minimize: bool) -> bool:

@@ -50,6 +50,21 @@ def test_signed_ranks_are_tested_by_all_changes_of_sign() -> None:
     assert signed_rank([1.0] * 6) == pytest.approx(2 / 64)
 
 
+def test_signed_ranks_of_many_pairs_are_tested_exactly() -> None:
+    rng = np.random.default_rng(2)
+    differences = rng.normal(0.3, size=30)  # without ties, so that scipy knows the distribution
+    known = stats.wilcoxon(differences, method="exact").pvalue
+    assert signed_rank(differences.tolist()) == pytest.approx(known, rel=1e-9)
+    assert signed_rank((-differences).tolist()) == pytest.approx(known, rel=1e-9)
+
+
+@pytest.mark.parametrize(("level", "tests"), [(0.0001, 1), (0.05, 1000), (0.001, 45)])
+def test_as_many_pairs_as_it_takes_can_show_a_difference(level: float, tests: int) -> None:
+    pairs = pairs_needed(level, tests)
+    assert pairs > 13
+    assert signed_rank([1.0] * pairs) * tests <= level < signed_rank([1.0] * (pairs - 1)) * tests
+
+
 def test_pairs_tell_who_wins_by_how_much_and_what_could_be_seen() -> None:
     first, second = [5.0, 6.0, 7.0, 8.0], [1.0, 6.0, 9.0, 2.0]
     found = compare_pairs(first, second)
@@ -138,6 +153,11 @@ def test_performance_profiles_divide_by_the_quickest_of_each_instance() -> None:
     assert ratios == {"a": [1.0, 2.0, math.inf], "b": [1.0, 1.0, 2.0]}
     assert profile_score(ratios["b"]) == pytest.approx((3 + 3 + 2) / 9)
     assert profile_score(ratios["a"]) == pytest.approx((3 + 2 + 0) / 9)
+
+
+def test_beside_a_way_that_spent_nothing_any_cost_is_infinite() -> None:
+    costs = [{"a": 0.0, "b": 5.0, "c": math.inf}, {"a": 0.0, "b": 0.0, "c": 0.0}]
+    assert profile(costs) == {"a": [1.0, 1.0], "b": [1.0, math.inf], "c": [1.0, math.inf]}
     nobody = profile([{"a": math.inf, "b": math.inf}])
     assert profile_score(nobody["a"]) == 0.0
 
