@@ -25,7 +25,12 @@ def hostile_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def client_of(path: Path, **headers: str) -> TestClient:
     """Return a browser without cookies, which follows no redirects."""
-    app = application(Source(str(path)), TOKEN)
+    return client_on(Source(str(path)), **headers)
+
+
+def client_on(source: Source, **headers: str) -> TestClient:
+    """Return the same for a database that is open."""
+    app = application(source, TOKEN)
     return TestClient(
         app, base_url="http://127.0.0.1:8642", headers=headers, follow_redirects=False
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from evolve.view.web.guard import POLICY
 from evolve.view.web.links import Links
 from evolve.view.web.source import Source
 from evolve.view.web.trees import ancestry
+from tests.command import evolve_here
 from tests.store.samples import new_run, program
-from tests.view.conftest import TOKEN, client_of
+from tests.view.conftest import TOKEN, client_of, client_on
 from tests.view.hostile import ATTACK, DRAWING, add, evaluation
 
 #: Everything the templates make; what is not here came from somebody else.
@@ -36,6 +38,7 @@ TAGS = set(
 PAGES = [
     "/",
     "/?before=2",
+    "/live",
     "/runs/1",
     "/runs/2",
     "/runs/1?island=0",
@@ -244,6 +247,66 @@ def test_a_live_part_is_sent_only_when_something_changed(tmp_path: Path) -> None
         assert 'data-tip="program 2' in changed.text
         (query,) = [a["hx-get"] for _, a in Markup(changed.text).tags if "hx-get" in a]
         assert client.get(str(query)).status_code == 204
+
+
+def test_a_run_whose_process_is_gone_is_shown_as_killed(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.db"
+    with open_store(str(path)) as store:
+        run_id = store.create_run(new_run()).id
+        store.claim(run_id, "elsewhere:1")
+        client = client_of(path, Authorization=f"Bearer {TOKEN}")
+        asked = [live_part(client, address) for address in ("/", f"/runs/{run_id}")]
+        assert [client.get(query).status_code for query in asked] == [204, 204]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE runs SET expires_at = 0")  # nobody renews it
+        for query in asked:
+            changed = client.get(query).text
+            assert 'class="status killed"' in changed
+            assert 'class="status running"' not in changed
+
+
+def test_the_list_of_runs_follows_them(tmp_path: Path) -> None:
+    path = tmp_path / "evolve.db"
+    with open_store(str(path)) as store:
+        client = client_of(path, Authorization=f"Bearer {TOKEN}")
+        query = live_part(client, "/")
+        assert client.get(query).status_code == 204
+        run_id = store.create_run(new_run()).id
+        store.claim(run_id, "here:1")
+        assert f'href="/runs/{run_id}"' in client.get(query).text
+        query = live_part(client, query)
+        assert client.get(query).status_code == 204
+        seed = store.add_program(
+            run_id, program(0), parent_ids=[], generation=0, operator="seed", summary=""
+        ).id
+        add(store, run_id, seed, 0, evaluation(3.0), cell=2)
+        query = live_part(client, query)
+        store.release(run_id, "finished", "evaluations")
+        assert 'class="status finished"' in client.get(query).text
+        assert live_part(client, f"/?before={run_id}").startswith(f"/live?before={run_id}&")
+
+
+@pytest.mark.postgres
+def test_pages_of_a_copy_on_a_server_are_the_same(
+    hostile_database: Path, client: TestClient, tmp_path: Path, postgres_url: str
+) -> None:
+    copied = evolve_here(tmp_path, "db", "copy", hostile_database, postgres_url)
+    assert copied.returncode == 0, copied.stderr
+    with closing(Source(postgres_url)) as source:
+        other = client_on(source, Authorization=f"Bearer {TOKEN}")
+        for path in (*PAGES, "/programs/2/images/0/1"):
+            here, there = client.get(path), other.get(path)
+            assert there.status_code == here.status_code == 200, path
+            assert there.content == here.content, path
+
+
+def live_part(client: TestClient, address: str) -> str:
+    """Return where a page asks for what may have changed on it."""
+    answer = client.get(address)
+    assert answer.status_code == 200
+    (query,) = [a["hx-get"] for _, a in Markup(answer.text).tags if "hx-get" in a]
+    assert query
+    return query
 
 
 def test_a_database_that_vanishes_or_is_replaced(hostile_database: Path, tmp_path: Path) -> None:

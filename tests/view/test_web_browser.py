@@ -199,6 +199,31 @@ def test_a_run_that_goes_on_updates_without_losing_anything(
     shot(page, "live")
 
 
+def test_a_row_that_keys_have_reached_outlives_an_update(live: str, open_page: Open) -> None:
+    page = open_page(live)
+    listening(page)
+    page.keyboard.press("j")
+    expect(page.locator("tr.current")).to_have_count(1)
+    wait_for_more(page, number_of(page, "#evaluations"))
+    expect(page.locator("tr.current")).to_have_count(1)
+
+
+def test_the_list_of_runs_updates_and_keeps_what_was_ticked(
+    searching: tuple[Path, subprocess.Popen[str]], live: str, open_page: Open, shot: Shot
+) -> None:
+    page = open_page(live)
+    page.get_by_role("link", name="evolve, all runs").click()
+    page.get_by_label("compare run 1").check()
+    with start(searching[0], "run", "search.yaml", "--set", "seed=7") as process:
+        expect(page.locator("#runs tbody tr")).to_have_count(2)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    expect(page.get_by_text("interrupted")).to_be_visible()
+    expect(page.get_by_label("compare run 1")).to_be_checked()
+    expect(page.get_by_label("compare run 2")).not_to_be_checked()
+    shot(page, "runs-live")
+
+
 def test_a_selection_outlives_an_update(live: str, open_page: Open) -> None:
     page = open_page(live)
     page.wait_for_selector("#map [data-x]")

@@ -41,6 +41,7 @@ def application(source: Source, token: str) -> ASGIApp:
     pages = _Pages(source)
     views: dict[str, _Handler] = {
         "/": _runs,
+        "/live": _live_runs,
         "/compare": _compare,
         "/runs/{run}": _of_run(_run),
         "/runs/{run}/live": _of_run(_live),
@@ -153,8 +154,20 @@ def _row(text: str) -> int:
 
 
 def _runs(site: Site, request: Request) -> View:
+    return runs.runs_view(site, _before(request))
+
+
+def _live_runs(site: Site, request: Request) -> View | None:
+    """Return what may have changed in the list of runs; None when nothing has."""
+    before = _before(request)
+    if request.query_params.get("stamp") == runs.runs_moment(site, before):
+        return None
+    return runs.runs_view(site, before, fragment=True)
+
+
+def _before(request: Request) -> int | None:
     before = request.query_params.get("before", "")
-    return runs.runs_view(site, _row(before) if before else None)
+    return _row(before) if before else None
 
 
 def _compare(site: Site, request: Request) -> View:
@@ -168,7 +181,7 @@ def _run(site: Site, run: RunRecord, request: Request) -> View:
 
 def _live(site: Site, run: RunRecord, request: Request) -> View | None:
     """Return what may have changed on a run's page; None when nothing has."""
-    if request.query_params.get("stamp") == site.reader.stamp(run.id):
+    if request.query_params.get("stamp") == runs.moment(site, run):
         return None
     return runs.run_view(site, run, _choice(request), fragment=True)
 

@@ -27,6 +27,11 @@ class Links:
         """Return the address of runs before one."""
         return f"/?before={before}"
 
+    def live_runs(self, before: int | None, stamp: str) -> str:
+        """Return the address of what replaces a list of runs that is not true any more."""
+        given = {"stamp": stamp} if before is None else {"before": before, "stamp": stamp}
+        return f"/live?{urlencode(given)}"
+
     def run(self, run_id: int) -> str:
         """Return the address of a run."""
         return f"/runs/{run_id}"
@@ -83,6 +88,10 @@ class FileLinks(Links):
 
     def older_runs(self, before: int) -> str:  # noqa: ARG002 - all are on one page
         """Return that there is no further list."""
+        return ""
+
+    def live_runs(self, before: int | None, stamp: str) -> str:  # noqa: ARG002 - as there
+        """Return that files stay as they are."""
         return ""
 
     def run(self, run_id: int) -> str:

@@ -22,7 +22,7 @@ from evolve.view.web.charts import Line, steps
 from evolve.view.web.courses import known_of, score_lines
 from evolve.view.web.folds import Folded
 from evolve.view.web.maps import Map, lay_out
-from evolve.view.web.site import Crumb, Site, View, run_name
+from evolve.view.web.site import Crumb, Site, View, run_name, state
 
 RUNS = 50
 LEADERS = 8
@@ -72,7 +72,11 @@ class MapChoice:
 
 
 def runs_view(
-    site: Site, before: int | None = None, chosen: Sequence[RunRecord] | None = None
+    site: Site,
+    before: int | None = None,
+    chosen: Sequence[RunRecord] | None = None,
+    *,
+    fragment: bool = False,
 ) -> View:
     """Return a list of runs, newest first.
 
@@ -80,6 +84,7 @@ def runs_view(
         site: What pages are made from.
         before: Only runs older than this one.
         chosen: These runs, all on one page.
+        fragment: Only what may have changed.
     """
     found = site.reader.run_page(RUNS + 1, before) if chosen is None else chosen[::-1]
     shown = found[:RUNS] if chosen is None else found
@@ -88,8 +93,28 @@ def runs_view(
         "rows": [figures(site, run) for run in shown],
         "older": None if older is None else site.links.older_runs(older),
         "first": before is None,
+        "query": site.links.live_runs(before, _moment_of(site, shown)),
     }
-    return View("runs.html", "Runs", (Crumb("Runs"),), values)
+    template = "_runs.html" if fragment else "runs.html"
+    return View(template, "Runs", (Crumb("Runs"),), values, fragment)
+
+
+def runs_moment(site: Site, before: int | None) -> str:
+    """Return a text that changes whenever the list of runs does."""
+    return _moment_of(site, site.reader.run_page(RUNS, before))
+
+
+def _moment_of(site: Site, shown: Sequence[RunRecord]) -> str:
+    return ".".join(f"{run.id}-{moment(site, run) if run.live else state(run)}" for run in shown)
+
+
+def moment(site: Site, run: RunRecord) -> str:
+    """Return a text that changes whenever a page of a run does.
+
+    That nobody is heard of any more is no change in the database.
+    """
+    heard = "".join("01"[each.live] for each in site.reader.controllers(run.id))
+    return f"{site.reader.stamp(run.id)}-{state(run)}-{heard}"
 
 
 def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = False) -> View:
@@ -98,7 +123,7 @@ def run_view(site: Site, run: RunRecord, choice: MapChoice, *, fragment: bool = 
     Raises:
         ConfigError: the run has no such island or measure.
     """
-    reader, stamp = site.reader, site.reader.stamp(run.id)
+    reader, stamp = site.reader, moment(site, run)
     with site.folds.of(reader, run) as folded:
         known = known_of(site, run, folded)
         drawn, shown = _map(run, folded, choice, known)

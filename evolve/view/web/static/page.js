@@ -123,6 +123,7 @@
   document.addEventListener("htmx:before:request", (event) => { if (document.hidden && event.target.id === "live") event.preventDefault(); });
   document.addEventListener("htmx:after:swap", () => {
     ages();
+    if (current?.isConnected) current.classList.add("current");
     if (!tipped) return;
     const again = tipped.isConnected ? tipped : tipped.id && document.getElementById(tipped.id);
     if (again) { tipped = again; tip.textContent = again.dataset.tip; } else hide();
