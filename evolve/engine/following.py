@@ -25,6 +25,7 @@ class Following:
         evaluator: Version of the evaluator.
         sharing: What the others tell.
         pay: Told what others have spent on model calls.
+        limited: Told, in the words of who it was, that a model had too many requests.
     """
 
     journal: Journal
@@ -32,6 +33,7 @@ class Following:
     evaluator: str
     sharing: Sharing
     pay: Callable[[Spent], None] = lambda _: None
+    limited: Callable[[str], None] = lambda _: None
     _handlers: dict[str, Callable[[Notice, _News], None]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +44,7 @@ class Following:
             "evaluated": self._evaluated,
             "set_aside": self._set_aside,
             "called": self._called,
+            "limited": self._limited,
             "stopping": self._stopping,
         }
 
@@ -143,6 +146,9 @@ class Following:
         counters.unpriced_calls += usd is None
         counters.cost_usd += usd or 0.0
         self.pay(Spent(usd or 0.0, tokens, 1))
+
+    def _limited(self, notice: Notice, news: _News) -> None:  # noqa: ARG002 - as others are
+        self.limited(notice.text)
 
     def _stopping(self, notice: Notice, news: _News) -> None:  # noqa: ARG002 - as others are
         self.journal.counters.told = notice.text

@@ -181,6 +181,8 @@ class Session:
         if self.shared is not None:
             budget = SharedBudget(caps, spent, self.shared, models)
         self.ledger = Ledger(self.parts.models, models, prices, budget, self._model_fault)
+        if isinstance(budget, SharedBudget):
+            budget.listen(self.ledger.gates)
         complete = partial(completer, self.ledger, self.store, counters)
         grades = self.config, problem, self.store, complete, self._model_fault
         return Loop(

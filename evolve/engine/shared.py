@@ -6,15 +6,18 @@ programs inserted into, the archive as it is; and it ends with one commit.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
 from evolve.archive.contests import Need, Verdict
 from evolve.config.models import ModelConfig, StopConfig
+from evolve.core.errors import RunLocked
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.draw import Draw
 from evolve.engine.following import Following
@@ -25,6 +28,7 @@ from evolve.engine.restore import Redraw, take_over
 from evolve.engine.stop import evaluations_left, stop_reason
 from evolve.engine.unfinished import NOTHING, Unfinished
 from evolve.llm.budget import Budget, Caps, Spent
+from evolve.llm.gate import Gate
 from evolve.propose.base import Proposed, Rejected
 from evolve.store.calls import answered
 
@@ -231,6 +235,27 @@ class SharedBudget(Budget):
             each.id: each.concurrency for each in models if not each.id.startswith(OWN)
         }
         order.following.pay = self._others_paid
+        self._gates: Mapping[str, Gate] = {}
+
+    def listen(self, gates: Mapping[str, Gate]) -> None:
+        """Keep to rate limits together: who is told of one tells the others.
+
+        Args:
+            gates: This controller's ways to the models, by their ids.
+        """
+        self._gates = {name: gate for name, gate in gates.items() if name in self._most}
+        for name, gate in self._gates.items():
+            gate.spread = partial(self._spread, name)
+        self._order.following.limited = self._others_limited
+
+    def _spread(self, model: str, pause_s: float) -> None:
+        with suppress(RunLocked), self._order.turn():  # the next step says that it is lost
+            self._order.following.sharing.tell("limited", 0, f"{pause_s:g} {model}")
+
+    def _others_limited(self, text: str) -> None:
+        pause_s, _, model = text.partition(" ")
+        if model in self._gates:
+            self._gates[model].hold_back(float(pause_s), late_s=LOOK_S)
 
     def begin(self, model: str, amount: Spent, send: Callable[[], int]) -> int | None:
         """Check and commit in one turn.
@@ -240,8 +265,10 @@ class SharedBudget(Budget):
         """
         with self._order.turn():
             others = self._order.following.sharing.under_way()
-            most, asked = self._most.get(model), others.by_model.get(model, 0)
-            if most is not None and asked + self.asking[model] >= most:
+            most, gate = self._most.get(model, math.inf), self._gates.get(model)
+            if gate is not None:
+                most = min(most, int(gate.limit))
+            if others.by_model.get(model, 0) + self.asking[model] >= most:
                 return None
             held = self.held + Spent(others.usd, others.tokens, others.calls)
             return send() if self.fits(amount, held) else None

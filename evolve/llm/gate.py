@@ -39,6 +39,8 @@ class Gate:
         limit: Calls at once for now, between 1 and ``most``.
         others: Whether another model could be asked instead; then no call waits here for a
             model that is out.
+        spread: Told of every burst of refusals for too many requests, with the pause in seconds
+            that the server asks for: other processes that call the same model may listen.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Gate:
     ) -> None:
         self.name, self.limit = name, float(most)
         self.others: Callable[[], bool] = lambda: False
+        self.spread: Callable[[float], None] = lambda _: None
         self._most, self._outage_s, self._tell = most, outage_s, tell
         self._in_flight = 0
         self._resume_at = self._burst_ends = float("-inf")
@@ -94,14 +97,28 @@ class Gate:
 
     def rate_limited(self, pause_s: float) -> None:
         """Halve the limit and hold new calls back for ``pause_s`` seconds."""
+        if self.hold_back(pause_s):
+            self.spread(pause_s)
+
+    def hold_back(self, pause_s: float, late_s: float = 0.0) -> bool:
+        """Do as `rate_limited` does, for calls of another process, and tell no other.
+
+        Args:
+            pause_s: Seconds in which no new call leaves.
+            late_s: How long ago that may have been: refusals since then are of the same burst.
+
+        Returns:
+            Whether it was the first of a burst.
+        """
         now = anyio.current_time()
         self._resume_at = max(self._resume_at, now + min(pause_s, LAST_PROBE_S))
-        if now < self._burst_ends:
-            return
+        if now < self._burst_ends + late_s:
+            return False
         self._burst_ends = now + max(BURST_S, pause_s)
         before, self.limit = int(self.limit), max(self.limit / 2, 1.0)
         if self.limit < before:
             self._tell(f"{self.name}: too many requests; {int(self.limit)} at once from now on")
+        return True
 
     async def _enter(self) -> bool:
         """Wait for a place; return whether the call is the probe of a model that is out."""

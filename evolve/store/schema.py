@@ -256,7 +256,7 @@ notices = Table(
     Column("run_id", ForeignKey(runs.c.id), nullable=False),
     Column("controller", ForeignKey(controllers.c.id), nullable=False),
     # of a proposal: begun, admitted, refused; of a program: evaluated, set_aside;
-    # of a model call: called; of the run: stopping
+    # of a model call: called; of no row: limited, stopping
     Column("kind", String(16), nullable=False),
     Column("subject", Integer, nullable=False),
     Column("text", Excerpt(2000), nullable=False, server_default=text("''")),

@@ -45,7 +45,7 @@ from evolve.store.schema import (
 
 #: What a controller did; see the table ``notices``.
 Kind: TypeAlias = Literal[
-    "begun", "admitted", "refused", "evaluated", "set_aside", "called", "stopping"
+    "begun", "admitted", "refused", "evaluated", "set_aside", "called", "limited", "stopping"
 ]
 
 

@@ -23,6 +23,7 @@ from evolve.engine.shared import SharedBudget
 from evolve.engine.stop import stop_reason
 from evolve.llm.base import Completion, Tokens
 from evolve.llm.budget import Caps, Reservation, Spent
+from evolve.llm.gate import Gate
 from evolve.store.store import open_store
 from tests.engine.fellows import Fellow
 from tests.fakes import FakeEvaluate, scored
@@ -273,3 +274,45 @@ async def check_the_ledger(one: Fellow, two: Fellow) -> None:
         assert (two.counters.cost_usd, two.counters.calls) == (0.3, 2)
         with pytest.raises(BudgetExhausted, match=r"with \$0\.3000 already spent"):
             await hold(two, Caps(cost_usd=0.6))
+
+
+def test_too_many_requests_are_too_many_of_all(make: Make) -> None:
+    anyio.run(check_rate_limits, make(), make())
+
+
+async def check_rate_limits(one: Fellow, two: Fellow) -> None:
+    model = ModelConfig(id="openai/m", concurrency=8)
+    budgets = [SharedBudget(Caps(), Spent(), each.order, (model,)) for each in (one, two)]
+    told: list[str] = []
+    mine, theirs = (Gate(model.id, model.concurrency, 60.0, told.append) for _ in range(2))
+    for budget, gate in zip(budgets, (mine, theirs), strict=True):
+        budget.listen({model.id: gate})
+
+    async def send(fellow: Fellow, budget: SharedBudget) -> None:
+        begun = fellow.begin()
+        assert begun is not None
+        recorder = StoreRecorder(fellow.store, fellow.counters, begun[0].id)
+        call = partial(recorder.sent, model.id, "{}", {}, Tokens(90, output=10), 0.4)
+        with anyio.fail_after(0.3):
+            await stack.enter_async_context(budget.reserve(model.id, Spent(calls=1), call))
+
+    mine.rate_limited(30.0)
+    mine.rate_limited(30.0)  # of the same burst
+    two.order.inherit()
+    assert (mine.limit, theirs.limit) == (4, 4)
+    with anyio.move_on_after(0.05) as waited:
+        async with theirs.passage():
+            pytest.fail("a call left during the pause")
+    assert waited.cancelled_caught
+    theirs.rate_limited(0.0)  # it was on its way when the other one was told
+    one.order._look_at = -1.0
+    one.order.inherit()
+    assert (mine.limit, theirs.limit) == (4, 4)
+    assert told == ["openai/m: too many requests; 4 at once from now on"] * 2
+
+    async with AsyncExitStack() as stack:
+        for fellow, budget in ((one, budgets[0]), (two, budgets[1])) * 2:
+            await send(fellow, budget)
+        for fellow, budget in ((one, budgets[0]), (two, budgets[1])):
+            with pytest.raises(TimeoutError):
+                await send(fellow, budget)
