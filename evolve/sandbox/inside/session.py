@@ -26,7 +26,7 @@ _MESSAGE_BYTES = 4096
 _TICK_MS = 50  #: how often limits are looked at while nothing else happens
 _CLOSE_LOOK_NS = 250_000_000
 _LONG_CALL_NS = 5_000_000  #: from here on a call is worth asking the kernel for its memory
-_LAST_WORDS_S = 0.2  #: how long a program that closed its result pipe has to end by itself
+_LAST_WORDS_S = 1.0  #: how long a program that closed its result pipe has to end by itself
 #: What a program may say of itself; everything else is established from outside.
 _OWN_WORDS = (
     *("bad_output", "exception", "exit", "out_of_memory", "output_too_large", "process_limit"),
