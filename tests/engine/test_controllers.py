@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
-from threading import Thread
 
 import pytest
 
@@ -16,83 +15,13 @@ from evolve.engine.replay import replay
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import evolve_here, start, write_config
+from tests.command import evolve_here, write_config
 from tests.engine.author import Author
+from tests.engine.controllers import EACH, TOGETHER, begin
 from tests.engine.test_resume import check_database
 from tests.fake_llm_server import FakeLLMServer
 from tests.fakes import PROBLEM, write_problem
 from tests.postgres_server import Server
-
-#: Programs that each controller evaluates before any one judges more than the second number.
-EACH, MOST = 10, 40
-#: Nothing is judged before all controllers are there, and none of them judges all: how quickly a
-#: process starts, or the test looks, decides nothing.
-TOGETHER = f"""
-
-import os
-import time
-from pathlib import Path
-
-HERE = Path(__file__).parent
-MINE = HERE / f"{{os.getppid()}}.judged"
-judge = Parabola.score
-
-
-def score(self, case, output, usage):
-    if case.inputs["x"] == 0:
-        with MINE.open("a") as file:
-            file.write("x")
-        for sign in ("begin", "go on") if MINE.stat().st_size > {MOST} else ("begin",):
-            while not (HERE / sign).exists():
-                time.sleep(0.01)
-    return judge(self, case, output, usage)
-
-
-Parabola.score = score
-"""
-
-
-class Controller:
-    """A process that shares a run; what it says is read all the time, or it would have to wait.
-
-    Attributes:
-        evaluated: Programs that it has evaluated.
-    """
-
-    def __init__(self, folder: Path, *arguments: str | Path) -> None:
-        self.process = start(folder, "run", *arguments, "--join", "--json", TEST_KEY="key")
-        self.evaluated = 0
-        self._errors = ""
-        self._readers = [Thread(target=self._count), Thread(target=self._keep)]
-        for reader in self._readers:
-            reader.start()
-
-    def _count(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.evaluated += '"event": "ProgramEvaluated"' in line
-
-    def _keep(self) -> None:
-        assert self.process.stderr is not None
-        self._errors = self.process.stderr.read()
-
-    def wait_for(self, evaluations: int) -> None:
-        """Wait until it has evaluated so many programs, or has ended."""
-        while self.evaluated < evaluations and self.process.poll() is None:
-            time.sleep(0.02)
-
-    def end(self, code: int = 0) -> None:
-        """Wait for its end."""
-        try:
-            found = self.process.wait(timeout=1200)
-        finally:
-            self.process.kill()
-        for reader in self._readers:
-            reader.join()
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
-        assert found == code, self._errors
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -101,34 +30,10 @@ def write(folder: Path, **changes: object) -> Path:
     return write_config(folder, **changes)
 
 
-def begin(
-    folder: Path, config: Path, count: int, db: str, *, kill: bool = False
-) -> list[Controller]:
-    """Start controllers; return them when each has done something, the last one was killed."""
-    running = [Controller(folder, config, "--db", db) for _ in range(count)]
-    while here(db) < count:
-        assert all(each.process.poll() is None for each in running)
-        time.sleep(0.1)
-    (folder / "parabola" / "begin").touch()
-    for each in running:
-        each.wait_for(EACH)
-    if kill:
-        running[-1].process.kill()
-        running.pop().end(-9)
-    (folder / "parabola" / "go on").touch()
-    return running
-
-
-def here(db: str) -> int:
-    """Return how many controllers have joined; none where there is no database yet."""
-    with suppress(StoreError), open_reader(db) as reader:
-        return sum(len(reader.controllers(run.id)) for run in reader.runs())
-    return 0
-
-
 def together(folder: Path, config: Path, count: int, *, db: str = "", kill: bool = False) -> None:
     """Have controllers share a run to its end; one may be killed on the way."""
-    for each in begin(folder, config, count, db or str(folder / "evolve.db"), kill=kill):
+    db = db or str(folder / "evolve.db")
+    for each in begin(folder / "parabola", config, count, db, kill=kill):
         each.end()
 
 
@@ -250,7 +155,7 @@ def test_controllers_on_one_server_survive_its_restart(
     tmp_path: Path, postgres: Server, postgres_url: str
 ) -> None:
     config = write(tmp_path, stop={"evaluations": 240})
-    running = begin(tmp_path, config, 2, postgres_url)
+    running = begin(tmp_path / "parabola", config, 2, postgres_url)
     for mode in ("immediate", "fast", "immediate"):
         running[0].wait_for(running[0].evaluated + 25)
         postgres.stop(mode)

@@ -25,7 +25,8 @@ from evolve.engine.sampling import repeat_seed
 from evolve.evaluate.scorer_main import case_seed
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
-from tests.command import evolve_here, start
+from tests.command import evolve_here
+from tests.engine.controllers import EACH, TOGETHER, begin
 from tests.fakes import short_run, write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -234,13 +235,11 @@ def test_a_run_that_is_killed_about_its_turns_goes_on(tmp_path: Path, order: str
 @pytest.mark.slow
 def test_controllers_turn_together(tmp_path: Path) -> None:
     """Two processes measure the elites of one run at the same turns."""
-    write(tmp_path)
+    write(tmp_path, MOVING + TOGETHER)
     (tmp_path / "run.yaml").write_text(json.dumps(config(tmp_path, stop={"evaluations": 60})))
-    command = ("run", tmp_path / "run.yaml", "--join", "--json")
-    with start(tmp_path, *command) as one, start(tmp_path, *command) as other:
-        for child in (one, other):
-            _, told = child.communicate(timeout=200)
-            assert child.returncode == 0, told
+    db = str(tmp_path / "evolve.db")
+    for each in begin(tmp_path / "moving", tmp_path / "run.yaml", 2, db):
+        each.end()
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         elites, version = reader.elites(1), reader.run().problem_hash
         first = elites[0].program_id
@@ -248,7 +247,7 @@ def test_controllers_turn_together(tmp_path: Path) -> None:
         assert epoch >= 5
         for elite in elites:
             assert -elite.fitness == scored_on(reader, elite.program_id, epoch)
-        assert min(each.evaluations for each in reader.controllers(1)) > 5
+        assert min(each.evaluations for each in reader.controllers(1)) >= EACH
     report = again(tmp_path)
     assert (report.differences, report.same) == ([], True)
 
