@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -27,7 +28,7 @@ from evolve.sandbox.inside import kernel, seccomp
 from evolve.sandbox.process import ProcessSandbox
 
 UID = 54_321
-LIMITS = Limits(wall_s=2.0, memory_mb=512, processes=20, disk_mb=16)  # for 20 processes
+LIMITS = Limits(wall_s=30.0, memory_mb=512, processes=20, disk_mb=16)  # for 20 processes
 PROGRAMS = {
     "plain": "def solve(): return 1",
     "user": "import os\ndef solve(): return [os.getuid(), os.geteuid()]",
@@ -95,7 +96,8 @@ async def main() -> None:
     found: dict[str, object] = {}
     try:
         for name, source in PROGRAMS.items():
-            job = Job(Program({"p.py": source}), "solve", LIMITS)
+            limits = replace(LIMITS, wall_s=1.0) if name == "spins" else LIMITS
+            job = Job(Program({"p.py": source}), "solve", limits)
             async with slot.session(job) as session:
                 reply = await session.call({})
             found[name] = reply.value if reply.outcome == "ok" else reply.outcome
@@ -113,7 +115,7 @@ async def main() -> None:
 
 def settle() -> None:
     """Give what was killed a moment to be gone."""
-    for _ in range(60):
+    for _ in range(600):
         if not left_over():
             return
         time.sleep(0.05)

@@ -181,7 +181,7 @@ def test_a_run_outlives_its_engine(engine: PrivateEngine, tmp_path: Path) -> Non
     assert len({event["program_id"] for event in programs}) == EVALUATIONS
     assert [event for event in programs if event["outcome"] == "infrastructure"] == []
     assert events[-1]["status"] == "finished"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while engine.containers() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert engine.containers() == []

@@ -33,7 +33,7 @@ pytestmark = [
     ),
 ]
 
-LIMITS = Limits(wall_s=10.0, memory_mb=128, processes=12, disk_mb=16)
+LIMITS = Limits(wall_s=60.0, memory_mb=128, processes=12, disk_mb=16)
 #: What docs/sandboxes.md tells to put into daemon.json.
 RUNTIMES = {
     "runtimes": {
@@ -65,13 +65,13 @@ def engine() -> Iterator[str]:
         yield address
     finally:
         daemon.terminate()
-        daemon.wait(30)
+        daemon.wait(60)
         subprocess.run(["umount", "-R", "-q", str(folder / "data")], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_for(address: str, daemon: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         assert daemon.poll() is None, "the engine ended at once"
         try:
             client = docker.DockerClient(base_url=address)

@@ -110,7 +110,7 @@ def test_a_zombie_is_dead() -> None:
         place, _, _ = this_process().rsplit(" ", 2)
         stat = Path(f"/proc/{child.pid}/stat")
         started = stat.read_text().rpartition(")")[2].split()[19]
-        for _ in range(1000):
+        for _ in range(6000):
             if stat.read_text().rpartition(")")[2].split()[0] == "Z":
                 break
             time.sleep(0.01)
@@ -121,7 +121,7 @@ def test_running_seconds_add_up_over_sessions(store: Store, run_id: int) -> None
     time.sleep(0.05)
     store.heartbeat(run_id)
     first = store.run(run_id).elapsed_s
-    assert 0.05 <= first < 5
+    assert 0.05 <= first < 60
     store.release(run_id, "interrupted", "")
     second = store.run(run_id).elapsed_s
     assert second >= first

@@ -32,12 +32,15 @@ _MARK = "evolve-ray-"
 
 
 def free_port() -> int:
-    """Return a port outside of the range that Ray gives to workers."""
+    """Return a port that neither Ray gives to workers nor the kernel to whoever connects.
+
+    While a head is down, everybody tries to connect to it: one that the kernel gave its very port
+    would be connected to itself, and keep the next head from it.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            port: int = probe.getsockname()[1]
-        if port > 20_000:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
             return port
 
 

@@ -335,7 +335,7 @@ def test_a_killed_controller_leaves_nothing_and_resumes(tmp_path: Path, nodes: N
         assert actors
         run.process.kill()
         run.process.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while left := [pid for node in nodes.nodes for pid in node.actors()] + private_folders(actors):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
