@@ -122,7 +122,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     from evolve.core.errors import PrerequisiteError
     from evolve.engine.archives import configured_archive
     from evolve.engine.assemble import check_language, configured_problem, policy_of
-    from evolve.engine.isolation import choose_sandbox
+    from evolve.engine.isolation import specify_sandbox
     from evolve.llm.prices import check_prices, quotes
     from evolve.propose.portfolio import open_proposers
 
@@ -148,7 +148,7 @@ def _resolve(loaded: LoadedConfig) -> tuple[Problem, list[str]]:
     with loaded.at("sandbox"):
         arbitrary = any(portfolio.arbitrary_code for portfolio in portfolios)
         try:
-            choose_sandbox(config.sandbox, arbitrary_code=arbitrary, folder=folder)
+            specify_sandbox(config.sandbox, arbitrary_code=arbitrary, folder=folder).make()
         except PrerequisiteError as error:
             notes.append(str(error))
     with loaded.at("archive"):

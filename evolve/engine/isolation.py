@@ -26,29 +26,6 @@ def environment_of(sandbox: Sandbox, packages: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
-def choose_sandbox(
-    config: SandboxConfig,
-    *,
-    arbitrary_code: bool,
-    gpus: bool = False,
-    folder: Path | None = None,
-    image: ImageRecipe = DEFAULT_IMAGE,
-    say: Callable[[str], None] = lambda _: None,
-    run: str = "",
-) -> Sandbox:
-    """Make the sandbox a configuration asks for, on this machine; see `specify_sandbox`."""
-    spec = specify_sandbox(
-        config,
-        arbitrary_code=arbitrary_code,
-        gpus=gpus,
-        folder=folder,
-        image=image,
-        say=say,
-        run=run,
-    )
-    return spec.make(say)
-
-
 def specify_sandbox(
     config: SandboxConfig,
     *,

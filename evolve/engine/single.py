@@ -14,7 +14,7 @@ from evolve.config.problem import Problem, load_problem
 from evolve.config.program_file import read_program
 from evolve.core.errors import ConfigError
 from evolve.core.evaluation import Evaluation, Stage
-from evolve.engine.isolation import choose_sandbox
+from evolve.engine.isolation import specify_sandbox
 from evolve.engine.sampling import pooled, repeat_seed
 from evolve.evaluate.service import EvaluationService, open_evaluation
 from evolve.pool.allot import Need, allotted
@@ -83,14 +83,14 @@ async def one_slot(
         EvaluatorError: the evaluator fails before it has judged anything.
         SandboxUnavailable: the sandbox cannot be had here.
     """
-    sandbox = choose_sandbox(
+    sandbox = specify_sandbox(
         SandboxConfig(kind=kind),
         arbitrary_code=False,
         gpus=problem.limits.gpus > 0,
         image=problem.image,
         say=say,
         run=f"evaluate {problem.id}",
-    )
+    ).make(say)
     need = Need(1, problem.limits, problem.timed)
     with allotted(need, PoolConfig()) as allotment:
         async with open_evaluation(problem, noisy=problem.noise is not None) as evaluate:

@@ -10,14 +10,14 @@ from evolve.config.models import SandboxConfig
 from evolve.core.errors import ConfigError, InfrastructureError, SandboxUnavailable
 from evolve.core.recipe import ImageRecipe
 from evolve.engine.events import Event, ProgramEvaluated, RunStarted
-from evolve.engine.isolation import choose_sandbox
+from evolve.engine.isolation import specify_sandbox
 from evolve.engine.run import run
 from tests.command import write_config
 
 
 def test_options_of_containers_reach_the_sandbox_and_its_header() -> None:
     config = SandboxConfig(kind="docker", isolation="container", runtime="runsc")
-    sandbox = choose_sandbox(config, arbitrary_code=True)
+    sandbox = specify_sandbox(config, arbitrary_code=True).make()
     assert sandbox.provenance()["isolation"] == "container"
     assert sandbox.provenance()["runtime"] == "runsc"
     assert "a container of its own for every program" in sandbox.guarantees()[0]
@@ -28,15 +28,15 @@ def test_options_of_containers_reach_the_sandbox_and_its_header() -> None:
 )
 def test_whoever_asks_for_containers_gets_them(option: dict[str, str]) -> None:
     config = SandboxConfig.model_validate(option)
-    assert choose_sandbox(config, arbitrary_code=False).name == "docker"
+    assert specify_sandbox(config, arbitrary_code=False).kind == "docker"
     with pytest.raises(ConfigError, match=f"sandbox.{next(iter(option))} is for containers"):
-        choose_sandbox(config.model_copy(update={"kind": "process"}), arbitrary_code=False)
+        specify_sandbox(config.model_copy(update={"kind": "process"}), arbitrary_code=False)
 
 
 def test_programs_with_devices_get_containers_of_their_own_unless_told_otherwise() -> None:
     def isolation(**options: str) -> str:
         config = SandboxConfig.model_validate({"kind": "docker", **options})
-        sandbox = choose_sandbox(config, arbitrary_code=True, gpus=True)
+        sandbox = specify_sandbox(config, arbitrary_code=True, gpus=True).make()
         return sandbox.provenance()["isolation"]
 
     assert isolation() == "container"
@@ -45,23 +45,23 @@ def test_programs_with_devices_get_containers_of_their_own_unless_told_otherwise
 
 def test_a_problem_with_an_image_of_its_own_gets_a_container() -> None:
     image = ImageRecipe(name="solver:2")
-    assert choose_sandbox(SandboxConfig(), arbitrary_code=False, image=image).name == "docker"
+    assert specify_sandbox(SandboxConfig(), arbitrary_code=False, image=image).kind == "docker"
     said: list[str] = []
     process = SandboxConfig(kind="process")
-    choose_sandbox(process, arbitrary_code=False, image=image, say=said.append)
+    specify_sandbox(process, arbitrary_code=False, image=image, say=said.append)
     assert said == [
         "the process sandbox has no images: programs see this machine's own files, not those of "
         "solver:2"
     ]
     tools = ImageRecipe(system_packages=("g++",))  # this machine has them as well
-    assert choose_sandbox(SandboxConfig(), arbitrary_code=False, image=tools).name == "process"
+    assert specify_sandbox(SandboxConfig(), arbitrary_code=False, image=tools).kind == "process"
 
 
 def test_without_options_the_kind_follows_the_programs() -> None:
-    assert choose_sandbox(SandboxConfig(), arbitrary_code=False).name == "process"
-    assert choose_sandbox(SandboxConfig(), arbitrary_code=True).name == "docker"
+    assert specify_sandbox(SandboxConfig(), arbitrary_code=False).kind == "process"
+    assert specify_sandbox(SandboxConfig(), arbitrary_code=True).kind == "docker"
     with pytest.raises(SandboxUnavailable, match="allow_untrusted"):
-        choose_sandbox(SandboxConfig(kind="process"), arbitrary_code=True)
+        specify_sandbox(SandboxConfig(kind="process"), arbitrary_code=True)
 
 
 SANDBOX = """
