@@ -69,6 +69,7 @@ class PlainDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console, self._printed = console, time.monotonic()
+        self._refused = False
 
     def __call__(self, event: Event) -> None:
         """Print what is worth a line."""
@@ -87,6 +88,9 @@ class PlainDisplay:
                 self._print(progress_line(event))
             case Stopping():
                 self._print(f"stopping: {event.reason}; finishing what is in flight")
+            case ProposalRejected(reason="budget") if not self._refused:
+                self._refused = True
+                self._print(f"a model was not asked: {event.message}")
             case _:
                 pass
 
@@ -102,6 +106,7 @@ class LiveDisplay:
         self._started: RunStarted | None = None
         self._archive: Archive | None = None
         self._note = ""
+        self._refused = False
 
     def __call__(self, event: Event) -> None:
         """Take in one event; the screen is redrawn on progress."""
@@ -112,9 +117,14 @@ class LiveDisplay:
                 self._started, self._archive = event, event.archive
                 for line in start_lines(event):
                     self._console.print(line, markup=False, soft_wrap=True)
-            case ProgramEvaluated(is_best=True) | InstructionWritten() | FaultOccurred():
-                self._console.print(news_line(event), markup=False, soft_wrap=True)
-            case HeldOutScored() | Warned() | CasesRotated():
+            case (
+                ProgramEvaluated(is_best=True)
+                | InstructionWritten()
+                | FaultOccurred()
+                | HeldOutScored()
+                | Warned()
+                | CasesRotated()
+            ):
                 self._console.print(news_line(event), markup=False, soft_wrap=True)
             case Stopping():
                 self._note = f"stopping: {event.reason}; finishing what is in flight"
@@ -122,6 +132,10 @@ class LiveDisplay:
                 self._archive = event.archive
             case Progress():
                 self._live.update(self._screen(event), refresh=True)
+            case ProposalRejected(reason="budget") if not self._refused:
+                self._refused = True
+                line = f"a model was not asked: {event.message}"
+                self._console.print(line, markup=False, soft_wrap=True)
             case ProposalRejected() | ProgramEvaluated() | RunFinished():
                 pass
 

@@ -139,10 +139,12 @@ class Budget:
 
 
 def _explain(rule: str, amount: Spent, spent: Spent, caps: Caps) -> str:
+    advice = "; a lower max_tokens of the model reserves less"
     if rule == "cost_usd":
         need, used, cap = f"cost up to ${amount.usd:.4f}", f"${spent.usd:.4f}", f"${caps.cost_usd}"
     elif rule == "tokens":
         need, used, cap = f"use up to {amount.tokens} tokens", f"{spent.tokens}", f"{caps.tokens}"
     else:
-        need, used, cap = "be one too many", f"{spent.calls}", f"{caps.calls}"
-    return f"the next call may {need}, which with {used} already spent could pass the cap of {cap}"
+        need, used, cap, advice = "be one too many", f"{spent.calls}", f"{caps.calls}", ""
+    could = f"which with {used} already spent could pass the cap of {cap}"
+    return f"the next call may {need}, {could}{advice}"

@@ -16,7 +16,7 @@ import pytest
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
 from evolve.store.store import open_store
-from tests.command import QUICK_SANDBOX, evolve, start, write_config
+from tests.command import QUICK_SANDBOX, evolve, evolve_here, start, write_config
 from tests.fakes import PROBLEM, write_problem
 
 ENDLESS = {"evaluations": 10**6}
@@ -230,3 +230,20 @@ def test_a_bundled_problem_is_named_without_its_place(tmp_path: Path) -> None:
     assert "no file, bundled configuration or problem; did you mean 'autocorrelation_1'" in (
         wrong.stderr
     )
+
+
+def test_a_run_that_can_pay_for_no_call_says_why_it_ends(tmp_path: Path) -> None:
+    model = {
+        "id": "openai/dear",
+        "base_url": "http://127.0.0.1:9/v1",
+        "price": {"input": 1, "output": 10},
+        "max_tokens": 1000,
+    }
+    config = write_config(
+        tmp_path, models=[model], proposers=[{"kind": "diff"}], stop={"cost_usd": 0.01}
+    )
+    ran = evolve_here(tmp_path, "run", config)
+    assert ran.returncode == 0, ran.stderr
+    [told] = [line for line in ran.stdout.splitlines() if line.startswith("a model was not asked")]
+    assert re.search(r"may cost up to \$0\.01\d\d, which with \$0\.0000 already spent", told)
+    assert "lower max_tokens" in told
