@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from evolve.core.errors import RunLocked, StoreError
+from evolve.store.controllers import living
 from evolve.store.database import Database, to_json
 from evolve.store.rows import run_record
 from evolve.store.schema import (
@@ -230,10 +231,12 @@ def _check(
     run = there.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
     if run is None:
         raise StoreError(f"{names[0]}: there is no run {run_id}; `evolve ls` lists those there are")
-    if run_record(run, now).live:
+    busy = [each.holder for each in living(there, run_id, now)]
+    if busy or run_record(run, now).live:
+        holder = ", ".join(busy) or run.holder
         raise RunLocked(
-            f"{names[0]}: run {run_id} is being written by {run.holder}; stop that process first",
-            holder=run.holder,
+            f"{names[0]}: run {run_id} is being written by {holder}; stop that process first",
+            holder=holder,
         )
     known = _known(here, run)
     if known is not None:

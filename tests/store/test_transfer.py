@@ -220,6 +220,17 @@ def test_what_is_there_is_refused(source: Store, target: Database) -> None:
         copy_run(source._database, target, 9, NOW)
 
 
+def test_a_run_whose_last_heard_controller_died_is_others_still(
+    source: Store, target: Database
+) -> None:
+    run = source.create_run(new_run()).id
+    source.join(run, "here:1")
+    with source._database.write() as connection:  # until the next heartbeat of the one left
+        connection.execute(update(runs).values(holder="there:2", expires_at=0.0))
+    with pytest.raises(RunLocked, match="is being written by here:1"):
+        copy_run(source._database, target, run, 6.0)
+
+
 def test_a_copy_that_is_not_equal_is_not_kept(
     source: Store, target: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
