@@ -9,6 +9,7 @@
     │   └── ModelUnavailable       no key, no server, no such model
     ├── StoreError             the database cannot be used
     │   ├── RunLocked              another live process writes this run (holder)
+    │   │   └── ControllerLost         the work of this one of several was taken over
     │   ├── DatabaseBusy           another process keeps it locked
     │   └── TransactionLost        undone through no fault of its own: begin it again
     ├── EvaluatorError         the evaluator's own code failed: a bug in the problem
@@ -114,6 +115,10 @@ class RunLocked(StoreError):
     def __init__(self, message: str, *, holder: str) -> None:
         super().__init__(message)
         self.holder = holder
+
+
+class ControllerLost(RunLocked):
+    """Others took over the work of this controller, which was not heard of; it may join again."""
 
 
 class DatabaseBusy(StoreError):

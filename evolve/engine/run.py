@@ -16,6 +16,7 @@ from evolve.config.models import RunConfig
 from evolve.config.presets import with_preset
 from evolve.core.errors import (
     ConfigError,
+    ControllerLost,
     StoreError,
     TransactionLost,
     first_error,
@@ -31,7 +32,7 @@ from evolve.engine.session import Session
 from evolve.store.records import RunStatus
 from evolve.store.store import open_store
 
-#: How often one of several controllers joins a run again because the server went away.
+#: How often one of several controllers joins a run again that it was lost to.
 REJOINS = 20
 
 
@@ -82,22 +83,24 @@ async def _run(
             try:
                 async with open_parts(loaded, emit) as parts:
                     return await search(loaded, parts, db, emit, new=new, join=True)
-            except (TransactionLost, BaseExceptionGroup) as error:
+            except (TransactionLost, ControllerLost, BaseExceptionGroup) as error:
                 if not _is_lost(error):
                     raise
-                emit(FaultOccurred("the database", f"{reason_of(error)}; joining again"))
+                emit(FaultOccurred("the database", f"{reason_of(error)}. Joining again"))
                 new = False
         async with open_parts(loaded, emit) as parts:
             return await search(loaded, parts, db, emit, new=new, join=join)
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Return whether a session ended because the server went away in the midst of a step.
+    """Return whether a session ended because of its database, and another one may begin.
 
-    Then memory is ahead of the database, and a session that begins anew is not.
+    Either the server went away in the midst of a step: then memory is ahead of the database, and a
+    session that begins anew is not. Or this controller was not heard of for so long, while the
+    server was away or the machine asleep, that others have taken over its work.
     """
     first = first_error(error) if isinstance(error, BaseExceptionGroup) else error
-    return isinstance(first, TransactionLost)
+    return isinstance(first, TransactionLost | ControllerLost)
 
 
 async def search(

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, true, update
 
 from evolve.core.errors import RunLocked, StoreError
-from evolve.store.controllers import living
+from evolve.store.controllers import close, living
 from evolve.store.process import is_dead, this_process
 from evolve.store.schema import evaluations, runs
 
@@ -92,6 +92,7 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
             holder=other.holder,
         )
     refuse_if_held(row, now)
+    close(connection, run_id, true(), now)  # one that comes back must not write beside this process
     claim = Claim(run_id, holder, ttl_s, now, elapsed_before(connection, row))
     connection.execute(
         update(runs)

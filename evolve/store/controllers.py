@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from evolve.store.process import is_dead
 from evolve.store.schema import controllers
@@ -67,3 +67,12 @@ def read_controllers(
 def living(connection: Connection, run_id: int, now: float) -> list[ControllerRecord]:
     """Return the controllers of a run that may be at work."""
     return [each for each in read_controllers(connection, run_id, now, unended=True) if each.live]
+
+
+def close(connection: Connection, run_id: int, which: ColumnElement[bool], now: float) -> None:
+    """Note that the work of some controllers of a run is taken over, and who of them was lost."""
+    mine = (controllers.c.run_id == run_id) & which
+    lost = mine & controllers.c.ended_at.is_(None)
+    values = {"status": "lost", "ended_at": now, "reason": "not heard of any more"}
+    connection.execute(update(controllers).where(lost).values(values))
+    connection.execute(update(controllers).where(mine).values(inherited=1))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from evolve.core.errors import RunLocked
+from evolve.core.errors import ControllerLost
 from evolve.store.claims import elapsed_before, locked_run, refuse_if_held
 from evolve.store.controllers import living
 from evolve.store.process import this_process
 from evolve.store.rows import insert_row
-from evolve.store.schema import controllers, leases, notices, proposals, runs
+from evolve.store.schema import controllers, leases, notices, programs, proposals, runs
 
 #: Seconds by which a notice is later than the one before, whatever the clocks say.
 TICK_S = 1e-6
@@ -30,8 +30,14 @@ _MINE = select(controllers.c.ended_at, _NEWEST.label("latest")).where(
 _OPEN = select(func.count()).where(
     proposals.c.run_id == bindparam("run"), proposals.c.status == "open"
 )
-_LEASED = select(func.count()).where(
-    leases.c.run_id == bindparam("run"), leases.c.controller.is_not(None)
+_LEASED = (
+    select(func.count())
+    .select_from(leases.join(programs, programs.c.id == leases.c.program_id))
+    .where(
+        leases.c.run_id == bindparam("run"),
+        leases.c.controller.is_not(None),
+        programs.c.proposal_id.is_not(None),  # the seed program and baselines are no iterations
+    )
 )
 
 
@@ -66,14 +72,14 @@ class Membership:
         """Take the run's lock, before anything is written.
 
         Raises:
-            RunLocked: others have taken over the work of this controller.
+            ControllerLost: others have taken over the work of this controller.
         """
         connection.execute(_LOCK, {"run": self.run_id})
         row = connection.execute(_MINE, {"run": self.run_id, "me": self.controller}).one()
         if row.ended_at is not None:
-            raise RunLocked(
+            raise ControllerLost(
                 f"this controller of run {self.run_id} was not heard of for more than "
-                f"{self.ttl_s:g} s, and others have taken over its work; start it again to join",
+                f"{self.ttl_s:g} s, and others have taken over its work; it has to join again",
                 holder=self.holder,
             )
         self.latest = max(self.latest, row.latest or 0.0)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from evolve.store.archives import read_caused
-from evolve.store.controllers import living, read_controllers
+from evolve.store.controllers import close, living, read_controllers
 from evolve.store.database import Database
 from evolve.store.ended import ended_among
 from evolve.store.facts import EvaluationFact, facts_among
@@ -238,7 +238,7 @@ class Sharing(Patient):
         """Take over the work of controllers that have left or were lost."""
         with self._database.write() as connection:
             gone = self._gone(connection)
-            self._close(connection, controllers.c.id.in_(gone))
+            close(connection, self.run_id, controllers.c.id.in_(gone), self._clock())
             return self._recover(connection, lambda column: column.in_(gone))
 
     def begin(self) -> Recovery:
@@ -249,7 +249,8 @@ class Sharing(Patient):
                 for each in living(connection, self.run_id, self._clock())
                 if each.id != self.member.controller
             ]
-            self._close(connection, controllers.c.id.not_in([*others, self.member.controller]))
+            left = controllers.c.id.not_in([*others, self.member.controller])
+            close(connection, self.run_id, left, self._clock())
             return self._recover(
                 connection, lambda column: or_(column.is_(None), column.not_in(others))
             )
@@ -267,14 +268,6 @@ class Sharing(Patient):
             connection.execute(update(controllers).where(mine).values(status="closing"))
             found = living(connection, self.run_id, self._clock())
             return all(each.status == "closing" for each in found)
-
-    def _close(self, connection: Connection, which: ColumnElement[bool]) -> None:
-        """Note that the work of some controllers is taken over, and who of them was lost."""
-        mine = (controllers.c.run_id == self.run_id) & which
-        lost = mine & controllers.c.ended_at.is_(None)
-        values = {"status": "lost", "ended_at": self._clock(), "reason": "not heard of any more"}
-        connection.execute(update(controllers).where(lost).values(values))
-        connection.execute(update(controllers).where(mine).values(inherited=1))
 
     def _recover(
         self, connection: Connection, whose: Callable[[ColumnElement[Any]], ColumnElement[bool]]

@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 from evolve.core.errors import ConfigError, StoreError
+from evolve.engine.events import Event, FaultOccurred, ProgramEvaluated
 from evolve.engine.replay import replay
 from evolve.engine.run import run
 from evolve.store.reader import open_reader
@@ -72,6 +73,30 @@ def test_a_killed_controllers_work_is_finished_by_the_other(tmp_path: Path) -> N
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         found = {each.status for each in reader.controllers(1)}
     assert found == {"finished", "lost"}
+
+
+def test_a_controller_whose_work_others_took_over_joins_again(tmp_path: Path) -> None:
+    config = write_config(tmp_path, stop={"evaluations": 60})
+    url = str(tmp_path / "evolve.db")
+    troubles: list[str] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, FaultOccurred):
+            troubles.append(event.message)
+        if isinstance(event, ProgramEvaluated) and event.iteration == 20 and not troubles:
+            later = time.time() + 31  # the run's own heartbeats are that old by then
+            with open_store(url, clock=lambda: later) as other:
+                other.join(1, "other")
+                other.recover(1)
+
+    run(config, db=url, join=True, observers=[observe])
+    (trouble,) = troubles
+    assert "others have taken over its work; it has to join again. Joining again" in trouble
+    check_database(url, 60)
+    check_replay(tmp_path)
+    with open_reader(url) as reader:
+        statuses = [each.status for each in reader.controllers(1)]
+    assert statuses == ["lost", "interrupted", "finished"]
 
 
 def test_a_run_in_strict_order_is_not_shared(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig, StopConfig
 from evolve.config.problem import Problem
-from evolve.core.errors import BudgetExhausted, RunLocked
+from evolve.core.errors import BudgetExhausted, ControllerLost, RunLocked
 from evolve.core.evaluation import Evaluation, Outcome, Sample
 from evolve.engine.journal import Pending
 from evolve.engine.recorder import StoreRecorder
@@ -26,7 +26,7 @@ from evolve.llm.budget import Caps, Reservation, Spent
 from evolve.llm.gate import Gate
 from evolve.store.store import open_store
 from tests.engine.fellows import Fellow
-from tests.fakes import FakeEvaluate, scored
+from tests.fakes import FakeEvaluate, numbered, scored
 from tests.store.samples import Clock
 
 Make = Callable[..., Fellow]
@@ -197,9 +197,9 @@ def test_the_work_of_a_lost_controller_is_taken_over_once(make: Make, clock: Clo
     lost = one.store.controllers(1)[1]
     assert (lost.status, lost.live) == ("lost", False)
 
-    with pytest.raises(RunLocked, match="others have taken over its work"):
+    with pytest.raises(ControllerLost, match="others have taken over its work"):
         two.record(pending)
-    with pytest.raises(RunLocked, match="start it again to join"):
+    with pytest.raises(ControllerLost, match="it has to join again"):
         two.store.heartbeat(1)
     one.record(left.programs[0])
     assert one.counters.evaluations == 2
@@ -227,6 +227,34 @@ def test_a_run_is_not_finished_while_somebodys_work_is_left(make: Make) -> None:
     assert one.store.run(1).status == "interrupted"
     three = make(name="three")
     assert len(three.left.programs) == 1
+
+
+def test_programs_of_the_comparison_are_no_iterations(make: Make) -> None:
+    one = make(name="one", evaluations=2)
+    one.store.add_program(1, numbered(9.0), operator="baseline:nine")
+    pending = one.propose(3.0)
+    assert pending is not None, "a baseline that awaits its evaluation takes no room"
+    one.record(pending)
+    one.store.release(1, "finished", "evaluations")
+    assert one.store.run(1).status == "finished"
+
+
+def test_a_controller_that_was_lost_to_one_that_shares_nothing_writes_nothing(
+    make: Make, url: str, clock: Clock
+) -> None:
+    one = make(name="one")
+    pending = one.propose(3.0)
+    assert pending is not None
+    clock.now += 31
+    with open_store(url, clock=clock) as other:
+        other.claim(1, "there:2")
+        assert other.recover(1).pending == (pending.program_id,)
+        with pytest.raises(ControllerLost):
+            one.record(pending)
+        with pytest.raises(ControllerLost):
+            one.store.heartbeat(1)
+        other.heartbeat(1)
+        assert [each.status for each in other.controllers(1)] == ["lost"]
 
 
 def test_a_run_is_shared_or_not(make: Make, url: str) -> None:
