@@ -16,7 +16,9 @@ from evolve.core.program import Program, split_lines
 from evolve.core.syntax import parse_quietly
 from evolve.propose.genetic.sites import number_of
 
-_NUMBER = r"[-+]?[\d.]*\d(?:[eE][-+]?\d+)?"
+#: Whole numbers beyond it are no doubles, in which the search reckons.
+_LARGEST = 2**53
+_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _BOUNDS = re.compile(rf"#\s*tune:\s*({_NUMBER})\s*\.\.\s*({_NUMBER})(?!\S)[^#\n]*$")
 
 
@@ -94,7 +96,7 @@ def _of_file(program: Program, path: str, text: str) -> Iterator[Constant]:
         if value is None or line not in inside or node.end_lineno != node.lineno or end is None:
             continue
         low, high = _bounds(lines[line])
-        whole = isinstance(value, int) and high - low >= 1 and math.isfinite(low)
+        whole = isinstance(value, int) and abs(value) <= _LARGEST and 1 <= high - low < math.inf
         if whole or (isinstance(value, float) and math.isfinite(value)):
             yield Constant(path, line, node.col_offset, end, value, low, high, whole)
 

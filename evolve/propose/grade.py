@@ -19,7 +19,8 @@ from evolve.propose.base import Context, Individual
 from evolve.propose.llm import unusable_reply
 from evolve.propose.prompt import PromptWriter, TokenBudget
 
-_GRADE = re.compile(r"^\W*GRADE\W*?(-?\d+(?:\.\d+)?)\W*$", re.MULTILINE)
+#: Models write the minus sign of typography, too.
+_GRADE = re.compile(r"^\W*GRADE\W*?([-\u2212]?(?:\d+(?:\.\d+)?|\.\d+))\W*$", re.MULTILINE)
 #: A seed that every server takes.
 _SEEDS = 2**31
 
@@ -59,7 +60,7 @@ class Grader:
         found = _GRADE.findall(completion.text)
         if not found:
             return f"the reply ends without a grade: {completion.text.strip()[-200:]}"
-        grade = float(found[-1])
+        grade = float(found[-1].replace("\u2212", "-"))
         if not self.config.low <= grade <= self.config.high:
             return f"the grade {grade:g} is not on the scale"
         return grade

@@ -105,7 +105,7 @@ class TuneProposer:
 
 def _values(program: Program) -> _Vector:
     """Return the numbers of a tuned program, which may have become negative."""
-    return np.array([constant.value for constant in constants(program)])
+    return np.array([constant.value for constant in constants(program)], dtype=np.float64)
 
 
 def _losses(trials: list[Individual], context: Context) -> list[float]:

@@ -55,6 +55,22 @@ def test_a_comment_bounds_the_numbers_of_its_line_and_opens_whole_ones() -> None
     assert [c.value for c in constants(Program({"a.py": "\n".join(changed)}))] == fitting
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a = 4  # tune: 1..2..3",
+        "a = 4  # tune: 1.2.3..5",
+        "a = 4  # tune: 1..1e999",
+        "a = 4  # tune: -1e999..9",
+        f"a = {10**400}  # tune: 1..9",
+    ],
+)
+def test_a_comment_that_makes_no_sense_opens_nothing(line: str) -> None:
+    program = Program({"a.py": f"{line}\nb = 0.5\n"})
+    assert [(c.value, c.whole) for c in constants(program)] == [(0.5, False)]
+    assert values(propose(TuneProposer(), individual(1, program.files["a.py"]), [], 0)) != [0.5]
+
+
 def test_whole_numbers_are_not_tried_twice() -> None:
     block = "# EVOLVE-BLOCK-START\ndef f():\n    return 4  # tune: 1..9\n# EVOLVE-BLOCK-END\n"
     operator, parent = TuneProposer(), individual(1, block)
