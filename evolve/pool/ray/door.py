@@ -113,7 +113,11 @@ async def knock(invitation: Mapping[str, Any] | None) -> Channel | None:
     except OSError:
         return None
     stream = _stream(connected)
-    await stream.send(bytes.fromhex(invitation["key"]))
+    try:
+        await stream.send(bytes.fromhex(invitation["key"]))
+    except anyio.BrokenResourceError:  # reset by whoever took it
+        await stream.aclose()
+        return None
     return Channel(stream)
 
 

@@ -29,7 +29,7 @@ class Serving:
         # Without a buffer: a call that was sent is one that will be answered.
         self._put, self._take = anyio.create_memory_object_stream[_Call]()
         self._ended, self._scope = anyio.Event(), anyio.CancelScope()
-        self._busy = False
+        self._under_way = 0
         self._trouble: Exception | None = None
         self._report = Report()
 
@@ -48,7 +48,6 @@ class Serving:
             self._ended.set()
 
     async def _answer(self, session: Session, call: _Call) -> None:
-        self._busy = True
         try:
             call.answer = await session.forward(call.inputs, function=call.function)
         except EvaluatorError as error:  # the caller's mistake: the session goes on
@@ -57,7 +56,7 @@ class Serving:
             call.answer = error
             raise
         finally:
-            self._busy = False
+            self._under_way -= 1
             call.answered.set()
 
     async def call(self, function: str, inputs: bytes) -> Reply:
@@ -67,9 +66,10 @@ class Serving:
             Exception: whatever the session or its slot raised.
         """
         call = _Call(function, inputs)
+        self._under_way += 1  # from here on: the session may take long to be entered
         try:
             await self._put.send(call)
-        except anyio.BrokenResourceError:
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self.end()
             raise InfrastructureError("the session has ended") from None
         await call.answered.wait()
@@ -84,7 +84,7 @@ class Serving:
             Exception: whatever the session or its slot raised.
         """
         self._put.close()
-        if self._busy:
+        if self._under_way:
             self._scope.cancel()
         await self._ended.wait()
         if self._trouble is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+from typing import Any
 
 import anyio
 import pytest
@@ -62,6 +64,24 @@ async def test_where_there_is_no_way_in_there_is_no_channel() -> None:
         port = closed.getsockname()[1]
         assert await knock({"host": "127.0.0.1", "port": port, "key": ""}) is None
     assert await knock(None) is None
+
+
+async def test_a_connection_that_is_reset_at_once_is_no_way_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect = socket.create_connection
+
+    def connect_and_lose(*where: Any) -> socket.socket:
+        connected = connect(*where)
+        peer, _ = listener.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()  # with a reset, which is there when the key is sent
+        return connected
+
+    monkeypatch.setattr(socket, "create_connection", connect_and_lose)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert await knock({"host": "127.0.0.1", "port": port, "key": "00" * 32}) is None
 
 
 async def test_encrypted_clusters_have_no_door(monkeypatch: pytest.MonkeyPatch) -> None:
