@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +16,7 @@ from evolve.core.evaluation import Stage
 SOFTENING = 0.01
 #: Largest error allowed, as a share of the root mean square force: ten times that of a plain sum.
 TOLERANCE = 1e-4
-#: Bodies of each case whose force is computed exactly; the program does not learn which.
+#: Bodies of each case whose force is computed exactly.
 SAMPLED = 128
 SEEDS = {"search": 1, "held_out": 2}
 
@@ -42,19 +43,18 @@ class PairForces(Evaluator):
         for number, size in enumerate((sizes[0], *sizes)):
             positions = rng.random((size, 3), dtype=np.float32)
             masses = rng.uniform(0.5, 1.5, size).astype(np.float32)
-            sampled = rng.choice(size, min(SAMPLED, size), replace=False)
             inputs = {"positions": positions, "masses": masses}
-            yield Case(inputs, name=f"{size} bodies, set {number}", secret=sampled)
+            yield Case(inputs, name=f"{size} bodies, set {number}")
 
     def score(self, case: Case, output: object, usage: Usage) -> Score:
         """Refuse forces that are off; right ones score their time."""
         positions = np.asarray(case.inputs["positions"], np.float64)
         masses = np.asarray(case.inputs["masses"], np.float64)
-        sampled = np.asarray(case.secret, np.int64)
         if not isinstance(output, np.ndarray) or output.dtype != np.float32:
             raise Invalid("forces must return an array of float32")
         if output.shape != positions.shape:
             raise Invalid(f"forces must have the shape {positions.shape}, not {output.shape}")
+        sampled = sample(output)
         exact = forces_on(sampled, positions, masses)
         scale = math.sqrt(float((exact**2).sum(axis=1).mean()))
         error = float(np.abs(output[sampled] - exact).max()) / scale
@@ -78,6 +78,17 @@ class PairForces(Evaluator):
             measures={"log10_error": max(each.measures["log10_error"] for _, each in scored)},
             feedback=together.feedback,
         )
+
+
+def sample(output: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the bodies whose forces are checked.
+
+    They follow from all of the output, so nobody can know them before every force is chosen, not
+    even who has read this.
+    """
+    seed = int.from_bytes(hashlib.sha256(output.tobytes()).digest()[:16], "big")
+    rng = np.random.default_rng(seed)
+    return rng.choice(len(output), min(SAMPLED, len(output)), replace=False)
 
 
 def forces_on(

@@ -61,6 +61,16 @@ def test_anything_else_is_refused(spoil: Any, why: str) -> None:
         EVALUATOR.score(case, spoil(right(case)), Usage(wall_ns=1))
 
 
+def test_who_knows_what_is_checked_of_one_output_cannot_leave_out_the_rest() -> None:
+    case = list(EVALUATOR.cases("search"))[1]
+    found = right(case)
+    lazy = np.zeros_like(found)
+    lazy[forces.sample(found)] = found[forces.sample(found)]
+    assert case.secret is None
+    with pytest.raises(Invalid, match="off by"):
+        EVALUATOR.score(case, lazy, Usage(wall_ns=1))
+
+
 def test_a_wrong_size_is_refused() -> None:
     with pytest.raises(ValueError, match="two bodies"):
         forces.PairForces(sizes=(1,))
