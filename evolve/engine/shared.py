@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,7 +17,6 @@ import anyio
 
 from evolve.archive.contests import Need, Verdict
 from evolve.config.models import ModelConfig, StopConfig
-from evolve.core.errors import RunLocked
 from evolve.core.evaluation import Evaluation, Outcome
 from evolve.engine.draw import Draw
 from evolve.engine.following import Following
@@ -54,6 +53,7 @@ class Shared:
     rules: StopConfig
     redraw: Redraw
     _last: bool = False
+    _limited: list[str] = field(default_factory=list)
     _room_at: float = field(default=-1.0)
     _look_at: float = field(default=-1.0)
 
@@ -67,7 +67,17 @@ class Shared:
             self.following.catch_up()
         with self.journal.store.turn():
             self.following.catch_up()
+            while self._limited:
+                self.following.sharing.tell("limited", 0, self._limited.pop(0))
             yield
+
+    def limited(self, text: str) -> None:
+        """Have the next turn tell of a rate limit.
+
+        It is heard of in the midst of a request, where an SDK takes any error for one of its own.
+        """
+        self._limited.append(text)
+        self._look_at = -1.0
 
     def may_begin(self, left: float) -> bool:
         """Ask the database only now and then while others have the rest of the budget."""
@@ -150,7 +160,7 @@ class Shared:
         self._look_at = now + LOOK_S
         sharing = self.following.sharing
         if not sharing.anybody_gone():
-            with self.journal.store.one_state():
+            with self.turn() if self._limited else self.journal.store.one_state():
                 self.following.catch_up()
             return NOTHING
         with self.turn():
@@ -249,13 +259,12 @@ class SharedBudget(Budget):
         self._order.following.limited = self._others_limited
 
     def _spread(self, model: str, pause_s: float) -> None:
-        with suppress(RunLocked), self._order.turn():  # the next step says that it is lost
-            self._order.following.sharing.tell("limited", 0, f"{pause_s:g} {model}")
+        self._order.limited(f"{pause_s:g} {model}")
 
     def _others_limited(self, text: str) -> None:
         pause_s, _, model = text.partition(" ")
         if model in self._gates:
-            self._gates[model].hold_back(float(pause_s), late_s=LOOK_S)
+            self._gates[model].hold_back(float(pause_s), late_s=2 * LOOK_S)
 
     def begin(self, model: str, amount: Spent, send: Callable[[], int]) -> int | None:
         """Check and commit in one turn.

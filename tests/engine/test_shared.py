@@ -15,7 +15,7 @@ import pytest
 from evolve.archive.spec import ArchiveSpec
 from evolve.config.models import ModelConfig, StopConfig
 from evolve.config.problem import Problem
-from evolve.core.errors import BudgetExhausted, ControllerLost, RunLocked
+from evolve.core.errors import BudgetExhausted, ControllerLost, RunLocked, StoreError
 from evolve.core.evaluation import Evaluation, Outcome, Sample
 from evolve.engine.journal import Pending
 from evolve.engine.recorder import StoreRecorder
@@ -308,6 +308,30 @@ def test_too_many_requests_are_too_many_of_all(make: Make) -> None:
     anyio.run(check_rate_limits, make(), make())
 
 
+def test_a_rate_limit_in_a_request_does_not_wait_for_the_database(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SDK would take an error of ours for one of the connection, and ask again."""
+    anyio.run(check_a_rate_limit_without_a_database, make(), monkeypatch)
+
+
+async def check_a_rate_limit_without_a_database(
+    one: Fellow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelConfig(id="openai/m", concurrency=8)
+    gate = Gate(model.id, model.concurrency, 60.0, lambda _: None)
+    SharedBudget(Caps(), Spent(), one.order, (model,)).listen({model.id: gate})
+
+    def lost() -> None:
+        raise StoreError("the server is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one.store._database, "write", lost)
+        gate.rate_limited(30.0)
+        with pytest.raises(StoreError):
+            one.order.inherit()
+
+
 async def check_rate_limits(one: Fellow, two: Fellow) -> None:
     model = ModelConfig(id="openai/m", concurrency=8)
     budgets = [SharedBudget(Caps(), Spent(), each.order, (model,)) for each in (one, two)]
@@ -326,6 +350,7 @@ async def check_rate_limits(one: Fellow, two: Fellow) -> None:
 
     mine.rate_limited(30.0)
     mine.rate_limited(30.0)  # of the same burst
+    one.order.inherit()
     two.order.inherit()
     assert (mine.limit, theirs.limit) == (4, 4)
     with anyio.move_on_after(0.05) as waited:
@@ -333,6 +358,7 @@ async def check_rate_limits(one: Fellow, two: Fellow) -> None:
             pytest.fail("a call left during the pause")
     assert waited.cancelled_caught
     theirs.rate_limited(0.0)  # it was on its way when the other one was told
+    two.order.inherit()
     one.order._look_at = -1.0
     one.order.inherit()
     assert (mine.limit, theirs.limit) == (4, 4)
