@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -23,7 +25,10 @@ from evolve.store.page_reader import open_page_reader
 from evolve.store.reader import Reader, open_reader
 from evolve.store.records import ProgramEntry
 from tests.command import evolve_here, write_config
+from tests.engine.controllers import TOGETHER, begin
+from tests.engine.test_resume import check_database
 from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
+from tests.fakes import PROBLEM, write_problem
 
 METRIC = "readability (model-graded)"
 ASK = "How easily does a stranger understand this program? 0: not at all, 10: at a glance."
@@ -320,3 +325,25 @@ def test_a_forecast_counts_grades_and_checks(
     assert later.tokens.low * 0.98 <= came["tokens"] <= later.tokens.high * 1.02
     assert any("had 1 grades of 300 tokens in and 15 out" in text for text in later.sources)
     assert of_writer.calls.high < later.calls.low, "earlier grades are none of the writer's calls"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kill", [False, True])
+def test_of_several_controllers_one_asks_for_a_grade(tmp_path: Path, kill: bool) -> None:
+    """What a killed one had paid for is used by who takes its programs over."""
+    evaluator = dedent(PROBLEM["evaluate.py"]) + TOGETHER
+    place = write_problem(tmp_path / "parabola", evaluate=evaluator)
+    server, db = Server(seven), str(tmp_path / "evolve.db")
+    changes = {"order": "arrival", "slots": 2, "proposals": 3, "stop": {"evaluations": 60}}
+    with FakeLLMServer(server) as listening:
+        config = configure(tmp_path, listening, **changes)
+        for each in begin(place, config, 2, db, kill=kill):
+            each.end()
+    check_database(tmp_path / "evolve.db", 60)
+    with open_reader(db) as reader:
+        assert metrics(reader) == [None, *[7.0] * 59], "whoever evaluated them"
+    graded = "SELECT count(*) FROM completions WHERE model = 'openai/judge' AND state = 'received'"
+    with closing(sqlite3.connect(db)) as connection:
+        assert connection.execute(graded).fetchone() == (59,)
+    assert kill or len(server.graded) == 59

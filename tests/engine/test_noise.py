@@ -20,6 +20,7 @@ from evolve.engine.run import Result, run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
 from tests.command import evolve, evolve_here, start
+from tests.engine.controllers import MOST, TOGETHER, begin
 from tests.fakes import short_run, write_problem
 
 BOTH = pytest.mark.parametrize("order", ["arrival", "strict"])
@@ -418,3 +419,27 @@ def test_samples_are_counted_only_where_scores_vary(tmp_path: Path) -> None:
     write_problem(tmp_path / "noisy")
     with pytest.raises(ConfigError, match=r"do not for all that is said: use stop\.evaluations"):
         search(tmp_path, stop={"samples": 40})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_controllers_race_for_the_same_cells(tmp_path: Path) -> None:
+    waiting = TOGETHER.replace(f"> {MOST}", "> 10**6")  # a program has many samples
+    place = write(tmp_path, NOISY.replace('name="two"', 'name="one"') + waiting)
+    path, db = tmp_path / "shared.json", str(tmp_path / "evolve.db")
+    path.write_text(json.dumps(config(tmp_path, stop={"evaluations": 60})))
+    for each in begin(place, path, 2, db):
+        each.end()
+    report = again(tmp_path)
+    assert (report.differences, report.same) == ([], True)
+    with open_reader(db) as reader:
+        assert sum(each.evaluations for each in reader.controllers(1)) == 60
+        events = reader.archive_events(1)
+        assert sum(event.status == "measured" for event in events) > 5
+        folded = reader.archive(1).spec.build(-100.0)
+        fold(folded, events)
+        assert {each.program_id: each.fitness for each in reader.elites(1)} == {
+            each.key: each.fitness for each in folded.elites()
+        }
+    twice = "SELECT count(*) - count(DISTINCT program_id || stage || repeat) FROM samples"
+    assert count(tmp_path, twice) == 0

@@ -19,6 +19,7 @@ from evolve.engine.run import run
 from evolve.store.reader import Reader, open_reader
 from evolve.store.store import open_store
 from tests.command import evolve_here, write_config
+from tests.engine.controllers import EACH, TOGETHER, begin
 
 FILES = {
     "problem.yaml": """\
@@ -203,6 +204,34 @@ def test_in_arrival_order_starts_are_kept_and_followed_again(tmp_path: Path) -> 
         assert report.same, report.differences
 
 
+@pytest.mark.postgres
+def test_on_a_server_a_run_takes_the_same_course(tmp_path: Path, postgres_url: str) -> None:
+    write(tmp_path)
+    search(tmp_path, "file.db", 25)
+    config = write_config(
+        tmp_path, order="strict", window=4, problem="./near", stop={"evaluations": 25}
+    )
+    run(config, db=postgres_url)
+    with (
+        open_reader(str(tmp_path / "file.db")) as file,
+        open_reader(postgres_url) as server,
+        open_store(str(tmp_path / "again.db")) as scratch,
+    ):
+        assert server.archive_digest(1) == file.archive_digest(1)
+        version = server.run(1).problem_hash
+        for (program, mine), (other, theirs) in zip(
+            given(server).items(), given(file).items(), strict=True
+        ):
+            start = mine.evaluation.start
+            assert (program, start) == (other, theirs.evaluation.start)
+            assert start is not None
+            built = server.constructions.of(start, version)
+            assert built is not None
+            assert built == file.constructions.of(start, version)
+        report = replay(server, server.run(1), scratch)
+        assert report.same, report.differences
+
+
 def test_a_start_that_is_lost_is_no_other_start(tmp_path: Path) -> None:
     write(tmp_path)
     search(tmp_path, "evolve.db", 6)
@@ -260,3 +289,28 @@ def test_a_configuration_may_not_declare_noise_either(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(ConfigError, match="begin with different constructions"):
         search(tmp_path, "evolve.db", noise={})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_controllers_go_on_from_each_others_constructions(tmp_path: Path) -> None:
+    evaluator = textwrap.dedent(FILES["evaluate.py"]) + "Parabola = Target\n" + TOGETHER
+    place, db = write(tmp_path, evaluate=evaluator), str(tmp_path / "evolve.db")
+    config = write_config(tmp_path, problem="./near", slots=2, stop={"evaluations": 80})
+    for each in begin(place, config, 2, db):
+        each.end()
+    with open_reader(db) as reader, open_store(str(tmp_path / "again.db")) as scratch:
+        assert min(each.evaluations for each in reader.controllers(1)) >= EACH
+        assert len(given(reader)) == 79
+        report = replay(reader, reader.run(1), scratch)
+        assert report.same, report.differences
+    across = (
+        "SELECT count(*) FROM evaluations"
+        " JOIN programs AS mine ON mine.id = evaluations.program_id"
+        " JOIN programs AS theirs ON theirs.id = evaluations.start"
+        " JOIN proposals AS one ON one.id = mine.proposal_id"
+        " JOIN proposals AS other ON other.id = theirs.proposal_id"
+        " WHERE one.controller != other.controller"
+    )
+    with closing(sqlite3.connect(db)) as connection:
+        assert connection.execute(across).fetchone()[0] > 0
