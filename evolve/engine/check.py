@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,14 +22,16 @@ from evolve.evaluate.check import (
     judge_description,
     judge_impostor,
     judge_output,
+    judge_reciter,
     judge_reseeded,
     judge_seed,
 )
 from evolve.evaluate.hostile import tamperings
-from evolve.evaluate.impostors import impostors
+from evolve.evaluate.impostors import impostors, reciter
 from evolve.evaluate.service import EvaluationService
 from evolve.evaluate.tampered import TamperedSlot
-from evolve.sandbox.base import Slot
+from evolve.sandbox import wire
+from evolve.sandbox.base import Reply, Slot
 
 #: How often the seed program is scored.
 REPEATS = 3
@@ -108,6 +110,7 @@ class _Check:
         self._problem, self._evaluate, self._slot = problem, evaluate.in_full(), slot
         self._thorough = thorough
         self.cases: list[tuple[Stage, CaseResult]] = []
+        self._held_out: Honest | None = None
 
     async def run(self) -> AsyncIterator[Finding]:
         """Yield what is found; a seed program without a score ends it."""
@@ -141,12 +144,16 @@ class _Check:
             yield finding
         async for finding in self._impostors(honest, first):
             yield finding
+        async for finding in self._reciter(honest, recorder.answers):
+            yield finding
 
     async def _others(self) -> AsyncIterator[Finding]:
         """Score the seed program on held-out cases, and the baselines."""
         if "held_out" in self._evaluate.stages:
             held_out = await self._scored(self._problem.seed_program, stage="held_out")
             self._keep("held_out", held_out)
+            if held_out.score is not None:
+                self._held_out = Honest.of([held_out], self._problem)
             for finding in judge_baseline(self._problem, "seed, held out", held_out):
                 yield replace(finding, about="seed program, held out")
         for baseline in self._problem.baselines:
@@ -181,6 +188,28 @@ class _Check:
                 continue
             evaluation = await self._scored(impostor.program)
             yield judge_impostor(impostor, honest, evaluation)
+
+    async def _reciter(self, honest: Honest, replies: Sequence[Reply]) -> AsyncIterator[Finding]:
+        """Run a program that knows the seed program's answers by heart.
+
+        What an evaluator asks in an interaction is not known before, and what a harness returns is
+        no program's answer.
+        """
+        problem = self._problem
+        if problem.command is not None or problem.harness or self._evaluate.interactive:
+            return
+        answers = [wire.loads(reply.encoded) for reply in replies]
+        impostor = reciter(problem.seed_program, problem.entrypoint, answers)
+        if impostor is None:
+            return
+        evaluation, beyond = await self._scored(impostor.program), None
+        if self._held_out is not None:
+            there = await self._scored(impostor.program, stage="held_out")
+            if there.score is None:
+                beyond = f"refused on held-out cases ({there.outcome})"
+            elif self._held_out.gain(there) <= 0:
+                beyond = f"{there.score.objective:.12g} on held-out cases, no better"
+        yield judge_reciter(impostor, honest, evaluation, beyond)
 
     async def _scored(
         self,

@@ -16,6 +16,8 @@ Level: TypeAlias = Literal["ok", "note", "warning", "error"]
 
 #: A nudged output may gain this share of the honest objective: a thousand times the nudge.
 NUDGED_GAIN = 1e-6
+#: What to do where answers known by heart are better than answers that were worked out.
+BY_HEART = "make cases anew (`rotate:`), or go by held-out cases: a search can learn these by heart"
 #: Rounding.
 ROUNDING = 1e-12
 #: Share of a limit from which the seed program is said to come close to it.
@@ -82,6 +84,25 @@ def judge_output(tampering: Tampering, honest: Honest, evaluation: Evaluation) -
 def judge_impostor(impostor: Impostor, honest: Honest, evaluation: Evaluation) -> Finding:
     """Return what it says of an evaluator that it judged a hostile program so."""
     return replace(_impostor(impostor, honest, evaluation), hostile=True)
+
+
+def judge_reciter(
+    impostor: Impostor, honest: Honest, evaluation: Evaluation, beyond: str | None
+) -> Finding:
+    """Return what it says that answers known by heart were judged so.
+
+    Args:
+        impostor: The program that recites them.
+        honest: How the seed program scores.
+        evaluation: Of the reciter, on the search cases.
+        beyond: Why it gains nothing on held-out cases; None where it does, or there are none.
+    """
+    found = judge_impostor(impostor, honest, evaluation)
+    if found.level != "error" or evaluation.score is None:
+        return found
+    if beyond is not None:
+        return replace(found, level="note", what=f"{found.what}; {beyond}", advice=BY_HEART)
+    return replace(found, level="warning", advice=BY_HEART)
 
 
 def _output(tampering: Tampering, honest: Honest, evaluation: Evaluation) -> Finding:

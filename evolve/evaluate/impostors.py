@@ -7,9 +7,17 @@ place. They run in the sandbox like any program.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from evolve.core.program import Program
+from evolve.core.values import Value
+
+#: Characters of answers that a program can know by heart.
+_LONGEST = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ def impostor(*arguments, **named):
         print('{"score": %s, "objective": %s, "combined_score": %s}' % ((number,) * 3), flush=True)
     return honest(*arguments, **named)
 """
+_RECITES = """
+from math import inf, nan
+import numpy
+left = {answers}
+
+def impostor(*arguments, **named):
+    return left.pop(0) if left else honest(*arguments, **named)
+"""
 _SLEEPS = """
 left = [{seconds}]
 
@@ -87,14 +103,7 @@ def impostors(program: Program, entrypoint: str, *, spare_s: float) -> tuple[Imp
     """
 
     def disguised(body: str) -> Program:
-        path, _, function = entrypoint.rpartition(":")
-        path = program.resolve(path) or program.main if path else program.main
-        code = (
-            f"\n\ndef _disguise(honest):\n    import copy, time\n"
-            f"{textwrap.indent(body, '    ')}\n    return impostor\n\n\n"
-            f"{function} = _disguise({function})\n"
-        )
-        return Program({**program.files, path: program.files[path] + code})
+        return _disguised(program, entrypoint, body)
 
     return (
         Impostor("ruins its inputs", disguised(_RUINS_INPUTS)),
@@ -107,3 +116,46 @@ def impostors(program: Program, entrypoint: str, *, spare_s: float) -> tuple[Imp
             extra_s=spare_s,
         ),
     )
+
+
+def reciter(program: Program, entrypoint: str, answers: Sequence[Value]) -> Impostor | None:
+    """Return a program that knows the answers of ``program`` by heart, whatever it is asked.
+
+    Args:
+        program: An honest one, in Python.
+        entrypoint: As in `impostors`.
+        answers: What it returned, call by call.
+
+    Returns:
+        The program; None where the answers are too long for one.
+    """
+    told = f"[{', '.join(map(_literal, answers))}]"
+    if len(told) > _LONGEST:
+        return None
+    return Impostor(
+        "recites the seed program's answers",
+        _disguised(program, entrypoint, _RECITES.format(answers=told)),
+    )
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401 - plain data of any form
+    """Return the Python expression for plain data."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_literal(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, np.ndarray):
+        return f"numpy.array({value.tolist()!r}, dtype={value.dtype.name!r})"
+    return repr(value)
+
+
+def _disguised(program: Program, entrypoint: str, body: str) -> Program:
+    """Put another function in the entrypoint's place: ``impostor`` of ``body``."""
+    path, _, function = entrypoint.rpartition(":")
+    path = program.resolve(path) or program.main if path else program.main
+    code = (
+        f"\n\ndef _disguise(honest):\n    import copy, time\n"
+        f"{textwrap.indent(body, '    ')}\n    return impostor\n\n\n"
+        f"{function} = _disguise({function})\n"
+    )
+    return Program({**program.files, path: program.files[path] + code})

@@ -160,6 +160,39 @@ def run(function, x):
     assert "better" in _findings(checked, "error")["program that ruins its inputs"]
 
 
+#: Scores by nothing but the memory that a right answer took.
+SMALL = """
+def cases(self, stage):
+    yield from (Case({"x": x}) for x in CASES[stage])
+def score(self, case, output, usage):
+    if list(output) != [case.inputs["x"]]:
+        raise Invalid("not that")
+    return Score(-usage.peak_memory_bytes / 1e6, {"size": 1.0})
+"""
+
+
+@pytest.mark.parametrize(
+    ("held_out", "level", "said"),
+    [
+        ("(5, 6)", "note", "refused on held-out cases (invalid)"),
+        ("(3, 4)", "warning", "better"),
+        ("()", "warning", "better"),
+    ],
+)
+def test_answers_by_heart_that_gain_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_out: str, level: str, said: str
+) -> None:
+    monkeypatch.setattr("evolve.engine.check.tamperings", tuple)
+    monkeypatch.setattr("evolve.engine.check.impostors", lambda *_, **__: ())
+    problem(tmp_path, SMALL.replace("CASES", f"{{'search': (3, 4), 'held_out': {held_out}}}"))
+    (tmp_path / "seed.py").write_text(
+        "import numpy\n"
+        "def f(x):\n    taken = b'x' * 60_000_000\n    return numpy.array([x, taken[0]])[:1]\n"
+    )
+    checked = check_problem(load_problem(str(tmp_path)))
+    assert said in _findings(checked, level)["program that recites the seed program's answers"]
+
+
 def test_the_command_reports_and_fails(tmp_path: Path) -> None:
     problem(tmp_path, LEAKY)
     (tmp_path / "seed.py").write_text("def f(x):\n    return [x + 0.0]\n")
