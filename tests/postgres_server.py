@@ -64,11 +64,12 @@ class Server:
         """Start it and wait until it answers."""
         settings = f"{self._settings} -c unix_socket_directories={self.folder}"
         log = self.folder / "log"
-        self._call("pg_ctl", "start", "--wait", "--silent", f"--log={log}", f"--options={settings}")
+        options = (f"--log={log}", f"--options={settings}")
+        self._call("pg_ctl", "start", "--wait", "--timeout=300", "--silent", *options)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it: ``immediate`` is like a crash, ``fast`` ends sessions in order."""
-        self._call("pg_ctl", "stop", "--wait", "--silent", f"--mode={mode}")
+        self._call("pg_ctl", "stop", "--wait", "--timeout=300", "--silent", f"--mode={mode}")
 
     def restart(self, mode: str) -> None:
         """Stop it and start it again."""

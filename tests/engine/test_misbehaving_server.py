@@ -26,7 +26,7 @@ from tests.fake_llm_server import Call, FakeLLMServer, Reply, failure
 
 KEY = "sk-test-0123456789-secret"
 PRICE = {"input": 2.0, "output": 8.0}
-TIMEOUT_S = 0.8
+TIMEOUT_S = 2.0
 #: What the server does, and how often beside the others.
 TRICKS: Mapping[str, int] = {
     "edit": 30,

@@ -8,6 +8,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -180,13 +181,14 @@ def evaluated(url: str) -> list[int]:
 def test_only_one_process_writes_a_run(tmp_path: Path) -> None:
     config = write_config(tmp_path, stop={"evaluations": 10**6})
     with start(tmp_path, "run", config, "--json") as child:
-        assert child.stdout is not None
-        child.stdout.readline()
+        read_until(child, "RunStarted")
+        listening = Thread(target=child.communicate)  # or it would wait, and not renew its claim
+        listening.start()
         refused = evolve(tmp_path, "run", config)
         with pytest.raises(RunLocked) as caught:
             run(config, db=str(tmp_path / "evolve.db"))
         child.send_signal(signal.SIGINT)
-        child.communicate()
+        listening.join()
     assert child.returncode == 130
     assert refused.returncode == 3
     assert f":{child.pid}" in refused.stderr

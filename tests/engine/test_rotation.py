@@ -103,7 +103,7 @@ def test_all_elites_are_compared_on_the_newest_cases(tmp_path: Path, order: str)
     with open_reader(str(tmp_path / "evolve.db")) as reader:
         record = reader.run()
         elites = result.archive.elites()
-        assert len(elites) > 2
+        assert len(elites) > 1
         for elite in elites:
             assert -elite.fitness == scored_on(reader, elite.key, epoch)
         events = reader.archive_events(record.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ def improvements(folder: Path) -> list[tuple[int, float]]:
         return [(point.evaluations, point.best) for point in reader.progress(1)[:-1]]
 
 
-def both_sessions(folder: Path, hook: dict[str, Any]) -> None:
+def both_sessions(folder: Path, hook: dict[str, Any], pause_s: float = 0.0) -> None:
     interrupted(folder, [hook], after=4)
+    time.sleep(pause_s)
     search(folder, [hook])
 
 
@@ -94,6 +96,7 @@ def test_wandb_offline_keeps_both_sessions_under_one_id(
     both_sessions(
         tmp_path,
         {"kind": "wandb", "options": {"mode": "offline", "project": "parabolas", "tags": ["a"]}},
+        pause_s=1.0,  # it names folders by the second
     )
 
     files = sorted((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
