@@ -15,6 +15,7 @@ from evolve.config.text_file import read_text
 from evolve.core.evaluation import Case, Score, Stage, Usage
 from evolve.core.values import Value
 from evolve.evaluate.evaluator import Evaluator, Invalid
+from evolve.evaluate.outputs import LARGEST
 
 MAX_TEXT = 4000
 _MOST_BYTES = 1 << 20
@@ -55,7 +56,10 @@ class Foreign(Evaluator):
         if self._metric in metrics:
             return metrics[self._metric]
         if self._metric == "mean" and metrics:
-            return math.fsum(metrics.values()) / len(metrics)
+            try:
+                return math.fsum(metrics.values()) / len(metrics)
+            except OverflowError:
+                raise Invalid("the mean of the metrics is not a finite number") from None
         known = ", ".join(metrics) or "none at all"
         raise Invalid(f"the evaluator gave no metric {self._metric!r}, but {known}")
 
@@ -86,7 +90,7 @@ def _metrics(given: object) -> dict[str, float]:
     if not isinstance(given, Mapping):
         raise Invalid("the evaluator gave no metrics")
     for name, value in given.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) <= LARGEST:
             raise Invalid(f"metric {name!r:.80} is {value!r:.40}, not a finite number")
     return {str(name)[:80]: float(value) for name, value in given.items()}
 
