@@ -19,6 +19,9 @@ database=${EVOLVE_DB:-sqlite:///${SLURM_SUBMIT_DIR:?}/evolve.db}
 [ -z "${EVOLVE_VENV:-}" ] || source "$EVOLVE_VENV/bin/activate"
 
 export RAY_USAGE_STATS_ENABLED=0 RAY_TMPDIR=/tmp
+# Others of the cluster reach these ports as well: without the token, which only this job knows, Ray does nothing for them.
+RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -A n -t x1 | tr -d ' \n')
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 port=$((20000 + SLURM_JOB_ID % 20000))
 head=$(hostname)
 address=$head:$port

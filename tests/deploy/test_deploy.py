@@ -86,10 +86,21 @@ def test_the_image_has_extras_that_exist() -> None:
 def test_secrets_come_from_outside() -> None:
     for service in COMPOSE["services"].values():
         for name, value in service.get("environment", {}).items():
-            if name.endswith(("PASSWORD", "KEY")):
+            if name.endswith(("PASSWORD", "KEY", "TOKEN")):
                 assert re.fullmatch(r"\$\{\w+:[-?][^}]*\}", value), name
     (controller,) = JOB["spec"]["template"]["spec"]["containers"]
     assert all(set(each) == {"name", "valueFrom"} for each in controller["env"])
+
+
+def test_whoever_starts_or_joins_a_cluster_has_its_token() -> None:
+    started = {
+        name: service["environment"]
+        for name, service in COMPOSE["services"].items()
+        if "ray start" in " ".join([*service.get("entrypoint", []), *service.get("command", [])])
+    }
+    assert set(started) == {"ray-head", "ray-worker", "controller"}
+    assert all(each["RAY_AUTH_MODE"] == "token" for each in started.values())
+    assert len({each["RAY_AUTH_TOKEN"] for each in started.values()}) == 1
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
@@ -102,6 +113,9 @@ def test_the_slurm_job_starts_nodes_and_then_the_run(tmp_path: Path, nodes: int)
     assert said.count(f"--nodes={nodes - 1} --exclude") == workers == (nodes > 1)
     assert re.search(r"evolve run search.yaml --db sqlite:////\S+/evolve.db", said)
     assert re.search(r"pool.kind=ray --set pool.address=\S+:20007 --new", said)
+    (token,) = set((tmp_path / "tokens").read_text().splitlines())
+    assert re.fullmatch(r"token [0-9a-f]{64}", token)
+    assert token.split()[1] not in said
 
 
 def test_a_slurm_job_whose_time_is_up_lets_the_run_finish(tmp_path: Path) -> None:
@@ -124,7 +138,10 @@ def catches(pid: int, number: signal.Signals) -> bool:
 def slurm_job(folder: Path, nodes: int, run: str) -> subprocess.Popen[bytes]:
     """Start the job where srun, ray and evolve are stand-ins that note what they are asked."""
     (folder / "said").touch()
-    note = f'#!/bin/bash\necho "$(basename "$0") $*" >> {folder}/said\n'
+    note = (
+        f'#!/bin/bash\necho "$(basename "$0") $*" >> {folder}/said\n'
+        f'echo "$RAY_AUTH_MODE $RAY_AUTH_TOKEN" >> {folder}/tokens\n'
+    )
     step = 'while [ "${1#--}" != "$1" ]; do shift; done\n"$@"\n'
     for name, more in {"srun": step, "ray": "", "evolve": run}.items():
         (folder / name).write_text(note + more)
