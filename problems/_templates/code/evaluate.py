@@ -29,7 +29,8 @@ class Inversions(Evaluator):
     def score(self, case: Case, output: object, usage: Usage) -> Score:
         """Refuse a wrong answer; a right one scores its time."""
         if type(output) is not int or output != case.secret:
-            raise Invalid(f"there are {case.secret} inversions, not {output!r:.40}")
+            # Not the truth: models read this, and an answer written down takes no time.
+            raise Invalid(f"there are not {output!r:.40} inversions")
         microseconds = usage.wall_ns / 1000
         return Score(
             objective=microseconds,

@@ -23,5 +23,11 @@ def test_anything_else_is_refused(bad: object) -> None:
         Inversions().score(CASE, bad, Usage())
 
 
+def test_a_refusal_does_not_tell_the_truth() -> None:
+    with pytest.raises(Invalid) as refusal:
+        Inversions().score(CASE, 7, Usage())
+    assert "2" not in str(refusal.value)
+
+
 def test_growth_is_the_exponent() -> None:
     assert slope([(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)]) == pytest.approx(2.0)
