@@ -114,15 +114,20 @@ class PageReader(CurveReader):
             select(func.max(column)).where(column.table.c.run_id == run_id).scalar_subquery()
             for column in (proposals.c.iteration, programs.c.id, evaluations.c.id, samples.c.id)
         ]
-        with self._database.read() as connection:
-            row = connection.execute(
-                select(runs.c.status, runs.c.archive, *newest).where(runs.c.id == run_id)
-            ).one_or_none()
-            calls = connection.scalar(select(func.max(completions.c.id)))
-            running = connection.scalar(
-                select(func.count()).select_from(leases).where(leases.c.run_id == run_id)
+        waiting = [
+            select(func.count()).where(condition).scalar_subquery()
+            for condition in (
+                leases.c.run_id == run_id,
+                (proposals.c.run_id == run_id) & (proposals.c.status == "open"),
+                completions.c.state == "sent",
             )
-        return "-".join(str(part or 0) for part in (*(row or ()), calls, running))
+        ]
+        calls = select(func.max(completions.c.id)).scalar_subquery()
+        standing = runs.c["status", "archive", "inserted"]
+        query = select(*standing, *newest, calls, *waiting).where(runs.c.id == run_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return "-".join(str(part or 0) for part in row or ())
 
     def counts(self, run_id: int) -> Counts:
         """Return how many proposals and search evaluations a run has, by what became of them."""

@@ -13,7 +13,15 @@ from evolve.store.listing import Key, Order, Wanted
 from evolve.store.page_reader import PageReader, open_page_reader
 from evolve.store.records import ProgramEntry
 from evolve.store.store import Store
-from tests.store.samples import entering, failed, new_run, program, propose, scored
+from tests.store.samples import (
+    SampleReply,
+    entering,
+    failed,
+    new_run,
+    program,
+    propose,
+    scored,
+)
 
 SIZE = 4
 OBJECTIVES = [5.0, 7.0, 4.0, None, 4.0, 9.0, 3.5, None, 3.5, 1.0, 2.0, 6.0, 1.0]
@@ -135,10 +143,26 @@ def test_changes_are_the_archive_events_and_can_be_continued(reader: PageReader)
 
 
 def test_the_stamp_changes_with_the_run_only(reader: PageReader, store: Store) -> None:
-    before = reader.stamp(1)
-    assert reader.stamp(1) == before
-    propose(store, 1, 40, 77, 1)
-    assert reader.stamp(1) != before
+    seen = [reader.stamp(1)]
+    assert reader.stamp(1) == seen[0]
+
+    def changed() -> bool:
+        seen.append(reader.stamp(1))
+        return seen[-1] not in seen[:-1]
+
+    proposal = store.begin_proposal(1, 40, "diff", 0, [1], [])
+    assert changed()
+    call = store.send_completion(proposal, "openai/sample", '{"messages": []}', {}, 0.5)
+    assert changed()
+    store.receive_completion(call, SampleReply("x = 1"), 0.01)
+    assert changed()
+    store.reject(proposal, "no_op", "nothing was changed")
+    assert changed()
+    added = propose(store, 1, 41, 77, 1)
+    assert changed()
+    store.commit_evaluation(added, failed(), [])
+    assert changed()
+    assert not changed()
 
 
 def test_relatives(reader: PageReader) -> None:

@@ -156,6 +156,13 @@ def test_the_token_moves_from_the_address_into_a_cookie(hostile_database: Path) 
     assert TOKEN not in followed.text
 
 
+def test_cookies_of_other_servers_of_this_machine_do_no_harm(hostile_database: Path) -> None:
+    client = client_of(hostile_database)
+    for others in ('theirs={"a": 1}', "the irs=1", '"=;;='):
+        cookies = f"{others}; evolve-8642={TOKEN}; last={others}"
+        assert client.get("/", headers={"Cookie": cookies}).status_code == 200
+
+
 def test_a_redirect_never_leaves_this_server(hostile_database: Path) -> None:
     answer = client_of(hostile_database).get(f"//elsewhere.example/x?token={TOKEN}")
     assert answer.headers["location"].startswith("/")
@@ -197,6 +204,7 @@ def test_nothing_can_be_changed(client: TestClient, method: str) -> None:
         "/runs/1/nowhere",
         "/runs/²",
         "/runs/999999999999999999999999",
+        pytest.param("/runs/" + "9" * 5000, id="a number of 5000 digits"),
         "/programs/99",
         "/programs/-1",
         "/programs/%3Cscript%3E",

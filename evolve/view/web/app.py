@@ -148,7 +148,7 @@ def _wanted_program(site: Site, text: str) -> ProgramEntry:
 
 def _row(text: str) -> int:
     """Return a row number that a person may have typed."""
-    if not (text.isascii() and text.isdecimal()) or int(text) > _LARGEST:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20) or int(text) > _LARGEST:
         raise HTTPException(404, f"{text[:50]!r} is no number of a run or a program.")
     return int(text)
 
