@@ -247,10 +247,10 @@ class ProblemConfig(Section):
 
     @model_validator(mode="after")
     def _equal_outputs_equal_scores(self) -> ProblemConfig:
-        if self.probes and (self.timed or not self.deterministic):
+        if self.probes and (self.timed or self.formula is not None or not self.deterministic):
             raise ValueError(
                 "probes take over scores where outputs are equal: they need deterministic: true, "
-                "and no timed: true"
+                "and neither timed: true nor mode: generalise, by which scores depend on time"
             )
         return self
 

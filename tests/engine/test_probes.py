@@ -87,7 +87,13 @@ def test_fewer_cases_are_run_and_the_course_does_not_depend_on_slots(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "kind", ["probes: 1", "deterministic: true\n        timed: true\n        probes: 1"]
+    "kind",
+    [
+        "probes: 1",
+        "deterministic: true\n        timed: true\n        probes: 1",
+        "deterministic: true\n        mode: generalise\n        formula: {weight: 0.1}\n"
+        "        probes: 1",
+    ],
 )
 def test_scores_must_follow_from_outputs(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ConfigError, match="deterministic: true"):
