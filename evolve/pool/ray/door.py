@@ -77,14 +77,16 @@ class Door:
         self, stream: SocketStream, found: list[SocketStream], tasks: TaskGroup
     ) -> None:
         shown = b""
-        with anyio.move_on_after(_KNOCK_S), suppress(*_GONE):
-            while len(shown) < _KEY_BYTES:
-                shown += await stream.receive(_KEY_BYTES - len(shown))
-        if hmac.compare_digest(shown, self._key) and not found:
-            found.append(stream)
-            tasks.cancel_scope.cancel()
-        else:
-            await stream.aclose()
+        try:
+            with anyio.move_on_after(_KNOCK_S), suppress(*_GONE):
+                while len(shown) < _KEY_BYTES:
+                    shown += await stream.receive(_KEY_BYTES - len(shown))
+            if hmac.compare_digest(shown, self._key) and not found:
+                found.append(stream)
+                tasks.cancel_scope.cancel()
+        finally:  # who is silent when another one comes in is turned away as well
+            if stream not in found:
+                await stream.aclose()
 
     async def _answer(
         self,

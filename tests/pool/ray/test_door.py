@@ -58,6 +58,25 @@ async def test_without_the_key_nobody_is_answered() -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_who_is_silent_holds_nobody_up_and_is_turned_away() -> None:
+    door = Door("127.0.0.1")
+    invitation = door.invitation()
+    silent = socket.create_connection((invitation["host"], invitation["port"]))
+    with silent:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(door.serve, answer)
+            with anyio.fail_after(60):
+                await anyio.wait_all_tasks_blocked()
+                channel = await knock(invitation)
+                assert channel is not None
+                await channel.send({"n": 1, "ask": {"do": "call"}})
+                assert (await channel.receive())[0] == {"n": 1}
+                silent.settimeout(60)
+                assert silent.recv(1) == b"", "closed"
+                await channel.aclose()
+            tasks.cancel_scope.cancel()
+
+
 async def test_where_there_is_no_way_in_there_is_no_channel() -> None:
     with socket.socket() as closed:  # nobody listens there, and nobody else can
         closed.bind(("127.0.0.1", 0))
