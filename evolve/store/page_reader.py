@@ -204,13 +204,17 @@ class PageReader(CurveReader):
                 Cause(*row) for query in (*queries, call) for row in connection.execute(query).all()
             ]
 
-    def settled(self) -> int:
-        """Return the model call up to which all calls of the database have ended; 0 without one."""
-        waiting = select(func.min(completions.c.id)).where(completions.c.state == "sent")
+    def settled(self, run_id: int) -> int:
+        """Return the model call up to which all calls of a run have ended; 0 without one."""
+        waiting = (
+            select(completions.c.id, proposals.c.run_id)
+            .join(proposals, proposals.c.id == completions.c.proposal_id)
+            .where(completions.c.state == "sent")  # few, whatever the run
+        )
         with self._database.read() as connection:
-            first = connection.scalar(waiting)
             last = connection.scalar(select(func.max(completions.c.id)))
-        return int(last or 0) if first is None else first - 1
+            mine = [call for call, run in connection.execute(waiting) if run == run_id]
+        return min(mine) - 1 if mine else int(last or 0)
 
     def cost(self, run_id: int, after: int = 0, until: int | None = None) -> Cost:
         """Return what model calls of a run cost.

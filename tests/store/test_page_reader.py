@@ -165,6 +165,18 @@ def test_the_stamp_changes_with_the_run_only(reader: PageReader, store: Store) -
     assert not changed()
 
 
+def test_calls_are_settled_up_to_the_first_of_the_run_that_has_not_ended(
+    reader: PageReader, store: Store
+) -> None:
+    ended = reader.settled(1)
+    other = store.create_run(new_run()).id
+    lost = store.begin_proposal(other, 0, "diff", 0, [], [])
+    call = store.send_completion(lost, "openai/sample", '{"messages": []}', {}, 0.5)
+    assert (reader.settled(other), reader.settled(1)) == (ended, call)
+    propose(store, 1, 40, 77, 1)
+    assert (reader.settled(other), reader.settled(1)) == (ended, call + 1)
+
+
 def test_relatives(reader: PageReader) -> None:
     assert [entry.id for entry in reader.ancestors(5)] == [5, 1]
     assert reader.descendants(1) == list(range(2, 14))
@@ -194,7 +206,7 @@ def test_texts_of_a_call_belong_to_its_program(reader: PageReader) -> None:
     assert reader.call_texts(3, call.id) is None
     assert reader.calls(1) == ()
     calls, cost, unpriced = reader.cost(1)
-    assert reader.cost(1, after=reader.settled()) == (0, 0.0, 0)
+    assert reader.cost(1, after=reader.settled(1)) == (0, 0.0, 0)
     assert (calls, unpriced) == (12, 0)
     assert cost == pytest.approx(0.12)
 

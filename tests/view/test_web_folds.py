@@ -1,4 +1,4 @@
-"""Archives that pages keep: the same as folding everything, however they were read."""
+"""What pages keep is the same as folding everything; what they compare is soon compared."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evolve.core.program import Program
 from evolve.store.listing import Wanted
 from evolve.store.page_reader import open_page_reader
 from evolve.store.store import open_store
 from evolve.view.report import archive_of
+from evolve.view.web.code import changes
 from evolve.view.web.folds import Folds
 from evolve.view.web.maps import lay_out
 from tests.store.samples import entering, new_run, program, scored
@@ -79,3 +81,14 @@ def test_counts_are_asked_for_again_once_a_run_has_changed(tmp_path: Path) -> No
         assert asked == [0, 1, 1], "once for each state of the run"
         assert folds.count(reader, run_id, Wanted(operator="seed")) == 1
         assert folds.count(reader, run_id, Wanted(operator="other")) == 0
+
+
+def test_a_table_of_equal_lines_is_compared_without_trying_all_pairs_of_them() -> None:
+    def table(name: str) -> Program:
+        lines = ("    0,\n" if number % 2 else f"    {name}{number},\n" for number in range(2900))
+        return Program({"main.py": "".join(lines)})
+
+    lines = changes(table("a"), table("b"))
+    for kind, name in (("remove", "a"), ("add", "b")):
+        told = [line.text for line in lines if line.kind == kind and name in line.text]
+        assert told == [f"    {name}{number}," for number in range(0, 2900, 2)]

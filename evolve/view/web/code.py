@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ from evolve.view.web.text import cut
 HIGHLIGHTED = 60_000
 #: Lines that are compared; more take too long.
 COMPARED = 6_000
+#: Pairs of equal lines, one of either text, that are all tried; of more, a line that makes up over
+#: 1 % of a text is nowhere to begin at, as that takes minutes where a table has many equal lines.
+TRIED = 100_000
 #: Lines around a change.
 CONTEXT = 3
 
@@ -75,7 +79,9 @@ def changes(before: Program, after: Program) -> list[DiffLine]:
 
 
 def _changes(old: list[str], new: list[str]) -> Iterator[DiffLine]:
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    often = Counter(old)
+    many = sum(often[line] for line in new) > TRIED
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=many)
     for index, group in enumerate(matcher.get_grouped_opcodes(CONTEXT)):
         if index or group[0][1] or group[0][3]:
             yield DiffLine("gap", None, None, "…")

@@ -156,7 +156,7 @@ class Folds:
 
     def cost(self, reader: PageReader, run_id: int) -> Cost:
         """Return what the model calls of a run cost; those that have ended are read once."""
-        until = reader.settled()
+        until = reader.settled(run_id)
         with self._lock:
             read, known = self._costs.get(run_id, (0, Cost(0, 0.0, 0)))
             if until > read:
