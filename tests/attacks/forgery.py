@@ -360,14 +360,17 @@ FORGERY = {
         def unread():
             return int.from_bytes(fcntl.ioctl(4, termios.FIONREAD, bytes(4)), sys.byteorder)
         def solve():
+            ours, theirs = os.pipe()
             if os.fork() == 0:
                 body = b"\\0\\0\\0\\x031.0"
+                os.write(theirs, b"ready")
                 while not unread():
                     pass
                 while unread():
                     pass
                 while True:
                     os.write(4, b"\\x08" + len(body).to_bytes(8, "big") + body)
+            os.read(ours, 5)
             return []
         """,
     ),
