@@ -20,6 +20,9 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
+#: Variables by which shells and machines for continuous integration ask for colors, or for none.
+COLORS = ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")
+
 
 def pytest_configure() -> None:
     """Give every worker of a parallel run a folder for temporary files of its own.
@@ -28,9 +31,10 @@ def pytest_configure() -> None:
     behind, is none of the others' business.
 
     Hundreds of processes start during the tests. What they import is compiled once and not by each
-    of them, whatever the shell says.
+    of them, whatever the shell says; nor does it decide what commands print.
     """
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in ("PYTHONDONTWRITEBYTECODE", *COLORS):
+        os.environ.pop(name, None)
     sys.dont_write_bytecode = False
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker:
