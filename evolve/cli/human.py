@@ -53,7 +53,10 @@ def hint(
         (each.id, _state(each.first, each.last, withdrawn=each.withdrawn), each.text)
         for each in hints
     ]
-    render.console().print(render.table(f"hints of run {record.id}", (">id", "told", "hint"), rows))
+    out = render.console()
+    out.print(render.table(f"hints of run {record.id}", (">id", "told", "hint"), rows))
+    if text and record.status == "finished":
+        out.print(f"run {record.id} is finished and is not gone on with: nobody will be told this")
 
 
 def submit(

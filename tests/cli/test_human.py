@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ def test_hints_are_listed_and_taken_back(invoke: Invoke, db: str) -> None:
     done = invoke("hint", "latest", "Think of squares.", "--db", db)
     assert done.code == 0
     assert "waits" in done.out
+    assert "run 1 is finished and is not gone on with: nobody will be told this" in done.out
     (hint,) = invoke("hint", "--db", db, "--json").json
     assert (hint["text"], hint["first"], hint["withdrawn"]) == ("Think of squares.", None, False)
     gone = invoke("hint", "latest", "--remove", str(hint["id"]), "--db", db)
@@ -29,6 +32,14 @@ def test_hints_are_listed_and_taken_back(invoke: Invoke, db: str) -> None:
     wrong = invoke("hint", "latest", "--remove", "77", "--db", db)
     assert wrong.code == 3
     assert "has no hint 77" in wrong.err
+
+
+def test_a_hint_for_a_stopped_run_waits_for_it_to_go_on(invoke: Invoke, db: str) -> None:
+    with closing(sqlite3.connect(db)) as database, database:
+        database.execute("UPDATE runs SET status = 'interrupted'")
+    done = invoke("hint", "latest", "Think of squares.", "--db", db)
+    assert "waits" in done.out
+    assert "nobody will be told" not in done.out
 
 
 def test_a_submitted_program_is_evaluated_and_shown(
