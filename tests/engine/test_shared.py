@@ -340,12 +340,12 @@ async def check_rate_limits(one: Fellow, two: Fellow) -> None:
     for budget, gate in zip(budgets, (mine, theirs), strict=True):
         budget.listen({model.id: gate})
 
-    async def send(fellow: Fellow, budget: SharedBudget) -> None:
+    async def send(fellow: Fellow, budget: SharedBudget, within_s: float = 60.0) -> None:
         begun = fellow.begin()
         assert begun is not None
         recorder = StoreRecorder(fellow.store, fellow.counters, begun[0].id)
         call = partial(recorder.sent, model.id, "{}", {}, Tokens(90, output=10), 0.4)
-        with anyio.fail_after(0.3):
+        with anyio.fail_after(within_s):
             await stack.enter_async_context(budget.reserve(model.id, Spent(calls=1), call))
 
     mine.rate_limited(30.0)
@@ -369,4 +369,4 @@ async def check_rate_limits(one: Fellow, two: Fellow) -> None:
             await send(fellow, budget)
         for fellow, budget in ((one, budgets[0]), (two, budgets[1])):
             with pytest.raises(TimeoutError):
-                await send(fellow, budget)
+                await send(fellow, budget, 0.3)
