@@ -123,6 +123,37 @@ def test_stages_are_run_while_they_are_passed(tmp_path: Path) -> None:
     assert load_problem(str(tmp_path / "b2")).limits.wall_s == 20
 
 
+@pytest.mark.parametrize("config", ["evaluator:\nprompt:\n", "evaluator: {timeout: }\n", "- odd\n"])
+def test_empty_sections_of_a_configuration_say_nothing(tmp_path: Path, config: str) -> None:
+    found = look_at(_write(tmp_path / "theirs", STAGED, config=config))
+    assert (found.statement, found.wall_s, found.thresholds) == ("", 300.0, (0.5, 0.75, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("prompt: text\n", r"config\.yaml: prompt: .* dictionary$"),
+        ("evaluator: {timeout: .inf}\n", r"evaluator\.timeout: .*finite"),
+        ("evaluator: {timeout: soon}\n", r"config\.yaml: evaluator\.timeout: .* number"),
+        (
+            "evaluator: {cascade_thresholds: [.nan]}\n",
+            r"evaluator\.cascade_thresholds\.0: .*finite",
+        ),
+    ],
+)
+def test_values_that_make_no_sense_are_told_with_their_place(
+    tmp_path: Path, config: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        look_at(_write(tmp_path / "theirs", STAGED, config=config))
+
+
+def test_an_evaluator_that_is_no_python_is_refused(tmp_path: Path) -> None:
+    source = _write(tmp_path / "theirs", "def evaluate(:\n")
+    with pytest.raises(ConfigError, match=r"evaluator\.py"):
+        look_at(source, kind="openevolve")
+
+
 def test_an_evaluator_that_writes_result_files_runs_unchanged(tmp_path: Path) -> None:
     evaluation = _evaluated(_write(tmp_path / "theirs", SHINKA, "evaluate.py"), tmp_path / "ours")
     assert evaluation.score is not None, evaluation.message

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import yaml
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from evolve.config.foreign import adapter
 from evolve.config.problem import MAX_HARNESS_BYTES
@@ -38,6 +39,25 @@ _NAMES: Mapping[Kind, tuple[str, ...]] = {
     "alphaevolve": ("evaluator.py", "evaluate.py", "evaluation.py"),
 }
 _PROGRAMS = ("initial_program.py", "initial.py", "program.py", "seed.py", "main.py")
+
+
+class _Judging(BaseModel):
+    """How the other project evaluates, as far as it matters here."""
+
+    timeout: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cascade_evaluation: bool = True
+    cascade_thresholds: tuple[FiniteFloat, ...] = (0.5, 0.75, 0.9)
+
+
+class _Prompt(BaseModel):
+    system_message: str | None = None
+
+
+class _Settings(BaseModel):
+    """What is read of the other project's configuration; sections may be empty."""
+
+    evaluator: _Judging | None = None
+    prompt: _Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +117,8 @@ def look_at(
     text = read_text(start, MAX_HARNESS_BYTES)
     kind = kind or _kind_of(source, place)
     settings = _settings(folder)
-    cascade = settings.get("evaluator", {})
-    staged = "def evaluate_stage1" in source and cascade.get("cascade_evaluation", True)
+    judging, prompt = settings.evaluator or _Judging(), settings.prompt or _Prompt()
+    staged = "def evaluate_stage1" in source and judging.cascade_evaluation
     notes = [] if START in text else ["the program has no EVOLVE-BLOCK: all of it may change"]
     return Foreign(
         kind=kind,
@@ -106,14 +126,10 @@ def look_at(
         program=start,
         entrypoint=_entrypoint(text, source, start),
         metric=metric or ("score" if kind == "alphaevolve" else _metric(source)),
-        statement=str(settings.get("prompt", {}).get("system_message") or ""),
-        wall_s=float(cascade.get("timeout") or _WALL_S),
-        thresholds=(
-            [float(each) for each in cascade.get("cascade_thresholds", (0.5, 0.75, 0.9))]
-            if kind == "openevolve" and staged
-            else None
-        ),
-        packages=tuple(sorted(_packages(folder, source, text))),
+        statement=prompt.system_message or "",
+        wall_s=judging.timeout or _WALL_S,
+        thresholds=judging.cascade_thresholds if kind == "openevolve" and staged else None,
+        packages=tuple(sorted(_packages(folder, {place: source, start: text}))),
         notes=tuple(notes),
     )
 
@@ -239,16 +255,25 @@ def _kind_of(source: str, path: Path) -> Kind:
     )
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """Return the other project's configuration, or an empty one."""
+def _settings(folder: Path) -> _Settings:
+    """Return what matters of the other project's configuration, if there is one.
+
+    Raises:
+        ConfigError: it is no YAML, or a value is not what that project takes.
+    """
     for name in ("config.yaml", "config.yml"):
         if (folder / name).is_file():
             try:
                 read = yaml.safe_load(read_text(folder / name, MAX_HARNESS_BYTES))
+                return _Settings.model_validate(read if isinstance(read, dict) else {})
             except yaml.YAMLError as error:
                 raise ConfigError(f"not YAML: {error}", path=str(folder / name)) from None
-            return read if isinstance(read, dict) else {}
-    return {}
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                key = ".".join(map(str, wrong["loc"]))
+                said = wrong["msg"].partition(" or instance")[0]  # of a class of ours
+                raise ConfigError(f"{key}: {said}", path=str(folder / name)) from None
+    return _Settings()
 
 
 def _entrypoint(program: str, evaluator: str, path: Path) -> str:
@@ -265,12 +290,12 @@ def _metric(source: str) -> str:
     return "combined_score" if "combined_score" in source or "shinka" in source else "mean"
 
 
-def _packages(folder: Path, *sources: str) -> set[str]:
+def _packages(folder: Path, sources: Mapping[Path, str]) -> set[str]:
     """Return the top-level packages that are imported and lie nowhere here."""
     beside = {path.stem for path in folder.iterdir()}
     found = set()
-    for source in sources:
-        for node in ast.walk(ast.parse(source)):
+    for path, source in sources.items():
+        for node in ast.walk(parse_python(source, str(path))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
