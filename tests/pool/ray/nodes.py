@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -62,18 +64,36 @@ class Node:
 
     def kill(self) -> None:
         """Kill all of it at once, as a power failure does."""
-        while pids := [pid for pid, _ in self._processes()]:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while pids := [pid for pid, _ in self.processes()]:
+            _signal(pids, signal.SIGKILL)
             self.process.poll()
         self.process.wait()
 
     def actors(self) -> list[int]:
         """Return the process ids of the slots' actors on it."""
-        return [pid for pid, what in self._processes() if what.startswith("ray::SlotActor")]
+        return [pid for pid, what in self.processes() if what.startswith("ray::SlotActor")]
 
-    def _processes(self) -> Iterator[tuple[int, str]]:
+    @contextmanager
+    def slowed(self) -> Iterator[None]:
+        """Stop it three quarters of the time, as a machine does that has too much to do."""
+        over = threading.Event()
+
+        def stop_and_go() -> None:
+            while not over.wait(0.2):
+                pids = [pid for pid, _ in self.processes()]
+                _signal(pids, signal.SIGSTOP)
+                over.wait(0.6)
+                _signal(pids, signal.SIGCONT)
+
+        thread = threading.Thread(target=stop_and_go)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def processes(self) -> Iterator[tuple[int, str]]:
         """Yield those of its session that live; workers have process groups of their own."""
         listed = subprocess.run(
             ["ps", "-eo", "pid=,sid=,stat=,args="], capture_output=True, text=True, check=True
@@ -82,6 +102,12 @@ class Node:
             pid, session, state, what = line.split(None, 3)
             if int(session) == self.process.pid and not state.startswith("Z"):
                 yield int(pid), what
+
+
+def _signal(pids: Sequence[int], which: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, which)
 
 
 @dataclass
@@ -109,12 +135,66 @@ class Nodes:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def head(self, **has: float) -> Node:
-        """Start the head."""
-        options = [f"--port={self.port}", "--head", "--include-dashboard=false"]
+    def head(self, *more: str, **has: float) -> Node:
+        """Start the head; ``more`` are further options of its command."""
+        options = [f"--port={self.port}", "--head", "--include-dashboard=false", *more]
         node = self._start([*options, f"--temp-dir={self.folder}/t"], self.host, (), has)
         node.wait()
         return node
+
+    def autoscaler(self, most: int, **has: float) -> Node:
+        """Start a head that runs nothing, and starts and ends nodes itself as they are wanted.
+
+        Args:
+            most: How many there are at most, beside the head.
+            has: What each of them has, such as ``CPU``.
+        """
+        cluster = {
+            "cluster_name": "growing",
+            "provider": {
+                "type": "external",
+                "module": "tests.pool.ray.growing.Provider",
+                "gcs_address": self.address,
+                "disable_node_updaters": True,
+                "disable_launch_config_check": True,
+                "foreground_node_launch": True,
+            },
+            "available_node_types": {
+                "ray.head.default": {"resources": {}, "node_config": {}, "max_workers": 0},
+                "worker": {
+                    "resources": {**has, "memory": 1 << 30, "object_store_memory": 100_000_000},
+                    "node_config": {},
+                    "min_workers": 0,
+                    "max_workers": most,
+                },
+            },
+            "head_node_type": "ray.head.default",
+            "max_workers": most,
+            "idle_timeout_minutes": 0.1,
+            "upscaling_speed": most,
+            **{each: dict[str, str]() for each in ("auth", "docker", "file_mounts")},
+            **{
+                f"{each}_commands": list[str]()
+                for each in (
+                    "initialization",
+                    "setup",
+                    "head_setup",
+                    "worker_setup",
+                    "head_start_ray",
+                    "worker_start_ray",
+                )
+            },
+            "cluster_synced_files": [],
+        }
+        config = self.folder / "growing.json"
+        config.write_text(json.dumps(cluster))
+        self.env = {
+            **self.env,
+            "RAY_FAKE_CLUSTER": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+        }
+        return self.head(f"--autoscaling-config={config}", num_cpus=0)
 
     def join(self, host: str = "", inside: Sequence[str] = (), **has: float) -> Node:
         """Start another node; ``inside`` is what its command is run by. `Node.wait` for it."""

@@ -39,13 +39,15 @@ from evolve.sandbox.spec import SandboxSpec
 from tests.command import evolve, start, write_config
 from tests.engine.test_resume import check_database
 from tests.pool.ray import plugins
-from tests.pool.ray.nodes import Nodes, Wire, cluster, network
+from tests.pool.ray.nodes import Node, Nodes, Wire, cluster, network
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 LIMITS = Limits(wall_s=20, memory_mb=64)
 RESOURCES: Mapping[str, Any] = {"num_cpus": 1}
 JOB = Job(Program({"p.py": "def f(x):\n    return x\n"}), "f", LIMITS)
+#: Exit code of a run after Ctrl-C.
+INTERRUPTED = 130
 PLUGINS = str(Path(plugins.__file__).resolve())
 #: Every one of the four cases takes 40 ms, wherever the genetic operator takes the rest.
 SLOW_SEED = """\
@@ -309,6 +311,19 @@ def check_run(folder: Path, budget: int) -> None:
         assert connection.execute(lost).fetchone() == (0,)
 
 
+def test_a_slow_node_keeps_its_slots_and_its_work(tmp_path: Path, nodes: Nodes) -> None:
+    """All that runs there has a quarter of the time; nothing is given up for that."""
+    config = configure(tmp_path, nodes.address, 50, lost_s=30)
+    with Watched(tmp_path, config, nodes.env) as run:
+        run.read(lambda: run.evaluated >= 10)
+        slow = max(nodes.nodes[1:], key=lambda node: len(node.actors()))
+        assert slow.actors()
+        with slow.slowed():
+            run.end()
+    check_run(tmp_path, 50)
+    assert [fault for fault in run.faults if "lost" in fault] == []
+
+
 def test_a_run_survives_its_slots_and_nodes(tmp_path: Path, nodes: Nodes) -> None:
     """An actor is killed, then a node with all that is on it; another joins."""
     config = configure(tmp_path, nodes.address, 90)
@@ -362,6 +377,34 @@ def test_a_run_goes_on_without_a_head_and_waits_for_another(tmp_path: Path, node
         nodes.join(num_cpus=2)
         run.end()
     check_run(tmp_path, 80)
+
+
+def test_nodes_that_an_autoscaler_starts_join_the_run_and_go_after_it(tmp_path: Path) -> None:
+    """Ray's own autoscaler, with a provider whose machines are processes here."""
+    with cluster() as found:
+        head = found.autoscaler(2, CPU=1)
+        config = configure(tmp_path, found.address, 100_000)
+        with Watched(tmp_path, config, found.env) as run:
+            run.read(lambda: len(head.actors()) == 2)
+            seen = run.evaluated
+            run.read(lambda: run.evaluated >= seen + 10)
+            run.process.send_signal(signal.SIGINT)
+            run.read()
+            assert run.process.wait(60) == INTERRUPTED
+        deadline = time.monotonic() + 120
+        while (count := len(raylets(head))) > 1:
+            assert time.monotonic() < deadline, count
+            time.sleep(0.5)
+    with closing(sqlite3.connect(tmp_path / "evolve.db")) as connection:
+        twice = "SELECT count(*) - count(DISTINCT program_id) FROM evaluations"
+        assert connection.execute(twice).fetchone() == (0,)
+        lost = "SELECT count(*) FROM evaluations WHERE outcome IN ('infrastructure', 'runner_lost')"
+        assert connection.execute(lost).fetchone() == (0,)
+
+
+def raylets(head: Node) -> list[str]:
+    """Return the nodes that were started by one."""
+    return [what for _, what in head.processes() if "/raylet/raylet " in what]
 
 
 async def nowhere(_: object) -> None:
