@@ -10,6 +10,7 @@ process and of its children (scorers and slots; the model server's is left out),
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import re
 import resource
@@ -19,6 +20,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from evolve.engine.events import Event, RunStarted, Stopping
@@ -27,20 +30,29 @@ from tests.fake_llm_server import Call, FakeLLMServer, Reply
 from tests.fakes import write_problem
 
 
-def serve(delay_s: float, pipe: Connection) -> None:
-    """Answer every request with an edit of the parent's constant that nobody made before."""
+def serve(delay_s: float, pipe: Connection, spread: float = 1.0) -> None:
+    """Answer every request with an edit of the parent's constant that nobody made before.
+
+    Args:
+        delay_s: Seconds until an answer, in the mean.
+        pipe: Told where the server is; ends it when something comes.
+        spread: The longest of these over the shortest, spread evenly on a logarithmic scale.
+    """
     count = iter(range(10**9))
+    shortest_s = delay_s if spread == 1 else delay_s * math.log(spread) / (spread - 1)
+    delays = (shortest_s * spread ** np.random.default_rng(0).random(1000)).tolist()
 
     def answer(call: Call) -> Reply:
         found = re.findall(
             r"^    return .*$", str(call.body["messages"][-1]["content"]), re.MULTILINE
         )
         parent = found[-1].replace("\\n", "\n")
-        number = next(count) / 997
+        index = next(count)
+        number = index / 997
         edit = (
             f"<<<<<<< SEARCH\n{parent}\n=======\n    return x * x + {number:.6f}\n>>>>>>> REPLACE"
         )
-        return Reply(f"Change the constant.\n{edit}\n", delay_s=delay_s)
+        return Reply(f"Change the constant.\n{edit}\n", delay_s=delays[index % len(delays)])
 
     with FakeLLMServer(answer) as server:
         pipe.send(server.openai_url)

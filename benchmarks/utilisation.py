@@ -1,4 +1,4 @@
-"""How busy slots are: evaluations of 0.2 s on 2 slots, models that answer at once or in 0.5 s.
+"""How busy slots are: evaluations of 0.2 s on 2 slots, models that answer sooner or later.
 
     python benchmarks/utilisation.py [--evaluations 150] [--slots 2] [--evaluation 0.2]
 
@@ -62,11 +62,13 @@ class Watch:
             self.ended = time.perf_counter()
 
 
-def measure(delay_s: float, evaluation_s: float, evaluations: int, slots: int) -> dict[str, float]:
-    """Run one search against a model that answers after ``delay_s``."""
+def measure(
+    delay_s: float, spread: float, evaluation_s: float, evaluations: int, slots: int
+) -> dict[str, float]:
+    """Run one search against a model that answers after ``delay_s``, see `serve`."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    server = context.Process(target=serve, args=(delay_s, theirs))
+    server = context.Process(target=serve, args=(delay_s, theirs, spread))
     server.start()
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
@@ -109,11 +111,12 @@ def main() -> None:
     options = parser.parse_args()
     print("| model answers after | slots lent | programs running | evaluations/s | seconds |")
     print("|---|---:|---:|---:|---:|")
-    for delay in (0.0, 0.5):
-        got = measure(delay, options.evaluation, options.evaluations, options.slots)
+    for delay, spread in ((0.0, 1.0), (0.5, 1.0), (0.5, 10.0)):
+        got = measure(delay, spread, options.evaluation, options.evaluations, options.slots)
+        varying = "" if spread == 1 else f", the longest {spread:g} times the shortest"
         print(
-            f"| {delay:g} s | {got['lent']:.1%} | {got['running']:.1%} | {got['per_s']:.2f} | "
-            f"{got['seconds']:.1f} |"
+            f"| {delay:g} s{varying} | {got['lent']:.1%} | {got['running']:.1%} "
+            f"| {got['per_s']:.2f} | {got['seconds']:.1f} |"
         )
 
 
