@@ -93,6 +93,7 @@ class Scorer:
         self._made: dict[Stage, _Cases] = {}
         self.output: bytes | None = None  #: what a program returned and is to be scored next
         self._interacted: Value = None  #: or what came of an interaction
+        self._starts: tuple[str, dict[str, str]] = "", {}  #: the latest, and each of them by case
 
     def load(self, reference: str, folder: str, options: dict[str, object]) -> Value:
         """Import and construct the evaluator; tell what it overrides."""
@@ -184,7 +185,7 @@ class Scorer:
         made = self._checked(stage, digest)
         case = made.cases[index]
         if starts:
-            start = json.loads(starts)[made.encoded[index]["name"]]
+            start = self._start(starts, str(made.encoded[index]["name"]))
             case = replace(case, inputs={**case.inputs, "start": start})
         if seed is None:
             return case
@@ -192,6 +193,14 @@ class Scorer:
         if not isinstance(again, Case):
             raise EvaluatorError(f"reseed() gave a {type(again).__name__}; return evolve.Case(...)")
         return again
+
+    def _start(self, starts: str, name: str) -> Value:
+        """Return what a case begins with, a copy of its own; the JSON of all cases is read once."""
+        if self._starts[0] != starts:
+            each = {case: json.dumps(start) for case, start in json.loads(starts).items()}
+            self._starts = starts, each
+        start: Value = json.loads(self._starts[1][name])
+        return start
 
     def _checked(self, stage: Stage, digest: str) -> _Cases:
         """Return the cases of a stage, the very ones that programs get."""
