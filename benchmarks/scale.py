@@ -88,7 +88,7 @@ def measure(path: Path) -> dict[str, float]:
         journal = Journal(store, 1, population, Counters(), lambda _: None, (history.tell,))
         begun = time.process_time()
         unfinished = restore(
-            journal, history, VERSION, lambda p: redraw(0, p, portfolio, population, history)
+            journal, history, VERSION, lambda p, _: redraw(0, p, portfolio, population, history)
         )
         seconds["restore"] = time.process_time() - begun
         seconds["open to ready"] = time.process_time() - started

@@ -46,6 +46,8 @@ class History:
         mail: Mail = _NO_MAIL,
         calls: Calls | None = None,
     ) -> None:
+        operators = tuple(operators)
+        self._made_of = operators, mail, calls
         self.mail = mail
         self.embedded = Embedded(operators, calls)
         self.seed: int | None = None  #: the seed program, once it was told of
@@ -57,6 +59,10 @@ class History:
         self._mended: set[int] = set()
         self._series: dict[str, dict[int, list[int]]] = {name: {} for name in self._serial}
         self._told: dict[tuple[str, int], int] = {}
+
+    def afresh(self) -> History:
+        """Return the history of the same run before anything happened."""
+        return History(*self._made_of)
 
     def begun(self, operator: str, parents: Iterable[int]) -> None:
         """Note that an operator is at work: on a failure no other needs to mend, or on a series."""

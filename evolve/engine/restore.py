@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -21,8 +22,8 @@ from evolve.engine.unfinished import Begun, Unfinished
 from evolve.store.records import ProgramRecord, ProposalRecord, Recovery
 from evolve.store.store import Store
 
-#: Makes the draw of a proposal as it was, from the history as it is.
-Redraw: TypeAlias = Callable[[ProposalRecord], Draw]
+#: Makes the draw of a proposal as it was, from a history.
+Redraw: TypeAlias = Callable[[ProposalRecord, History], Draw]
 
 
 def restore(
@@ -38,7 +39,7 @@ def restore(
         journal: Of the run, empty as yet.
         history: Likewise.
         evaluator: Version of the evaluator.
-        redraw: Uses the journal's population, and ``history``.
+        redraw: Uses the journal's population.
         then: Called while nothing that others commit can be seen, where several share the run.
     """
     store = journal.store
@@ -68,16 +69,25 @@ def _restore(
     return unfinished
 
 
-def take_over(journal: Journal, recovery: Recovery, redraw: Redraw) -> Unfinished:
+def take_over(
+    journal: Journal, history: History, evaluator: str, redraw: Redraw, recovery: Recovery
+) -> Unfinished:
     """Return the work of a controller that is gone, as this one goes on with it.
+
+    The history that a proposal was begun with is told again: a replay will draw it from that one.
 
     Args:
         journal: Of the run, as far as others have come.
+        history: Likewise.
+        evaluator: Version of the evaluator.
+        redraw: Uses the journal's population.
         recovery: The work.
-        redraw: Uses the journal's population, and its history.
     """
-    begun = (*recovery.replies, *recovery.unanswered)
-    drawn = {each.iteration: redraw(each) for each in begun}
+    drawn: dict[int, Draw] = {}
+    if recovery.replies or recovery.unanswered:
+        then = history.afresh()
+        told = replace(journal, learners=(then.tell,))
+        drawn = _learn_as_it_came(told, then, evaluator, redraw, recovery)
     found = list(map(journal.store.program, recovery.pending))
     return _unfinished(recovery, found, drawn, {})
 
@@ -152,7 +162,7 @@ def _learn_as_it_came(
     def draw_again(before: float) -> None:
         while left and left[0].begun_at <= before:
             begun = left.popleft()
-            drawn[begun.iteration] = redraw(begun)
+            drawn[begun.iteration] = redraw(begun, history)
             history.begun(begun.operator, begun.parents[:1])
 
     for ended in journal.store.ended(journal.run_id, evaluator):
@@ -177,7 +187,7 @@ def _learn_in_order(
             journal.learn(next_fact)
             next_fact = next(facts, None)
         if each.iteration in left:
-            drawn[each.iteration] = redraw(left[each.iteration])
+            drawn[each.iteration] = redraw(left[each.iteration], history)
         history.begun(each.operator, each.parents[:1])
     while next_fact:
         journal.learn(next_fact)

@@ -199,9 +199,9 @@ class Session:
             width=self.width,
         )
 
-    def _redraw(self, begun: ProposalRecord) -> Draw:
+    def _redraw(self, begun: ProposalRecord, history: History) -> Draw:
         portfolio = self.parts.portfolio
-        return redraw(self.config.seed, begun, portfolio, self.population, self.history)
+        return redraw(self.config.seed, begun, portfolio, self.population, history)
 
     def _prices(self) -> dict[str, Quote]:
         """Return the configured prices, else those the run began with, else those of today."""

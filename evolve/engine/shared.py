@@ -168,7 +168,8 @@ class Shared:
             for call in recovery.lost_calls:
                 self.following.count_call(call)
             self.following.history.mail.look_again()
-            return take_over(self.journal, recovery, self.redraw)
+        known = self.following.history, self.following.evaluator
+        return take_over(self.journal, *known, self.redraw, recovery)
 
     def announce(self, reason: str) -> None:
         """Have the others stop, too, if this one stops for a rule of the run."""

@@ -12,7 +12,7 @@ import anyio
 from evolve.core.errors import StoreError
 from evolve.engine.assemble import Bench, open_bench, population_of
 from evolve.engine.assess import Assessor
-from evolve.engine.draw import draw, redraw
+from evolve.engine.draw import Draw, draw, redraw
 from evolve.engine.events import Event, Observer
 from evolve.engine.history import History
 from evolve.engine.journal import Journal, Judged, Pending
@@ -24,7 +24,7 @@ from evolve.engine.stop import Counters
 from evolve.engine.stored import configuration_of
 from evolve.llm.base import Completion, Request
 from evolve.propose.base import Individual
-from evolve.store.records import RunRecord
+from evolve.store.records import ProposalRecord, RunRecord
 from evolve.store.store import Store
 
 
@@ -123,7 +123,10 @@ async def _take_all(
 ) -> int:
     """Give each waiting program an iteration of its own, one after the other."""
     version, population, inbox = bench.evaluate.version, journal.population, journal.store.inbox
-    again = partial(redraw, seed, portfolio=bench.portfolio, population=population, history=history)
+
+    def again(begun: ProposalRecord, known: History) -> Draw:
+        return redraw(seed, begun, bench.portfolio, population, known)
+
     unfinished = restore(journal, history, version, again)
     if history.seed is None:
         raise StoreError(f"run {run.id} has no evaluated seed program; `evolve run` begins with it")

@@ -109,8 +109,8 @@ class Fellow:
         found = self.store.individual(program_id, FakeEvaluate.version)
         return Individual(found.id, found.program, found.evaluation, found.generation)
 
-    def _redraw(self, begun: ProposalRecord) -> Draw:
-        return redraw(0, begun, self.portfolio, self.population, self.history)
+    def _redraw(self, begun: ProposalRecord, history: History) -> Draw:
+        return redraw(0, begun, self.portfolio, self.population, history)
 
     def begin(self) -> tuple[Proposal, Draw] | None:
         """Begin the next iteration."""

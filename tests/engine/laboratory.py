@@ -144,9 +144,8 @@ class Laboratory:
         """Go on in a new process's place."""
         self.journal = self.new_journal()
 
-        def again(begun: ProposalRecord) -> Draw:
-            population, history = self.journal.population, self.history
-            return redraw(0, begun, self._portfolio, population, history)
+        def again(begun: ProposalRecord, history: History) -> Draw:
+            return redraw(0, begun, self._portfolio, self.journal.population, history)
 
         unfinished = restore(self.journal, self.history, self.evaluate.version, again)
         return await self._loop(unfinished, rules)

@@ -209,6 +209,26 @@ def test_the_work_of_a_lost_controller_is_taken_over_once(make: Make, clock: Clo
     assert two.store.run(1).status == "running"
 
 
+def test_what_is_taken_over_is_drawn_from_the_history_it_was_begun_with(
+    make: Make, clock: Clock
+) -> None:
+    one, two = make(name="one"), make(name="two")
+    clock.now += 1
+    begun = two.begin()
+    assert begun is not None
+    proposal, drawn = begun
+    for number in range(40):  # whichever parents are drawn, one of them is that one
+        clock.now += 0.1
+        one.propose(None if number % 2 else 50.0 + number)
+    parent = drawn.parent.id
+    assert len(one.history.attempts(parent)) > len(drawn.attempts)
+    two.store.release(1, "interrupted", "Ctrl-C")
+    one.order._look_at = -1.0
+    (left,) = one.order.inherit().proposals
+    assert left.proposal == proposal
+    assert left.drawn.attempts == drawn.attempts
+
+
 def test_the_last_one_settles_the_run(make: Make) -> None:
     one, two = make(name="one"), make(name="two")
     two.store.release(1, "interrupted", "Ctrl-C")
