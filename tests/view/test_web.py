@@ -8,16 +8,20 @@ import sqlite3
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
+from threading import Event
 
 import pytest
 from starlette.testclient import TestClient
 
 from evolve.core.errors import StoreError
 from evolve.core.measures import Objective
-from evolve.store.records import ProgramEntry
+from evolve.store.records import ProgramEntry, RunRecord
 from evolve.store.store import open_store
 from evolve.view.web.guard import POLICY
 from evolve.view.web.links import Links
+from evolve.view.web.runs import MapChoice
+from evolve.view.web.serve import warm
+from evolve.view.web.site import Site
 from evolve.view.web.source import Source
 from evolve.view.web.trees import ancestry
 from tests.command import evolve_here
@@ -459,3 +463,25 @@ def test_who_shares_a_run_is_listed(tmp_path: Path) -> None:
     assert "1 at work on this run" in page
     assert "first:1</td><td>interrupted" in page
     assert "&lt;b&gt;second:2&lt;/b&gt;</td><td>working" in page
+
+
+def test_no_page_is_made_ahead_once_the_server_has_ended(
+    hostile_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    ended = Event()
+
+    def run_view(_: Site, run: RunRecord, __: MapChoice) -> None:
+        made.append(run.id)
+        ended.set()
+
+    monkeypatch.setattr("evolve.view.web.runs.run_view", run_view)
+    monkeypatch.setattr("gc.freeze", lambda: None)  # other tests go on in this process
+    with closing(Source(str(hostile_database))) as source:
+        warm(source)
+        assert made == [2, 1]
+        warm(source, ended=ended)
+        assert made == [2, 1]
+        ended.clear()
+        warm(source, ended=ended)
+        assert made == [2, 1, 2]

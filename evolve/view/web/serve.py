@@ -44,20 +44,27 @@ def serve(url: str, port: int | None, announce: Callable[[str], None], path: str
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        warming = threading.Thread(target=warm, args=(source,), daemon=True)
+        ended = threading.Event()
+        warming = threading.Thread(target=warm, args=(source, KEPT, ended), daemon=True)
         warming.start()
         announce(f"http://{ADDRESS}:{listening.getsockname()[1]}{path}?token={token}")
         with suppress(KeyboardInterrupt):  # the way to end it
             uvicorn.Server(config).run([listening])
+        ended.set()
         warming.join()
 
 
-def warm(source: Source, most: int = KEPT) -> None:
-    """Make the pages of the newest ``most`` runs, so that nobody waits for a first look."""
+def warm(source: Source, most: int = KEPT, ended: threading.Event | None = None) -> None:
+    """Make the pages of the newest ``most`` runs, so that nobody waits for a first look.
+
+    Once the server has ``ended`` no further page is begun.
+    """
     with suppress(EvolveError):  # the page itself will say what is wrong
         site = source.site()
         runs.runs_view(site)
         for run in site.reader.run_page(most):
+            if ended is not None and ended.is_set():
+                return
             runs.run_view(site, run, runs.MapChoice())
     gc.freeze()  # what is loaded by now stays, and need not be looked at again and again
 
