@@ -93,7 +93,8 @@ def begin(
         config: What they share.
         count: How many there are.
         db: Where.
-        kill: Whether the last one is killed.
+        kill: Whether the last one is killed: in the midst of a run of more than `MOST` programs
+            for each.
     """
     running = [Controller(config.parent, config, "--db", db) for _ in range(count)]
     while here(db) < count:

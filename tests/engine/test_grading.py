@@ -335,15 +335,15 @@ def test_of_several_controllers_one_asks_for_a_grade(tmp_path: Path, kill: bool)
     evaluator = dedent(PROBLEM["evaluate.py"]) + TOGETHER
     place = write_problem(tmp_path / "parabola", evaluate=evaluator)
     server, db = Server(seven), str(tmp_path / "evolve.db")
-    changes = {"order": "arrival", "slots": 2, "proposals": 3, "stop": {"evaluations": 60}}
+    changes = {"order": "arrival", "slots": 2, "proposals": 3, "stop": {"evaluations": 100}}
     with FakeLLMServer(server) as listening:
         config = configure(tmp_path, listening, **changes)
         for each in begin(place, config, 2, db, kill=kill):
             each.end()
-    check_database(tmp_path / "evolve.db", 60)
+    check_database(tmp_path / "evolve.db", 100)
     with open_reader(db) as reader:
-        assert metrics(reader) == [None, *[7.0] * 59], "whoever evaluated them"
+        assert metrics(reader) == [None, *[7.0] * 99], "whoever evaluated them"
     graded = "SELECT count(*) FROM completions WHERE model = 'openai/judge' AND state = 'received'"
     with closing(sqlite3.connect(db)) as connection:
-        assert connection.execute(graded).fetchone() == (59,)
-    assert kill or len(server.graded) == 59
+        assert connection.execute(graded).fetchone() == (99,)
+    assert kill or len(server.graded) == 99
