@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from benchmarks.simulation.clock import VirtualClock
 from evolve.core.errors import (
     EvaluatorError,
     InfrastructureError,
@@ -199,6 +201,28 @@ async def test_a_slot_that_gives_no_sign_of_life_is_lost() -> None:
         assert (await evaluate(pool))[0].value == 1
         await anyio.sleep(0.3)
         assert cluster.numbers == 2, "one that answers is kept"
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_only_silence_that_was_listened_to_loses_a_slot(silent: bool) -> None:
+    cluster = HeldUp(room=1, silent={1} if silent else set())
+    async with pool_of(cluster, 1, lost_s=1.0):
+        await anyio.sleep(30)
+        assert (cluster.numbers > 1) == silent
+
+
+class HeldUp(FakeCluster):
+    """Does nothing for long while every other answer is on its way: a database does not answer."""
+
+    pings = 0
+
+    async def ask(self, place: Place, head: Head, data: bytes, share: str) -> Answer:
+        self.pings += 1
+        if self.pings % 2:
+            clock: VirtualClock = time.monotonic.__self__  # type: ignore[attr-defined]  # it is one
+            clock.charge(5.0)
+        await anyio.sleep(0.01)
+        return await super().ask(place, head, data, share)
 
 
 @pytest.mark.parametrize(
