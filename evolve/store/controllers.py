@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from evolve.store.process import is_dead
-from evolve.store.schema import controllers
+from evolve.store.schema import controllers, notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ def close(connection: Connection, run_id: int, which: ColumnElement[bool], now: 
     """Note that the work of some controllers of a run is taken over, and who of them was lost."""
     mine = (controllers.c.run_id == run_id) & which
     lost = mine & controllers.c.ended_at.is_(None)
+    told = (notices.c.run_id == run_id) & (notices.c.controller == controllers.c.id)
+    evaluated = select(func.count()).where(told, notices.c.kind == "evaluated").scalar_subquery()
     values = {"status": "lost", "ended_at": now, "reason": "not heard of any more"}
-    connection.execute(update(controllers).where(lost).values(values))
+    connection.execute(update(controllers).where(lost).values(**values, evaluations=evaluated))
     connection.execute(update(controllers).where(mine).values(inherited=1))
