@@ -12,6 +12,8 @@ from evolve.cli.best import writing
 from evolve.cli.inspect import ARCHIVE
 
 if TYPE_CHECKING:
+    from evolve.store.reader import Reader
+    from evolve.store.records import RunRecord
     from evolve.view.pictures import Material
 
 #: Where pictures go unless told otherwise.
@@ -70,7 +72,7 @@ def plot(
         return
     wanted = _wanted(words or [], list(PICTURES))
     with open_reader(db) as reader:
-        material = Material(reader, reader.search(wanted.run), archive)
+        material = Material(reader, _run(reader, wanted, list(PICTURES)), archive)
         if json:
             render.echo_json(_numbers(material))
         else:
@@ -88,6 +90,20 @@ def _wanted(words: list[str], known: list[str]) -> _Wanted:
         if kind not in known:
             raise ConfigError(f"there is no picture '{kind}'{did_you_mean(kind, known)}")
     return _Wanted(run, tuple(kinds or known), not kinds)
+
+
+def _run(reader: Reader, wanted: _Wanted, known: list[str]) -> RunRecord:
+    """Return the run; a word alone that names none may have been meant for a kind of picture."""
+    from evolve.config.nearest import did_you_mean
+    from evolve.core.errors import StoreError
+
+    try:
+        return reader.search(wanted.run)
+    except StoreError as error:
+        if not wanted.every or wanted.run.isdecimal() or wanted.run == "latest":
+            raise
+        near = did_you_mean(wanted.run, known)
+        raise StoreError(f"{error}\nThere is no picture '{wanted.run}' either{near}") from None
 
 
 def _draw(material: Material, wanted: _Wanted, output: Path, formats: list[str]) -> None:
@@ -115,6 +131,8 @@ def _places(kind: str, wanted: _Wanted, output: Path, formats: list[str]) -> lis
     from evolve.core.errors import ConfigError
     from evolve.view.style import FORMATS, check_format
 
+    if len(wanted.kinds) == 1 and output.suffix and not output.is_dir():
+        check_format(output)
     if output.suffix.lower() in FORMATS:
         if len(wanted.kinds) > 1:
             raise ConfigError(

@@ -46,7 +46,8 @@ def test_kinds_and_run_are_told_apart(invoke: Invoke, tmp_path: Path) -> None:
     [
         (["latest", "skore"], 2, "there is no picture 'skore'; did you mean 'score'?"),
         (["nope", "score"], 3, "no run 'nope'"),
-        (["skore"], 3, "no run 'skore'"),
+        (["skore"], 3, "There is no picture 'skore' either; did you mean 'score'?"),
+        (["score", "-o", "one.bmp"], 2, "cannot draw one.bmp; name it .png, .svg, .pdf"),
         (["score", "growth", "-o", "one.png"], 2, "one.png is one file for 2 pictures"),
         (["score", "--format", "bmp"], 2, "cannot draw score.bmp; name it .png, .svg, .pdf"),
         (["money"], 3, "run 1 has no picture 'money': its models cost nothing"),
