@@ -6,6 +6,7 @@ writes the verdict of `evolve compare` and is held to its nominal error rate by 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -167,7 +168,7 @@ def judge(trials: Sequence[Trial], objectives: Mapping[str, Objective], rules: R
         raise ValueError(f"nothing to compare: no seed is finished for all of {', '.join(arms)}")
     reports = [_task_report(task, rules) for task in tasks]
     pairs = _pairs(tasks, arms, rules)
-    costs = _costs(tasks, reports)
+    costs = _costs(tasks, reports, rules.budget)
     ratios = profile(costs)
     used = sum(len(task.seeds) * len(arms) for task in tasks)
     return Report(
@@ -254,15 +255,22 @@ def _worded(pair: PairReport, adjusted: float, level: float, tests: int) -> Pair
     return replace(pair, sentence=pair_sentence(pair, level, tests))
 
 
-def _costs(tasks: Sequence[_Task], reports: Sequence[TaskReport]) -> list[dict[str, float]]:
-    """Return, for every task and seed, what each arm spent until it reached the target."""
+def _costs(
+    tasks: Sequence[_Task], reports: Sequence[TaskReport], budget: float
+) -> list[dict[str, float]]:
+    """Return, for every task and seed, what each arm spent until it reached the target.
+
+    It is infinite where the target was not reached within the budget: what was under way when that
+    was spent does not count, as it does not for the final values.
+    """
+
+    def cost(trial: Trial, report: TaskReport) -> float:
+        minimize = report.objective.direction == "minimize"
+        spent = trial.course.reached(report.target, minimize=minimize)
+        return spent if spent <= budget else math.inf
+
     return [
-        {
-            arm: trials[number].course.reached(
-                report.target, minimize=task.objective.direction == "minimize"
-            )
-            for arm, trials in task.trials.items()
-        }
+        {arm: cost(trials[number], report) for arm, trials in task.trials.items()}
         for task, report in zip(tasks, reports, strict=True)
         for number in range(len(task.seeds))
     ]

@@ -99,6 +99,15 @@ def test_budget_held_out_values_and_target_change_what_is_judged() -> None:
         judge(missing, {"task": ERROR}, Rules(100.0, by="held_out"))
 
 
+def test_what_comes_after_the_budget_reaches_no_target() -> None:
+    late = [Trial("task", "late", seed, Course((1.0, 101.0), (50.0, 5.0))) for seed in range(6)]
+    given = [*late, *trials("in time", [5.0] * 6)]
+    report = judge(given, {"task": ERROR}, Rules(100.0, targets={"task": 5.0}))
+    solved = {each.arm: each.solved[-1].hits for each in report.tasks[0].arms}
+    assert solved == {"late": 0, "in time": 6}
+    assert report.scores == {"late": 0.0, "in time": 1.0}
+
+
 def test_many_tasks_are_ranked_and_profiled_each_in_its_own_direction() -> None:
     rng = np.random.default_rng(4)
     objectives = {f"task {number}": (ERROR, SCORE)[number % 2] for number in range(8)}
