@@ -9,7 +9,7 @@ import typer
 
 from evolve.cli import render
 from evolve.cli.inspect import ARCHIVE, RUN
-from evolve.cli.pictures import FRAMES, GIF, PDF, PNG, SVG, MapFiles, MapView, write_map
+from evolve.cli.pictures import FRAMES, GIF, PDF, PNG, SVG, MapFiles, MapView, moment, write_map
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +74,8 @@ def heatmap(  # noqa: PLR0913, PLR0917 - one parameter per option
             write_map(files, reader, record, view)
         elif not json:
             out.print(_drawn(out, reader, record, view))
+            if at is not None:
+                out.print(f"as it was {moment(reader, record, at)}", highlight=False)
         if json:
             render.echo_json(heatmap_data(view.of(reader, record), record.objective, view.axes))
 

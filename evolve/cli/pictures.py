@@ -60,6 +60,7 @@ def write_map(files: MapFiles, reader: Reader, run: RunRecord, view: MapView) ->
     from evolve.view.plots import save_heatmap
 
     title = run_title(run, view.island)
+    still = title if view.at is None else f"{title}, {moment(reader, run, view.at)}"
     for path in filter(None, files[:3]):
         record = run.record.value if run.record else None
         with writing(path):
@@ -68,7 +69,7 @@ def write_map(files: MapFiles, reader: Reader, run: RunRecord, view: MapView) ->
                 run.objective,
                 path,
                 axes=view.axes,
-                title=title,
+                title=still,
                 record=record,
             )
         _wrote(path)
@@ -80,6 +81,14 @@ def write_map(files: MapFiles, reader: Reader, run: RunRecord, view: MapView) ->
         with writing(files.frames):
             paths = save_frames(_filling(reader, run, view, title), files.frames)
         typer.echo(f"wrote {len(paths)} pictures to {files.frames}", err=True)
+
+
+def moment(reader: Reader, run: RunRecord, at: int) -> str:
+    """Return after how many evaluations a map is shown, and how many there are."""
+    from evolve.view.report import evaluations
+
+    count = evaluations(reader, run)
+    return f"after {min(at, count)} of {count} evaluations"
 
 
 def _filling(

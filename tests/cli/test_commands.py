@@ -155,6 +155,11 @@ def test_heatmap_shows_and_rewinds_the_map(invoke: Invoke, tmp_path: Path) -> No
     elites = invoke("show", "--json").json["archive"]["num_elites"]
     assert len(invoke("heatmap", "--json").json["cells"]) == elites
     assert len(invoke("heatmap", "--at", "1", "--json").json["cells"]) == 1
+    drawn = invoke("heatmap", "--at", "1").out
+    told = re.search(r"^as it was after 1 of (\d+) evaluations$", drawn, re.MULTILINE)
+    assert told
+    count = told[1]
+    assert f"after {count} of {count} evaluations" in invoke("heatmap", "--at", "99999").out
     swapped = invoke("heatmap", "--measures", "mean", "ast_nodes", "--json").json
     assert [axis["name"] for axis in swapped["axes"]] == ["mean", "ast_nodes"]
 
