@@ -28,6 +28,8 @@ expect.set_options(timeout=20_000)  # milliseconds; a busy machine is slow
 
 CHROMIUM = "/usr/bin/chromium"
 WIDE, NARROW = 1280, 400
+#: For what a process that is being started has to do first.
+PATIENCE_MS = 120_000
 #: What Chromium says of a page that is not there, which is no mistake of the page.
 ANSWERED = "the server responded with a status of"
 
@@ -215,10 +217,13 @@ def test_the_list_of_runs_updates_and_keeps_what_was_ticked(
     page.get_by_role("link", name="evolve, all runs").click()
     page.get_by_label("compare run 1").check()
     with start(searching[0], "run", "search.yaml", "--set", "seed=7") as process:
-        expect(page.locator("#runs tbody tr")).to_have_count(2)
+        made = (
+            "+document.querySelector('#run-2 td:nth-child(6)')?.textContent.replace(/\\D/g, '') > 0"
+        )
+        page.wait_for_function(made, timeout=PATIENCE_MS)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    expect(page.get_by_text("interrupted")).to_be_visible()
+    expect(page.get_by_text("interrupted")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_label("compare run 1")).to_be_checked()
     expect(page.get_by_label("compare run 2")).not_to_be_checked()
     shot(page, "runs-live")
