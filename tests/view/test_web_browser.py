@@ -217,10 +217,8 @@ def test_the_list_of_runs_updates_and_keeps_what_was_ticked(
     page.get_by_role("link", name="evolve, all runs").click()
     page.get_by_label("compare run 1").check()
     with start(searching[0], "run", "search.yaml", "--set", "seed=7") as process:
-        made = (
-            "+document.querySelector('#run-2 td:nth-child(6)')?.textContent.replace(/\\D/g, '') > 0"
-        )
-        page.wait_for_function(made, timeout=PATIENCE_MS)
+        evaluated = page.locator("#run-2 td").nth(5)
+        expect(evaluated).to_have_text(re.compile("^[1-9]"), timeout=PATIENCE_MS)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     expect(page.get_by_text("interrupted")).to_be_visible(timeout=PATIENCE_MS)
