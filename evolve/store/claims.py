@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, true, update
 
 from evolve.core.errors import RunLocked, StoreError
 from evolve.store.controllers import close, living
@@ -17,12 +17,13 @@ from evolve.store.schema import evaluations, runs
 TTL_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """A claim held by this process.
 
     Attributes:
         claimed_at: Tells this claim from any other of the same holder.
+        expires_at: Until when nobody else can have taken the run.
         before_s: Seconds the run had been running in earlier sessions.
         started: Monotonic time of the claim.
     """
@@ -31,6 +32,7 @@ class Claim:
     holder: str
     ttl_s: float
     claimed_at: float
+    expires_at: float
     before_s: float
     started: float = field(default_factory=lambda: time.monotonic())  # noqa: PLW0108 - may be replaced
 
@@ -38,6 +40,18 @@ class Claim:
     def elapsed_s(self) -> float:
         """Seconds the run has been running, all sessions."""
         return self.before_s + time.monotonic() - self.started
+
+    def check(self, connection: Connection, now: float) -> None:
+        """Make sure of a claim that has expired, as after a sleep, before anything is written.
+
+        Raises:
+            RunLocked: another process took the run over.
+        """
+        if (
+            now >= self.expires_at
+            and connection.scalar(select(runs.c.id).where(self._held)) is None
+        ):
+            raise self._lost(connection)
 
     def renew(self, connection: Connection, now: float) -> None:
         """Extend the claim and add to the run's elapsed seconds.
@@ -57,18 +71,25 @@ class Claim:
 
     def _write(self, connection: Connection, **values: object) -> None:
         """Change the run's row if the claim still holds."""
-        held = (runs.c.id == self.run_id) & (runs.c.claimed_at == self.claimed_at)
-        held &= runs.c.holder_process == this_process()
         changed = connection.execute(
-            update(runs).where(held).values(elapsed_s=self.elapsed_s, **values)
+            update(runs).where(self._held).values(elapsed_s=self.elapsed_s, **values)
         )
         if changed.rowcount == 0:
-            holder = connection.scalar(select(runs.c.holder).where(runs.c.id == self.run_id))
-            raise RunLocked(
-                f"run {self.run_id} was taken over by {holder} while this process was not heard "
-                f"of for more than {self.ttl_s:g} s; stop one of the two",
-                holder=holder or "",
-            )
+            raise self._lost(connection)
+
+    @property
+    def _held(self) -> ColumnElement[bool]:
+        """Tell the run's row as long as the claim holds."""
+        held = (runs.c.id == self.run_id) & (runs.c.claimed_at == self.claimed_at)
+        return held & (runs.c.holder_process == this_process())
+
+    def _lost(self, connection: Connection) -> RunLocked:
+        holder = connection.scalar(select(runs.c.holder).where(runs.c.id == self.run_id))
+        return RunLocked(
+            f"run {self.run_id} was taken over by {holder} while this process was not heard "
+            f"of for more than {self.ttl_s:g} s; stop one of the two",
+            holder=holder or "",
+        )
 
 
 def is_held(row: Row[Any], now: float) -> bool:
@@ -93,7 +114,7 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
         )
     refuse_if_held(row, now)
     close(connection, run_id, true(), now)  # one that comes back must not write beside this process
-    claim = Claim(run_id, holder, ttl_s, now, elapsed_before(connection, row))
+    claim = Claim(run_id, holder, ttl_s, now, now + ttl_s, elapsed_before(connection, row))
     connection.execute(
         update(runs)
         .where(runs.c.id == run_id)
@@ -105,7 +126,7 @@ def take(connection: Connection, run_id: int, holder: str, ttl_s: float, now: fl
             holder=holder,
             holder_process=this_process(),
             claimed_at=now,
-            expires_at=now + ttl_s,
+            expires_at=claim.expires_at,
         )
     )
     return claim

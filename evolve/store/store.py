@@ -125,7 +125,7 @@ class Store(CallWriter):
         """
         with self._database.write() as connection:
             claim = claims.take(connection, run_id, holder, ttl_s, self._clock())
-        self._claims[run_id] = claim
+        self._claims[run_id], self._database.first = claim, self._check
 
     def heartbeat(self, run_id: int) -> None:
         """Renew a claim and add to the run's elapsed seconds.
@@ -133,8 +133,11 @@ class Store(CallWriter):
         Raises:
             RunLocked: another process took the run over.
         """
+        claim, now = self._claims[run_id], self._clock()
         with self._database.write() as connection:
-            self._claims[run_id].renew(connection, self._clock())
+            claim.renew(connection, now)
+        if isinstance(claim, claims.Claim):
+            claim.expires_at = now + claim.ttl_s
 
     def release(self, run_id: int, status: RunStatus, reason: str) -> None:
         """Give a claim up; ``status`` is ``finished``, ``interrupted`` or ``failed``.
@@ -351,6 +354,12 @@ class Store(CallWriter):
         """End an open proposal; one that has ended stays as it is."""
         ended = {"status": status, "reason": reason, "message": message, "ended_at": self._clock()}
         connection.execute(_END, {"proposal": proposal_id, **ended})
+
+    def _check(self, connection: Connection) -> None:
+        """Write nothing once a run that was claimed is another process's."""
+        for claim in self._claims.values():
+            if isinstance(claim, claims.Claim):
+                claim.check(connection, self._clock())
 
     def _elapsed_s(self, connection: Connection, run_id: int) -> float:
         claim = self._claims.get(run_id)

@@ -55,6 +55,18 @@ def test_a_claim_lives_as_long_as_it_is_renewed(
         assert second.run(run_id).status == "running"
 
 
+def test_who_was_away_while_another_took_the_run_writes_nothing(
+    url: str, store: Store, run_id: int, clock: Clock
+) -> None:
+    clock.now += 31
+    store.add_program(run_id, program(1), operator="seed")
+    with open_store(url, clock=clock) as second:
+        second.claim(run_id, "there:2")
+        with pytest.raises(RunLocked, match="taken over by there:2"):
+            store.add_program(run_id, program(2), operator="seed")
+        assert len(second.recover(run_id).pending) == 1
+
+
 def test_a_released_run_can_be_claimed_at_once(url: str, store: Store, run_id: int) -> None:
     store.release(run_id, "interrupted", "Ctrl-C")
     run = store.run(run_id)
