@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, select
 
 from evolve.core.evaluation import CaseResult, Evaluation, Outcome, Score, Usage
 from evolve.store.records import ArchiveEvent
-from evolve.store.rows import get_blob, insert_row, put_blob, same
+from evolve.store.rows import get_blob, insert_row, into, put_blob, same
 from evolve.store.schema import archive_events, case_results, constructions, evaluations
 from evolve.store.text import clip
 
@@ -66,10 +66,10 @@ def write_evaluation(
     )
     if evaluation.construction:
         blob = put_blob(connection, evaluation.construction)
-        connection.execute(insert(constructions), {"evaluation_id": row, "blob": blob})
+        connection.execute(into(constructions), {"evaluation_id": row, "blob": blob})
     if evaluation.cases:
         connection.execute(
-            insert(case_results),
+            into(case_results),
             [
                 {
                     "evaluation_id": row,
@@ -153,7 +153,7 @@ def write_events(
         for further, replaced in enumerate(entered.replaced or (None,))
     ]
     if rows:
-        connection.execute(insert(archive_events), rows)
+        connection.execute(into(archive_events), rows)
 
 
 def read_case(row: Numbers, texts: Mapping[str, Any]) -> CaseResult:

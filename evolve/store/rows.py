@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Insert,
     Row,
     Table,
     bindparam,
@@ -28,7 +30,7 @@ from evolve.store.calls import CompletionRecord, Reply, ReplyTokens, TokenCounts
 from evolve.store.claims import is_held
 from evolve.store.records import NewRun, RunRecord
 from evolve.store.schema import blobs, completions, parents, program_files, programs
-from evolve.store.text import pack, unpack
+from evolve.store.text import digest, pack, unpack
 
 
 def same(*columns: Column[Any]) -> tuple[ColumnElement[bool], ...]:
@@ -52,13 +54,18 @@ _END_CALL = update(completions).where(
 )
 
 
+@cache
+def into(table: Table) -> Insert:
+    """Return the statement that adds rows to a table."""
+    return insert(table)
+
+
 def put_blob(connection: Connection, text: str) -> int:
     """Store ``text`` once, whoever refers to it, and return its row."""
-    packed = pack(text)
-    known = connection.scalar(_BLOB, {"sha256": packed.sha256})
+    known = connection.scalar(_BLOB, {"sha256": digest(text)})
     if known is not None:
         return int(known)
-    return insert_row(connection, blobs, packed._asdict())
+    return insert_row(connection, blobs, pack(text)._asdict())
 
 
 def get_blob(connection: Connection, blob: int | None) -> str:
@@ -70,7 +77,7 @@ def get_blob(connection: Connection, blob: int | None) -> str:
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
     """Insert one row and return its integer key."""
-    key = connection.execute(insert(table), values).inserted_primary_key
+    key = connection.execute(into(table), values).inserted_primary_key
     assert key is not None  # one row was inserted
     return int(key[0])
 
@@ -149,7 +156,7 @@ def write_sources(
 ) -> None:
     """Insert the files and parents of a program."""
     connection.execute(
-        insert(program_files),
+        into(program_files),
         [
             {"program_id": program_id, "path": path, "blob": put_blob(connection, text)}
             for path, text in program.files.items()
@@ -157,7 +164,7 @@ def write_sources(
     )
     if parent_ids:
         connection.execute(
-            insert(parents),
+            into(parents),
             [
                 {"program_id": program_id, "position": position, "parent_id": parent_id}
                 for position, parent_id in enumerate(parent_ids)
@@ -244,7 +251,7 @@ def read_reply(
         select(completions)
         .join(blobs, blobs.c.id == completions.c.prompt_blob)
         .where(
-            blobs.c.sha256 == pack(prompt).sha256,
+            blobs.c.sha256 == digest(prompt),
             completions.c.model == model,
             completions.c.state == "received",
             *mine,

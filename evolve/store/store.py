@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from evolve.archive.spec import ArchiveSpec
 from evolve.core.errors import RunLocked, StoreError, TransactionLost
@@ -23,6 +23,7 @@ from evolve.store.recovery import recover
 from evolve.store.results import standing_evaluation, write_evaluation, write_events
 from evolve.store.rows import (
     insert_row,
+    into,
     known_program,
     run_values,
     same,
@@ -306,13 +307,14 @@ class Store(CallWriter):
             write_sources(connection, program_id, program, parent_ids)
             claim = self._claims.get(run_id)
             connection.execute(
-                insert(leases).values(
-                    program_id=program_id,
-                    run_id=run_id,
-                    holder="" if claim is None else claim.holder,
-                    leased_at=self._clock(),
-                    controller=self._controller,
-                )
+                into(leases),
+                {
+                    "program_id": program_id,
+                    "run_id": run_id,
+                    "holder": "" if claim is None else claim.holder,
+                    "leased_at": self._clock(),
+                    "controller": self._controller,
+                },
             )
             if proposal_id is not None:
                 self._end(connection, proposal_id, "added", "", "")

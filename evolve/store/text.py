@@ -40,10 +40,15 @@ def printable(text: str) -> str:
     )
 
 
+def digest(text: str) -> str:
+    """Return the SHA-256 of ``text``, by which its blob is known."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def pack(text: str) -> Packed:
     """Encode, hash and compress ``text`` without losing anything."""
     raw = text.encode("utf-8", "surrogatepass")
-    return Packed(hashlib.sha256(raw).hexdigest(), len(raw), zlib.compress(raw))
+    return Packed(digest(text), len(raw), zlib.compress(raw))
 
 
 def unpack(data: bytes) -> str:
