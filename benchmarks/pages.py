@@ -28,6 +28,7 @@ from benchmarks.filled import create, fill
 from evolve.store.store import open_store
 from evolve.store.text import pack
 from evolve.view.web.app import application
+from evolve.view.web.runs import moment
 from evolve.view.web.serve import warm
 from evolve.view.web.source import Source
 
@@ -130,7 +131,8 @@ def measure(path: Path, size: int) -> list[tuple[str, float, float, int]]:
         best = store.best(1)
     assert best is not None
     with closing(Source(str(path))) as source:
-        stamp = source.site().reader.stamp(1)
+        site = source.site()
+        stamp = moment(site, site.reader.run(1))
     rows = []
     for name, pattern in pages(size).items():
         page = pattern.format(best=best.id, stamp=stamp)
