@@ -38,7 +38,7 @@ Shot = Callable[[Page, str], None]
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs as long: no other module may meet it
 def browser() -> Iterator[Browser]:
     """A browser; that it is missing is a failure."""
     assert Path(CHROMIUM).exists(), "no Chromium: apt-get install chromium fonts-dejavu-core"
