@@ -19,6 +19,12 @@ from evolve.evaluate.probes import Alike, nobody
 from evolve.sandbox.base import Slot
 from tests.fakes import FakeEvaluate, InProcessSandbox, number_in, numbered, scored
 
+
+@pytest.fixture
+def anyio_backend(virtual_time: object) -> object:
+    return virtual_time
+
+
 BROKEN, LOST = InfrastructureError("broken"), SlotLost("gone")
 
 
