@@ -90,7 +90,7 @@ class PlainDisplay:
                 self._print(f"stopping: {event.reason}; finishing what is in flight")
             case ProposalRejected(reason="budget") if not self._refused:
                 self._refused = True
-                self._print(f"a model was not asked: {event.message}")
+                self._print(refusal_line(event))
             case _:
                 pass
 
@@ -134,8 +134,7 @@ class LiveDisplay:
                 self._live.update(self._screen(event), refresh=True)
             case ProposalRejected(reason="budget") if not self._refused:
                 self._refused = True
-                line = f"a model was not asked: {event.message}"
-                self._console.print(line, markup=False, soft_wrap=True)
+                self._console.print(refusal_line(event), markup=False, soft_wrap=True)
             case ProposalRejected() | ProgramEvaluated() | RunFinished():
                 pass
 
@@ -207,6 +206,11 @@ def news_line(event: News) -> str:
     return (
         f"new best {render.estimate(known)}  {where}, {event.operator}, program {event.program_id}"
     )
+
+
+def refusal_line(event: ProposalRejected) -> str:
+    """Return the line that says which call the budget did not allow."""
+    return f"a model was not asked: {event.message}"
 
 
 def progress_line(progress: Progress) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from evolve.engine.journal import Journal, Judged, Pending
 from evolve.engine.mail import Mail
 from evolve.engine.proposing import proposed
 from evolve.engine.restore import restore
+from evolve.engine.resume import holder
 from evolve.engine.sampling import Judging, judging_of
 from evolve.engine.stop import Counters
 from evolve.engine.stored import configuration_of
@@ -78,7 +77,7 @@ async def _evaluate(
     async with open_bench(loaded) as bench:
         if bench.evaluate.version != run.problem_hash:
             raise StoreError(f"the evaluator of run {run.id} has changed since; it judges no more")
-        store.claim(run.id, f"{socket.gethostname()}:{os.getpid()}")
+        store.claim(run.id, holder())
         try:
 
             def emit(event: Event) -> None:
